@@ -1,0 +1,69 @@
+"""Make `src/quoth/providers/models.json` from a list of model facts.
+
+Usage: python scripts/build_catalogue.py FACTS.json
+
+FACTS.json is a list of rows, each with the fields of `quoth.providers.catalogue.ModelFacts` and a `source` sentence with a date
+in it. The shipped file says each source once, keeps one row a line so that diffs can be read, and drops empty fields.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+TARGET = Path(__file__).parent.parent / "src/quoth/providers/models.json"
+KEEP = (
+    "id",
+    "display_name",
+    "owned_by",
+    "input_modalities",
+    "output_modalities",
+    "context_window",
+    "max_output_tokens",
+    "price",
+    "supported_features",
+    "supported_endpoints",
+    "reasoning",
+    "created_ms",
+    "parameters",
+    "status",
+)
+
+
+def source_of(row: dict) -> dict[str, str]:
+    text = row["source"]
+    day = re.search(r"\d{4}-\d{2}-\d{2}", text)
+    if "recorded live" in text:
+        return {"name": "recorded GET /v1/models", "date": day.group() if day else ""}
+    if "models.dev providers" in text:
+        return {"name": "models.dev, provider poe", "date": day.group() if day else ""}
+    if "models.dev PR" in text:
+        return {"name": "models.dev pull request 4790", "date": day.group() if day else ""}
+    return {"name": "third-party audit", "date": "2026-04-13"}
+
+
+def main(facts: Path) -> None:
+    rows = json.loads(facts.read_text())
+    sources: list[dict[str, str]] = []
+    lines = []
+    for row in rows:
+        source = source_of(row)
+        if source not in sources:
+            sources.append(source)
+        kept = {key: row[key] for key in KEEP if row.get(key) not in (None, [], {})}
+        for key in ("supported_endpoints", "parameters", "supported_features"):
+            # An empty list is a fact ("declares none"); an absent one is not known.
+            if row.get(key) == []:
+                kept[key] = []
+        kept["source"] = sources.index(source)
+        lines.append(json.dumps(kept, separators=(",", ":"), ensure_ascii=False))
+    TARGET.write_text(
+        '{"sources":' + json.dumps(sources) + ',\n"models":[\n' + ",\n".join(lines) + "\n]}\n"
+    )
+    print(f"{TARGET}: {len(rows)} models, {TARGET.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
