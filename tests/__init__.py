@@ -1,0 +1,1 @@
+"""The tests mirror the rooms of src/quoth. This package exists so that they can share the fault server."""
