@@ -1,0 +1,118 @@
+"""What travels between the rooms: a Call, the Target it goes to, the WireRequest that is sent, the Timeouts it is given.
+
+Plain frozen data, no behaviour. `Row` and `Rule` are what a provider's TOML file says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Call", "Rule", "Row", "Target", "Timeouts", "WireRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines in seconds.
+
+    `connect`: until a connection stands. `first`: until the first good chunk, or the whole answer when it is not streamed
+    (then `total` is what bounds it). `idle`: between two pieces of a stream. `total`: one target, its retries included.
+    A field left None takes the default: connect 5, first 120, idle 60, total 600; for models that make images, audio or
+    video first 900, total 1800.
+    """
+
+    connect: float | None = None
+    first: float | None = None
+    idle: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of one parameter on its way to a provider; a parameter without a rule is sent as given.
+
+    refused: the provider answers 400 to it, so it is an UnsupportedParamsError before sending. renamed: sent as `to`.
+    mapped: its value is replaced by `values`. ignored: sent, though the provider documents that it has no effect.
+    """
+
+    rule: Literal["refused", "renamed", "mapped", "ignored"]
+    to: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+    source: str = ""
+    checked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A provider: nothing but data.
+
+    `checked` is the ISO day on which the facts were compared with `docs`, or "unverified". `stream_usage`: "ask" (send
+    `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that honour a JSON
+    schema in `response_format`. `quirks`: names from `quoth.providers.quirks`.
+    """
+
+    name: str
+    base_url: str
+    title: str = ""
+    key_env: tuple[str, ...] = ()
+    base_env: tuple[str, ...] = ()
+    key_required: bool = True
+    docs: str = ""
+    checked: str = "unverified"
+    wires: tuple[str, ...] = ("openai_chat",)
+    stream_usage: Literal["ask", "given", "none"] = "ask"
+    json_schema: tuple[str, ...] = ("*",)
+    max_stop: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Rule] = field(default_factory=dict)
+    quirks: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is called and how: provider, wire, URL, key and the provider's own name of the model."""
+
+    row: Row
+    model: str
+    base_url: str
+    key: str | None = field(default=None, repr=False)
+    wire: str = "openai_chat"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    quirks: frozenset[str] = frozenset()
+
+    @property
+    def provider(self) -> str:
+        return self.row.name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the user asked for.
+
+    `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the order
+    given. `output_type` is a pydantic class when structured output was asked for by class.
+    """
+
+    model: str
+    messages: list[Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    output_type: Any = None
+    drop_params: bool = False
+    additional_drop_params: tuple[str, ...] = ()
+    allowed_openai_params: tuple[str, ...] = ()
+    strict: bool = False
+    keep_usage_chunk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """One HTTP request, ready to send. `headers` may hold the key and is kept out of the repr."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)

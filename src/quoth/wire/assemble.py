@@ -1,0 +1,172 @@
+"""Chunks folded into the Completion that they stream: `assemble(stream) == parse(the same answer, not streamed)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from quoth.types import Chunk, ChunkChoice, Completion, Function, Message, Record, ToolCall, ToolCallDelta
+
+__all__ = ["Assembler", "assemble"]
+
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+
+
+def assemble(chunks: Iterable[Chunk]) -> Completion:
+    assembler = Assembler()
+    for chunk in chunks:
+        assembler.add(chunk)
+    return assembler.completion()
+
+
+class Assembler:
+    """Takes chunks one at a time and keeps only what the whole answer needs, not the chunks."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Any = None
+
+    @property
+    def finished(self) -> bool:
+        """True when every choice that began has given its finish reason."""
+        return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+
+    def add(self, chunk: Chunk) -> None:
+        for choice in chunk.choices:
+            index = choice.index or 0
+            found = self._choices.get(index)
+            if found is None:
+                found = self._choices[index] = _Choice()
+            found.add(choice)
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        head = self._head
+        if not head or chunk.usage is not None or chunk.__pydantic_extra__:
+            for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
+                value = getattr(chunk, name)
+                if value is not None and name not in head:
+                    head[name] = value
+            if chunk.__pydantic_extra__:
+                head.update(chunk.__pydantic_extra__)
+
+    def completion(self) -> Completion:
+        """The answer so far."""
+        usage = {} if self._usage is None else {"usage": self._usage}
+        choices = [choice.as_dict(index) for index, choice in sorted(self._choices.items())]
+        return Completion(**{**self._head, "object": "chat.completion", "choices": choices, **usage})
+
+
+class _Choice:
+    """One choice as it grows. Texts are kept in pieces and joined once."""
+
+    def __init__(self) -> None:
+        self.role: str | None = None
+        self.texts: dict[str, list[str]] = {}
+        self.calls: list[_Call] = []
+        self.function_call: _Call | None = None
+        self.finish_reason: str | None = None
+        self.logprobs: dict[str, Any] = {}
+        self.message_extra: dict[str, Any] = {}
+        self.extra: dict[str, Any] = {}
+
+    def add(self, choice: ChunkChoice) -> None:
+        delta = choice.delta
+        for name in _TEXTS:
+            text = getattr(delta, name)
+            if text is not None:
+                self.texts.setdefault(name, []).append(text)
+        if delta.role is not None:
+            self.role = delta.role
+        for piece in delta.tool_calls or ():
+            self._tool_call(piece)
+        if delta.function_call is not None:
+            self.function_call = self.function_call or _Call(0)
+            self.function_call.add_function(delta.function_call)
+        if delta.__pydantic_extra__:
+            _merge(self.message_extra, delta.__pydantic_extra__)
+        if choice.finish_reason is not None:
+            self.finish_reason = choice.finish_reason
+        if choice.logprobs is not None:
+            _merge(self.logprobs, choice.logprobs.model_dump())
+        if choice.__pydantic_extra__:
+            self.extra.update(choice.__pydantic_extra__)
+
+    def _tool_call(self, piece: ToolCallDelta) -> None:
+        """Find the call a piece belongs to by index and id. Providers repeat indexes, leave them out and send them unordered;
+        two calls are never merged."""
+        found: _Call | None = None
+        if piece.index is not None:
+            found = next((call for call in reversed(self.calls) if call.index == piece.index), None)
+        elif piece.id:
+            found = next((call for call in self.calls if call.id == piece.id), None)
+        elif self.calls:
+            found = self.calls[-1]
+        if found is not None and piece.id and found.id and piece.id != found.id:
+            found = next((call for call in self.calls if call.id == piece.id), None)
+        if found is None:
+            found = _Call(len(self.calls) if piece.index is None else piece.index)
+            self.calls.append(found)
+        found.add(piece)
+
+    def as_dict(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": self.role or "assistant"}
+        message |= {name: "".join(pieces) for name, pieces in self.texts.items()}
+        if self.calls:
+            message.setdefault("content", None)
+            message["tool_calls"] = [call.tool_call() for call in sorted(self.calls, key=lambda call: call.index)]
+        if self.function_call is not None:
+            message["function_call"] = self.function_call.function()
+        choice: dict[str, Any] = {"index": index, "message": Message(**{**message, **self.message_extra})}
+        choice["finish_reason"] = self.finish_reason
+        if self.logprobs:
+            choice["logprobs"] = self.logprobs
+        return {**choice, **self.extra}
+
+
+class _Call:
+    """One tool call as it grows."""
+
+    def __init__(self, index: int):
+        self.index = index
+        self.id: str | None = None
+        self.type: str | None = None
+        self.name = ""
+        self.arguments: list[str] = []
+        self.extra: dict[str, Any] = {}
+        self.function_extra: dict[str, Any] = {}
+
+    def add(self, piece: ToolCallDelta) -> None:
+        self.id = self.id or piece.id
+        self.type = self.type or piece.type
+        if piece.function is not None:
+            self.add_function(piece.function)
+        if piece.__pydantic_extra__:
+            self.extra.update(piece.__pydantic_extra__)
+
+    def add_function(self, function: Any) -> None:
+        # A name that comes again whole is a repetition, not a continuation.
+        if function.name and function.name != self.name:
+            self.name += function.name
+        if function.arguments:
+            self.arguments.append(function.arguments)
+        if function.__pydantic_extra__:
+            self.function_extra.update(function.__pydantic_extra__)
+
+    def function(self) -> Function:
+        return Function(**{"name": self.name, "arguments": "".join(self.arguments), **self.function_extra})
+
+    def tool_call(self) -> ToolCall:
+        head = {"id": self.id, "type": self.type or "function"}
+        return ToolCall(**{**head, "function": self.function(), **self.extra})
+
+
+def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    """Fields of no known meaning: lists grow, texts and everything else are replaced by the later value."""
+    for name, value in more.items():
+        if isinstance(value, Record):
+            value = value.model_dump()
+        if isinstance(value, list) and isinstance(into.get(name), list):
+            into[name] = into[name] + value
+        elif value is not None or name not in into:
+            into[name] = value

@@ -1,0 +1,235 @@
+"""OpenAI's chat completions: a body to a request, an answer's bytes to a Completion, a stream's bytes to Chunks.
+
+Reading is lenient where meaning is not at stake: a field of an unexpected type is kept out of the typed object with a warning
+rather than losing the whole answer. Source: OpenAI's API reference, chat completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from quoth.call import Target, WireRequest
+from quoth.types import Chunk, ChunkChoice, Completion, Delta, Record, Usage, Warning
+from quoth.wire.sse import Event
+
+__all__ = [
+    "DONE",
+    "Done",
+    "ErrorFacts",
+    "Unreadable",
+    "UpstreamError",
+    "as_chunk",
+    "encode",
+    "error_facts",
+    "is_good",
+    "parse",
+    "parse_event",
+]
+
+R = TypeVar("R", bound=Record)
+
+
+class Done:
+    """The end that a stream announces with `[DONE]`."""
+
+
+DONE = Done()
+
+
+class Unreadable(ValueError):
+    """An answer that is not what this wire speaks; the text says what it is instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFacts:
+    """What an error body says. `message` is never empty; `code` is text or None; `body` is the decoded body, else its text."""
+
+    message: str
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    body: object = None
+
+
+class UpstreamError(Exception):
+    """An error object inside an answer whose status said success. `status` is its numeric code where it has one."""
+
+    def __init__(self, facts: ErrorFacts):
+        super().__init__(facts.message)
+        self.facts = facts
+        self.status = int(facts.code) if facts.code and facts.code.isdigit() and 400 <= int(facts.code) < 600 else None
+
+
+def encode(target: Target, body: Mapping[str, Any]) -> WireRequest:
+    """One POST of `body` as JSON. The body holds plain JSON values only."""
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream" if body.get("stream") else "application/json",
+        **target.headers,
+    }
+    if target.key:
+        headers["authorization"] = f"Bearer {target.key}"
+    return WireRequest("POST", f"{target.base_url}/chat/completions", headers, msgspec.json.encode(body))
+
+
+def parse(raw: bytes) -> tuple[Completion, list[Warning]]:
+    """A whole answer. Raises Unreadable, UpstreamError."""
+    completion, warnings = _read(Completion, raw)
+    error = (completion.__pydantic_extra__ or {}).get("error")
+    if error and not completion.choices:
+        raise UpstreamError(error_facts(raw))
+    if completion.id is None and completion.object is None and not completion.choices and completion.usage is None:
+        raise Unreadable(f"JSON, but not a chat completion: {_sample(raw)}")
+    return completion, warnings
+
+
+def parse_event(event: Event) -> Chunk | Done:
+    """One event of a stream. Raises Unreadable, UpstreamError."""
+    data = event.data
+    if data.startswith(b"[DONE]"):
+        return DONE
+    try:
+        chunk = Chunk.model_validate_json(data)
+    except ValidationError:
+        chunk, _ = _read(Chunk, data)
+    if event.name == b"error" or (b'"error"' in data and (chunk.__pydantic_extra__ or {}).get("error")):
+        raise UpstreamError(error_facts(data))
+    return chunk
+
+
+def is_good(chunk: Chunk) -> bool:
+    """True when a chunk says something: content, reasoning, a tool call, a finish reason or usage."""
+    if chunk.usage is not None:
+        return True
+    for choice in chunk.choices:
+        delta = choice.delta
+        if (
+            delta.content
+            or choice.finish_reason
+            or delta.reasoning_content
+            or delta.reasoning
+            or delta.tool_calls
+            or delta.function_call
+            or delta.refusal
+        ):
+            return True
+        if delta.__pydantic_extra__:
+            return True
+    return False
+
+
+def as_chunk(completion: Completion) -> Chunk:
+    """A whole answer as the single chunk of a stream, for a provider that answers a streaming call with one document."""
+    choices = []
+    for choice in completion.choices:
+        delta = choice.message.model_dump()
+        for index, call in enumerate(delta.get("tool_calls") or ()):
+            call.setdefault("index", index)
+        choices.append(
+            ChunkChoice(index=choice.index or 0, delta=Delta.model_validate(delta), finish_reason=choice.finish_reason)
+        )
+    head = completion.model_dump(exclude={"choices", "object", "usage"})
+    usage = None if completion.usage is None else Usage.model_validate(completion.usage.model_dump())
+    return Chunk(**{**head, "object": "chat.completion.chunk", "choices": choices, "usage": usage})
+
+
+def error_facts(raw: bytes) -> ErrorFacts:
+    """Whatever an error body says, in any of the shapes in use; a page of HTML becomes its first words."""
+    try:
+        body: Any = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ErrorFacts(_sample(raw) or "no body", body=raw[:4096].decode("utf-8", "replace"))
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, str):
+        return ErrorFacts(error or "no message", body=body)
+    if not isinstance(error, dict):
+        return ErrorFacts(_sample(raw) or "no body", body=body)
+    message = error.get("message") or error.get("detail") or error.get("msg")
+    if not isinstance(message, str):
+        message = _sample(raw) if message is None else msgspec.json.encode(message).decode()
+    return ErrorFacts(
+        message,
+        type=_text(error.get("type")),
+        code=_text(error.get("code")),
+        param=_text(error.get("param")),
+        body=body,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _sample(raw: bytes) -> str:
+    text = " ".join(raw[:2048].decode("utf-8", "replace").split())
+    if text[:1] == "<":
+        title = text.lower().partition("<title>")[2].partition("</title>")[0]
+        return f"an HTML page ({title[:80]})" if title else "an HTML page"
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
+    """Bytes to an object; fields of the wrong type are set aside with a warning each. Raises Unreadable."""
+    try:
+        return kind.model_validate_json(raw), []
+    except ValidationError as wrong:
+        problems = wrong.errors(include_url=False, include_context=False)
+    try:
+        data = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"not JSON ({error}): {_sample(raw) or 'an empty body'}") from None
+    if not isinstance(data, dict):
+        raise Unreadable(f"JSON, but not an object: {_sample(raw)}")
+    warnings = []
+    for problem in problems:
+        where = ".".join(map(str, problem["loc"]))
+        if _set_aside(data, problem["loc"]):
+            warnings.append(Warning("malformed_field", where, f"the provider's {where} is not usable: {problem['msg']}"))
+    try:
+        return kind.model_validate(data), warnings
+    except ValidationError as wrong:
+        raise Unreadable(f"not the shape of this API: {wrong.errors(include_url=False)[0]['msg']}") from None
+
+
+def _set_aside(data: Any, path: tuple[int | str, ...]) -> bool:
+    """Take the value at `path` out of its typed place; it stays readable beside it as `<name>_as_sent`."""
+    for depth, key in enumerate(path):
+        last = depth == len(path) - 1
+        try:
+            value = data[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+        if last or not isinstance(value, dict | list):
+            if isinstance(data, list):
+                data[key] = {}
+            else:
+                del data[key]
+                data[f"{key}_as_sent"] = value
+                if key == "content" and isinstance(value, list):
+                    _from_parts(data, value)
+            return True
+        data = value
+    return False
+
+
+def _from_parts(message: dict[str, Any], parts: list[Any]) -> None:
+    """Content given as parts (Mistral's reasoning models do): the texts joined, the thinking apart."""
+
+    def texts(parts: Any, kind: str) -> str:
+        if isinstance(parts, str):
+            return parts
+        return "".join(
+            part if isinstance(part, str) else texts(part.get(kind, part.get("text", "")), "text")
+            for part in parts
+            if isinstance(part, str) or (isinstance(part, dict) and (kind in part or part.get("type") == kind))
+        )
+
+    message["content"] = texts(parts, "text")
+    thinking = texts(parts, "thinking")
+    if thinking:
+        message.setdefault("reasoning_content", thinking)
