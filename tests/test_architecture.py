@@ -99,6 +99,13 @@ def test_only_transport_opens_sockets() -> None:
     assert not broken
 
 
+def test_behaviour_is_tested_without_mocks() -> None:
+    """Over real sockets, against the emulator or the fault server: a mock only repeats what its author believed."""
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    mocks = [where(path, line) for path in tests for line, name in imported(path) if within(name, "unittest.mock")]
+    assert not mocks
+
+
 @pytest.mark.parametrize("room", ["wire", "engine"])
 def test_pure_floors_call_nothing_impure(room: str) -> None:
     broken = [
