@@ -1,0 +1,188 @@
+"""Chat completions: from a valid request to the answer, whole or in chunks. Pure: ids and times are arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from quoth.emulator import answers, media, tokens, tools
+from quoth.emulator.chat_request import ChatRequest
+from quoth.emulator.faults import NONE, Fault
+from quoth.emulator.models import traits
+from quoth.emulator.schemas import instance
+from quoth.emulator.settings import Switches
+
+__all__ = ["Outcome", "chat_id", "chunks", "completion", "decide"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the model answers. `billed_tokens` are (prompt, completion) as the provider counts them, `usage` as Poe shows them."""
+
+    content: str
+    finish_reason: str
+    usage: dict[str, Any]
+    billed_tokens: tuple[int, int]
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+
+
+def decide(request: ChatRequest, seed: str, switches: Switches) -> Outcome:
+    """The answer to a request. `seed` only enters the ids of tool calls and files."""
+    made = tools.calls(request, seed)
+    media_answer = None if made else media.content(request, seed, switches.media_origin)
+    if made:
+        content = tools.prose(request, made)
+    elif media_answer is not None:
+        content = media_answer
+    elif request.last["role"] == "tool":
+        content = answers.from_tool_results(request)
+    else:
+        content = _structured(request, switches) or answers.say(request)
+    finish_reason = "tool_calls" if made else "stop"
+    if media_answer is None and not made:
+        content, finish_reason = _cut(content, request)
+    reasoning = answers.reasoning(request) if media_answer is None and _reasons(request) else None
+    return Outcome(
+        content=content,
+        finish_reason=finish_reason,
+        usage=_usage(request, content, reasoning, switches, is_file=media.is_file(request, content)),
+        billed_tokens=_billed(request, content, reasoning, made),
+        reasoning=reasoning,
+        tool_calls=made,
+    )
+
+
+def _structured(request: ChatRequest, switches: Switches) -> str | None:
+    """JSON text when `response_format` asks for it and the model honours it."""
+    wanted = request.response_format or {}
+    models = switches.json_schema_models
+    honoured = models == "all" or (models != "none" and request.facts.id in models)
+    if not honoured:
+        return None
+    if wanted.get("type") == "json_object":
+        return json.dumps({"emulated": True, "answer": answers.say(request)}, ensure_ascii=False)
+    described = wanted.get("json_schema")
+    if wanted.get("type") == "json_schema" and isinstance(described, dict) and isinstance(described.get("schema"), dict):
+        return json.dumps(instance(described["schema"], request.prompt), ensure_ascii=False)
+    return None
+
+
+def _reasons(request: ChatRequest) -> bool:
+    shown = traits(request.facts.id).reasoning
+    return shown == "always" or (shown == "asked" and request.wants_reasoning and _can_reason(request))
+
+
+def _can_reason(request: ChatRequest) -> bool:
+    """A model reasons when the catalogue says so, or when one of its own parameters asks for it."""
+    return request.facts.reasoning is not None or any(name != "reasoning_effort" for name in request.custom)
+
+
+def _cut(content: str, request: ChatRequest) -> tuple[str, str]:
+    """The content up to the first stop sequence and at most `max_tokens` long, with the finish reason."""
+    places = [place for place in (content.find(sequence) for sequence in request.stop) if place >= 0]
+    if places:
+        content = content[: min(places)]
+    limit = request.max_tokens
+    if limit is not None:
+        cut = tokens.pieces(content)
+        if len(cut) > limit:
+            return "".join(cut[:limit]), "length"
+    return content, "stop"
+
+
+def _usage(
+    request: ChatRequest, content: str, reasoning: str | None, switches: Switches, *, is_file: bool
+) -> dict[str, Any]:
+    """Tokens as Poe shows them: of the visible text, so a tool call costs none and neither does an audio or video file."""
+    prompt, completion = request.prompt_tokens, 0 if is_file else tokens.count(content)
+    style = {"recorded": traits(request.facts.id).usage, "always": "details", "never": "visible"}[switches.usage_details]
+    if style == "visible":
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    thought = tokens.count(reasoning or "")
+    total = {"completion_tokens": completion, "prompt_tokens": prompt, "total_tokens": prompt + completion}
+    if style == "null-details":
+        return {**total, "completion_tokens_details": None, "prompt_tokens_details": None}
+    return {
+        **total,
+        "completion_tokens": completion + thought,
+        "total_tokens": prompt + completion + thought,
+        "completion_tokens_details": {
+            "accepted_prediction_tokens": None,
+            "audio_tokens": None,
+            "reasoning_tokens": thought,
+            "rejected_prediction_tokens": None,
+        },
+        "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": 0},
+    }
+
+
+def _billed(
+    request: ChatRequest, content: str, reasoning: str | None, made: list[dict[str, Any]]
+) -> tuple[int, int]:
+    """What the provider counts: also tool definitions, reasoning, and the arguments of tool calls."""
+    definitions = tokens.count(json.dumps(request.tools)) if request.tools else 0
+    called = sum(tokens.count(call["function"]["name"] + call["function"]["arguments"]) for call in made)
+    return request.prompt_tokens + definitions, tokens.count(content) + tokens.count(reasoning or "") + called
+
+
+def completion(outcome: Outcome, chat_id: str, created: int, request: ChatRequest, switches: Switches) -> dict[str, Any]:
+    """The body of an answer that is not streamed. `created` is Unix seconds."""
+    message: dict[str, Any] = {"role": "assistant", "content": outcome.content}
+    if outcome.reasoning is not None:
+        message |= {"reasoning_content": outcome.reasoning, "reasoning": outcome.reasoning}
+    if outcome.tool_calls:
+        message["tool_calls"] = outcome.tool_calls
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": outcome.finish_reason}
+    body: dict[str, Any] = {"id": chat_id, "object": "chat.completion", "created": created, "model": request.model}
+    if switches.empty_members:
+        message["refusal"] = None
+        choice["logprobs"] = None
+        body |= {"choices": [choice], "usage": outcome.usage, "service_tier": None, "system_fingerprint": None}
+        return body
+    return {**body, "choices": [choice], "usage": outcome.usage}
+
+
+def chunks(
+    outcome: Outcome, chat_id: str, created: int, request: ChatRequest, fault: Fault = NONE
+) -> Iterator[dict[str, Any]]:
+    """The chunks of a streamed answer: role, reasoning, content, tool calls, finish reason, usage."""
+    head = {"id": chat_id, "object": "chat.completion.chunk", "created": created, "model": request.model}
+
+    def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+    yield chunk({"role": "assistant", "content": ""})
+    if fault.placeholder:
+        yield from (chunk({"content": text}) for text in ("Generating...", "\nGenerating (1s elapsed)\n\n"))
+    for piece in tokens.pieces(outcome.reasoning or ""):
+        yield chunk({"reasoning_content": piece, "reasoning": piece})
+    for piece in _steps(outcome.content, request):
+        yield chunk({"content": piece})
+    for index, call in enumerate(outcome.tool_calls):
+        function = call["function"]
+        start = {**call, "function": {"name": function["name"], "arguments": ""}}
+        yield chunk({"tool_calls": [{"index": index, **start}]})
+        for piece in tokens.pieces(function["arguments"]):
+            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    usage = outcome.usage if request.include_usage and not fault.no_usage else None
+    final = chunk({}, outcome.finish_reason)
+    if usage is not None and fault.usage == "last":
+        final["usage"] = usage
+    if not fault.no_final:
+        yield final
+    if usage is not None and fault.usage != "last":
+        yield from ({**head, "choices": [], "usage": usage} for _ in range(2 if fault.usage == "twice" else 1))
+
+
+def _steps(content: str, request: ChatRequest) -> list[str]:
+    """Text token by token; a file's address in one piece, as it comes at once."""
+    return [content] if request.facts.makes_media and "/base/" in content else tokens.pieces(content)
+
+
+def chat_id(seed: str) -> str:
+    """The id of an answer: `chatcmpl-` and 24 hexadecimal digits."""
+    return "chatcmpl-" + hashlib.sha256(seed.encode()).hexdigest()[:24]

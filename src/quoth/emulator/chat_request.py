@@ -1,0 +1,348 @@
+"""The request of chat completions: what Poe accepts, what it refuses and with which words.
+
+Bytes in, `ChatRequest` out, or `Problem` raised. Unknown keys are refused with the key as `param` (strict validation, the
+default since April 2026), declared custom parameters are held to the catalogue's enum and range.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from quoth.emulator import tokens
+from quoth.emulator.models import find, is_free, traits
+from quoth.emulator.problems import Problem
+from quoth.emulator.settings import Switches
+from quoth.providers.catalogue import ModelFacts, ParameterFacts
+
+__all__ = ["MAX_TOOLS", "ChatRequest", "read"]
+
+MAX_TOOLS = 215
+
+_OPENAI_FIELDS = frozenset(
+    """
+    model messages max_tokens max_completion_tokens temperature top_p stop stream stream_options tools tool_choice
+    parallel_tool_calls n logprobs top_logprobs response_format reasoning_effort store metadata prediction presence_penalty
+    frequency_penalty seed service_tier audio logit_bias user modalities functions function_call web_search_options verbosity
+    safety_identifier prompt_cache_key prompt_cache_retention extra_body
+    """.split()
+)
+_ROLES = ("system", "user", "assistant", "tool")
+_TOOLS_FIELD_REQUIRED = "Invalid 'tools': Field required"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A valid request. `messages` hold text only where `text` says so; `prompt` is the last user message."""
+
+    model: str
+    facts: ModelFacts
+    messages: list[dict[str, Any]]
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    custom: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.messages[-1]
+
+    @property
+    def prompt(self) -> str:
+        """Text of the last user message; "" when there is none."""
+        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
+
+    @property
+    def system(self) -> str:
+        return "\n\n".join(text_of(message) for message in self.messages if message["role"] == "system")
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Visible text of all messages: no chat overhead, no tool definitions."""
+        return sum(tokens.count(text_of(message)) for message in self.messages)
+
+    @property
+    def wants_reasoning(self) -> bool:
+        """True when a parameter asks the model to think."""
+        if self.reasoning_effort not in (None, "none"):
+            return True
+        for name in ("thinking_budget", "thinking_level", "output_effort", "enable_thinking"):
+            value = self.custom.get(name)
+            if value and value not in ("none", "minimal"):
+                return True
+        return False
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text of a message, parts joined by a blank line."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n\n".join(part["text"] for part in parts if part.get("type") == "text")
+
+
+def read(body: bytes, switches: Switches) -> ChatRequest:
+    """The request in `body`. Raises Problem with 400, 402, 404 or 413."""
+    data = _decode(body)
+    model = data.get("model")
+    if not isinstance(model, str) or not model:
+        raise _invalid("model", "Missing required parameter: 'model'." if model is None else _must("model", "a string"))
+    facts = find(model)
+    if facts is None:
+        raise Problem(404, f"The model '{model}' does not exist or you do not have access to it.", param="model")
+    messages = _messages(data.get("messages"), switches)
+    custom = _custom(data, facts, switches)
+    _ranges(data)
+    tools = _tools(data.get("tools"), facts)
+    stream_options = _typed(data, "stream_options", dict, "an object") or {}
+    request = ChatRequest(
+        model=model,
+        facts=facts,
+        messages=messages,
+        stream=bool(_typed(data, "stream", bool, "a boolean")),
+        include_usage=bool(stream_options.get("include_usage")),
+        max_tokens=_max_tokens(data),
+        stop=_stop(data.get("stop")),
+        tools=tools,
+        tool_choice=_tool_choice(data.get("tool_choice"), tools),
+        parallel_tool_calls=_typed(data, "parallel_tool_calls", bool, "a boolean") is not False,
+        response_format=_typed(data, "response_format", dict, "an object"),
+        reasoning_effort=_effort(data, custom, facts, switches),
+        custom=custom,
+    )
+    if not switches.subscriber and not is_free(facts):
+        raise Problem(402, "This model needs a subscription or add-on points.")
+    window = facts.context_window
+    if not facts.makes_media and window and request.prompt_tokens > window:
+        raise Problem(413, f"The prompt has {request.prompt_tokens} tokens, the model's context window {window}.")
+    return request
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"Could not parse the request body as JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise Problem(400, "The request body must be a JSON object.")
+    return data
+
+
+def _invalid(param: str, message: str) -> Problem:
+    return Problem(400, message, param=param)
+
+
+def _must(param: str, what: str) -> str:
+    return f"Invalid '{param}': must be {what}."
+
+
+def _typed(data: dict[str, Any], name: str, kind: type, what: str) -> Any:
+    value = data.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise _invalid(name, _must(name, what))
+    return value
+
+
+# Messages
+
+
+def _messages(value: Any, switches: Switches) -> list[dict[str, Any]]:
+    if value is None:
+        raise _invalid("messages", "Missing required parameter: 'messages'.")
+    if not isinstance(value, list) or not value:
+        raise _invalid("messages", _must("messages", "a non-empty list of messages"))
+    roles = (*_ROLES, "developer") if switches.developer_role else _ROLES
+    for index, message in enumerate(value):
+        _message(f"messages[{index}]", message, roles)
+    return value
+
+
+def _message(place: str, message: Any, roles: tuple[str, ...]) -> None:
+    if not isinstance(message, dict):
+        raise _invalid(place, _must(place, "an object"))
+    role = message.get("role")
+    if role not in roles:
+        raise _invalid(f"{place}.role", f"Invalid '{place}.role': {role!r} is not one of {', '.join(roles)}.")
+    content = message.get("content")
+    if content is None:
+        if role != "assistant" or not message.get("tool_calls"):
+            raise _invalid(f"{place}.content", f"Invalid '{place}.content': Field required")
+    elif isinstance(content, list):
+        for number, part in enumerate(content):
+            _part(f"{place}.content[{number}]", part)
+    elif not isinstance(content, str):
+        raise _invalid(f"{place}.content", _must(f"{place}.content", "a string or a list of parts"))
+    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+        raise _invalid(f"{place}.tool_call_id", f"Invalid '{place}.tool_call_id': Field required")
+
+
+def _part(place: str, part: Any) -> None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "text" and isinstance(part.get("text"), str):
+        return
+    if kind == "image_url" and isinstance(part.get("image_url"), dict) and isinstance(part["image_url"].get("url"), str):
+        return
+    if kind == "file" and isinstance(part.get("file"), dict) and isinstance(part["file"].get("file_data"), str):
+        return
+    if kind == "input_audio":  # accepted and dropped, without a word
+        return
+    raise _invalid(place, _must(place, "a text, image_url or file part"))
+
+
+# Parameters
+
+
+def _custom(data: dict[str, Any], facts: ModelFacts, switches: Switches) -> dict[str, Any]:
+    """The model's own parameters, from the top level and from a literal `extra_body` object."""
+    extra = data.get("extra_body")
+    if extra is not None and not isinstance(extra, dict):
+        raise _invalid("extra_body", _must("extra_body", "an object"))
+    given = {name: value for name, value in data.items() if name != "extra_body"} | (extra or {})
+    custom = {}
+    for name, value in given.items():
+        declared = facts.parameter(name)
+        if declared is not None:
+            if switches.strict and name != "reasoning_effort":
+                _declared(declared, value)
+            custom[name] = value
+        elif name not in _OPENAI_FIELDS:
+            if switches.strict and facts.parameters is not None:
+                raise _invalid(name, f"Unknown parameter: '{name}'.")
+            custom[name] = value
+    return custom
+
+
+def _declared(parameter: ParameterFacts, value: Any) -> None:
+    name = parameter.name
+    if parameter.enum is not None:
+        if value not in parameter.enum:
+            allowed = ", ".join(f"'{choice}'" for choice in parameter.enum)
+            raise _invalid(name, f"Invalid '{name}': {value!r} is not supported. Supported values are: {allowed}.")
+    elif parameter.type == "boolean":
+        if not isinstance(value, bool):
+            raise _invalid(name, _must(name, "a boolean"))
+    elif parameter.type == "number":
+        low, high = parameter.minimum, parameter.maximum
+        if not _is_number(value) or (low is not None and value < low) or (high is not None and value > high):
+            raise _invalid(name, _must(name, f"a number from {low:g} to {high:g}" if low is not None else "a number"))
+    # `seed` is declared as a string by some bots and an integer in OpenAI's protocol: both are taken.
+    elif not isinstance(value, str) and not (name == "seed" and isinstance(value, int)):
+        raise _invalid(name, _must(name, "a string"))
+
+
+def _effort(data: dict[str, Any], custom: dict[str, Any], facts: ModelFacts, switches: Switches) -> str | None:
+    """The effort that reaches the model: `reasoning_effort` at the top level is forwarded even when it is not declared."""
+    value = custom.get("reasoning_effort", data.get("reasoning_effort"))
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _invalid("reasoning_effort", _must("reasoning_effort", "a string"))
+    declared = facts.parameter("reasoning_effort")
+    found = traits(facts.id)
+    allowed = found.efforts or (declared.enum if declared is not None else None)
+    if switches.strict and allowed and value not in allowed:
+        choices = ", ".join(f"'{choice}'" for choice in allowed)
+        upstream = found.upstream or facts.id
+        raise _invalid(
+            "reasoning_effort",
+            f"Unsupported value: '{value}' is not supported with the '{upstream}' model. Supported values are: {choices}.",
+        )
+    forwarded = switches.forward_reasoning_effort or "reasoning_effort" in custom
+    return value if forwarded else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _ranges(data: dict[str, Any]) -> None:
+    for name, high in (("temperature", 2), ("top_p", 1)):
+        value = data.get(name)
+        if value is not None and not (_is_number(value) and 0 <= value <= high):
+            raise _invalid(name, _must(name, f"a number from 0 to {high}"))
+    if data.get("n") not in (None, 1) or isinstance(data.get("n"), bool):
+        raise _invalid("n", "Invalid 'n': only 1 is supported.")
+
+
+def _max_tokens(data: dict[str, Any]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = data.get(name)
+        if value is not None:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise _invalid(name, _must(name, "a positive integer"))
+            return value
+    return None
+
+
+def _stop(value: Any) -> tuple[str, ...]:
+    """Stop sequences; those of whitespace only do not work."""
+    if value is None:
+        return ()
+    sequences = [value] if isinstance(value, str) else value
+    if not isinstance(sequences, list) or not all(isinstance(sequence, str) for sequence in sequences):
+        raise _invalid("stop", _must("stop", "a string or a list of strings"))
+    if len(sequences) > 4:
+        raise _invalid("stop", "Invalid 'stop': at most 4 sequences are supported.")
+    return tuple(sequence for sequence in sequences if sequence.strip())
+
+
+# Tools
+
+
+def _tools(value: Any, facts: ModelFacts) -> list[dict[str, Any]]:
+    if value is None or value == []:
+        return []
+    if not isinstance(value, list):
+        raise _invalid("tools", _must("tools", "a list"))
+    no_tools = facts.supported_features is not None and "tools" not in facts.supported_features
+    if no_tools or traits(facts.id).rejects_tools:
+        raise Problem(
+            400,
+            f"Model {facts.id} does not support tool calling. Use a tool-capable model or remove tools from the request.",
+            param="model",
+            code="unsupported_feature_for_model",
+        )
+    if len(value) > MAX_TOOLS or not all(_is_function(tool) for tool in value):
+        raise _invalid("tools", _TOOLS_FIELD_REQUIRED)
+    if facts.owned_by == "XAI" and any(_refers(tool["function"]["parameters"]) for tool in value):
+        raise _invalid("tools", "Invalid 'tools': '$ref' is not supported by this model.")
+    return value
+
+
+def _is_function(tool: Any) -> bool:
+    """A zero-argument tool, too, must say `properties`."""
+    function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        return False
+    parameters = function.get("parameters")
+    return isinstance(parameters, dict) and "type" in parameters and isinstance(parameters.get("properties"), dict)
+
+
+def _refers(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return "$ref" in schema or any(_refers(inner) for inner in schema.values())
+    return isinstance(schema, list) and any(_refers(inner) for inner in schema)
+
+
+def _tool_choice(value: Any, tools: list[dict[str, Any]]) -> str | dict[str, Any]:
+    if value is None:
+        return "auto"
+    if value in ("auto", "none"):
+        return str(value)
+    if value == "required" and tools:
+        return "required"
+    if isinstance(value, dict) and value.get("type") == "function" and isinstance(value.get("function"), dict):
+        name = value["function"].get("name")
+        if any(tool["function"]["name"] == name for tool in tools):
+            return value
+    raise _invalid("tool_choice", _must("tool_choice", "auto, none, required or one of the functions in 'tools'"))

@@ -1,0 +1,180 @@
+"""How an answer goes out: heads, chunks and pace, and every fault that concerns bytes rather than content."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+
+from quoth.emulator.faults import NONE, Fault
+from quoth.emulator.http1 import Connection, Request
+
+__all__ = ["Answer", "deliver"]
+
+_HTML = (
+    b"<!DOCTYPE html>\n<html><head><title>Error</title></head>\n"
+    b"<body><center><h1>Something went wrong</h1></center><hr><center>cloudflare (emulated)</center></body></html>\n"
+)
+_GARBAGE = b'\x00\xff\xfe{"choices": [{"mess'
+_YIELD_EVERY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer before it is sent: a `body`, or `events`, the data of server-sent events. `pace` is seconds between events."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = "application/json"
+    events: Iterable[bytes] | None = None
+    pace: float = 0.0
+    delay: float = 0.0
+    error_event: bytes = field(default=b"")
+
+
+async def deliver(connection: Connection, request: Request, answer: Answer, fault: Fault = NONE) -> bool:
+    """Send an answer, with what the fault does to it. True when the connection can serve another request.
+
+    Raises Ended when the fault ended the connection.
+    """
+    answer = _distorted(answer, fault)
+    if fault.latency or answer.delay:
+        await asyncio.sleep(fault.latency + answer.delay)
+    sender = _Sender(connection, fault)
+    await sender.reach(-1)
+    plain = answer.events is None
+    compressed = gzip.compress(answer.body, mtime=0) if plain and fault.gzip else answer.body
+    body = compressed[: len(compressed) // 2] if plain and fault.gzip == "truncated" else compressed
+    until_close = fault.no_length or (not plain and not request.chunked_answers)
+    sender.chunked = not until_close and (not plain or fault.chunk is not None or fault.split_utf8) and request.chunked_answers
+    stays = request.keep_alive and not (until_close or fault.close or fault.short)
+    headers = [("Content-Type", answer.content_type)] if answer.content_type else []
+    headers += [*answer.headers, *fault.headers]
+    if fault.retry_after is not None:
+        headers.append(("Retry-After", fault.retry_after))
+    if fault.gzip:
+        headers.append(("Content-Encoding", "gzip"))
+    if sender.chunked:
+        headers.append(("Transfer-Encoding", "chunked"))
+    elif not until_close and answer.status not in (204, 304):
+        headers.append(("Content-Length", str(len(body) + (10 if fault.short else 0))))
+    headers.append(("Connection", "keep-alive" if stays else "close"))
+    await connection.send(_head(answer.status, headers))
+    await sender.reach(0)
+    if request.method == "HEAD":
+        return stays
+    if answer.events is None:
+        await sender.body(body)
+    else:
+        await sender.events(answer)
+    if sender.chunked and not fault.short:
+        await connection.send(b"0\r\n\r\n")
+    return stays
+
+
+def _head(status: int, headers: list[tuple[str, str]]) -> bytes:
+    reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Emulated"
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+def _distorted(answer: Answer, fault: Fault) -> Answer:
+    """The answer with another body or content type."""
+    if fault.body == "html":
+        answer = replace(answer, body=_HTML, events=None, content_type="text/html; charset=UTF-8")
+    elif fault.body == "empty":
+        answer = replace(answer, body=b"", events=None)
+    elif fault.body == "garbage":
+        answer = replace(answer, body=_GARBAGE, events=None)
+    elif fault.body == "truncated" and answer.events is None:
+        answer = replace(answer, body=answer.body[: len(answer.body) // 2])
+    elif fault.body is not None and fault.body.startswith("json:"):
+        answer = replace(answer, body=fault.body.removeprefix("json:").encode(), events=None, content_type="application/json")
+    return replace(answer, content_type=fault.content_type) if fault.content_type is not None else answer
+
+
+class _Sender:
+    """Sends the units of one body and does at each point what the fault says."""
+
+    def __init__(self, connection: Connection, fault: Fault):
+        self._connection = connection
+        self._fault = fault
+        self._deflate = zlib.compressobj(wbits=31) if fault.gzip else None
+        self.chunked = False
+
+    async def reach(self, units: int) -> None:
+        """Called when so many units have been sent: -1 is before the head, 0 after it."""
+        fault = self._fault
+        if fault.stall is not None and fault.stall.after == units:
+            await (asyncio.sleep(fault.stall_for) if fault.stall_for is not None else asyncio.Event().wait())
+        if fault.reset is not None and fault.reset.after == units:
+            await self._connection.reset()
+        if fault.fin is not None and fault.fin.after == units:
+            self._connection.finish()
+
+    async def body(self, body: bytes) -> None:
+        """A plain body; its units are bytes."""
+        points = sorted(
+            {point.after for point in (self._fault.stall, self._fault.reset, self._fault.fin) if point and point.after > 0}
+        )
+        sent = 0
+        for place in (*points, len(body)):
+            place = min(place, len(body))
+            await self._write(body[sent:place])
+            sent = place
+            if place in points:
+                await self.reach(place)
+
+    async def events(self, answer: Answer) -> None:
+        """Server-sent events; each is a unit."""
+        pace = answer.pace if self._fault.pace is None else self._fault.pace
+        for number, event in enumerate(self._framed(answer)):
+            if number and pace:
+                await asyncio.sleep(pace)
+            elif number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            await self._write(self._packed(event))
+            await self.reach(number + 1)
+        if self._deflate is not None and self._fault.gzip != "truncated":
+            await self._write(self._deflate.flush())
+
+    def _framed(self, answer: Answer) -> Iterator[bytes]:
+        fault, newline = self._fault, self._fault.newline.encode()
+        for number, data in enumerate(answer.events or ()):
+            if fault.error is not None and fault.error.after == number:
+                yield b"data: " + answer.error_event + newline * 2
+                return
+            prefix = b"\xef\xbb\xbf" if fault.bom and number == 0 else b""
+            if fault.comments:
+                prefix += b": keep-alive" + newline * 2
+            yield prefix + b"data: " + data + newline * 2
+
+    def _packed(self, event: bytes) -> bytes:
+        if self._deflate is None:
+            return event
+        return self._deflate.compress(event) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+
+    async def _write(self, data: bytes) -> None:
+        cuts = _cut_characters(data) if self._fault.split_utf8 else [data]
+        if self._fault.chunk is not None:
+            size = self._fault.chunk
+            cuts = [cut[start : start + size] for cut in cuts for start in range(0, len(cut), size)]
+        for cut in cuts:
+            if cut:
+                await self._connection.send(b"%x\r\n%b\r\n" % (len(cut), cut) if self.chunked else cut)
+            if len(cuts) > 1:
+                await asyncio.sleep(0)
+
+
+def _cut_characters(data: bytes) -> list[bytes]:
+    """The data in pieces, cut after the first byte of each character that has several."""
+    cuts, start = [], 0
+    for place, byte in enumerate(data):
+        if byte >= 0xC0:
+            cuts.append(data[start : place + 1])
+            start = place + 1
+    return [*cuts, data[start:]]

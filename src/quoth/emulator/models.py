@@ -1,0 +1,148 @@
+"""The models: Poe's model objects, and how each family of models was seen to behave."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal
+
+from quoth.providers.catalogue import ModelFacts, ParameterFacts, shipped
+
+__all__ = ["Traits", "find", "is_free", "model_list", "traits"]
+
+_PRICES = ("prompt", "completion", "image", "request", "input_cache_read", "input_cache_write")
+
+
+def find(model: str) -> ModelFacts | None:
+    """A model by its handle in any case, as Poe looks it up."""
+    return shipped().get(model)
+
+
+def is_free(model: ModelFacts) -> bool:
+    """True when the price is known and nothing."""
+    prices = [value for value in (model.price or {}).values() if value is not None]
+    return bool(prices) and all(Decimal(value) == 0 for value in prices)
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the recordings show of one model's answers.
+
+    `reasoning`: shown on every call, only when asked for, or never. `tool_id` is the form of tool call ids. `signed`: Gemini's
+    thought signature comes with a tool call. `prose`: text beside a tool call. `usage`: counted by Poe from the visible text,
+    the provider's own with details, or the provider's own with empty details.
+    """
+
+    reasoning: Literal["always", "asked", "never"] = "never"
+    tool_id: Literal["openai", "grok", "gemini", "kimi"] = "openai"
+    signed: bool = False
+    prose: bool = False
+    usage: Literal["visible", "details", "null-details"] = "visible"
+    rejects_tools: bool = False
+    efforts: tuple[str, ...] | None = None
+    upstream: str | None = None
+
+
+# First match decides, later columns win nothing: one row per family, most special first.
+_FAMILIES: tuple[tuple[re.Pattern[str], Traits], ...] = tuple(
+    (re.compile(pattern), found)
+    for pattern, found in (
+        (r"gemini-3(\.1)?-pro$", Traits("always", "gemini", signed=True)),
+        (r"gemini-(3|2\.5)", Traits("asked", "gemini", signed=True)),
+        (r"gemini-", Traits("never", "gemini")),
+        (r"nano-banana", Traits(usage="details")),
+        (r"grok-(3-mini|code-)", Traits("always", "grok")),
+        (r"grok-", Traits("asked", "grok")),
+        (r"kimi-.*think", Traits("always", "kimi", prose=True)),
+        (r"kimi-", Traits("asked", "kimi", prose=True)),
+        (r"minimax-m2|magistral-.*thinking|(openai-)?gpt-oss-", Traits("always")),
+        (r"deepseek-r1|.*-think(ing)?(-|$)", Traits("always")),
+        (r"gpt-3\.5-turbo-instruct$", Traits(usage="null-details", rejects_tools=True)),
+        (r"gpt-4o(-mini)?-search$", Traits(usage="details", rejects_tools=True)),
+        (r"chatgpt-4o-latest$", Traits(rejects_tools=True)),
+        (r"gpt-5\.2-instant$", Traits(efforts=("medium",), upstream="gpt-5.2-chat-latest")),
+        (r"(gpt|o[134])-?", Traits("never")),
+        (r"", Traits("asked")),
+    )
+)
+
+
+@lru_cache(maxsize=512)
+def traits(model_id: str) -> Traits:
+    """How the model with this id (lower case) behaves."""
+    return next(found for pattern, found in _FAMILIES if pattern.match(model_id))
+
+
+def model_list(*, documented: bool = False) -> dict[str, Any]:
+    """The answer of `GET /v1/models`. Texts and pictures, which are not shipped, are empty."""
+    return {"object": "list", "data": [_model_object(model, documented) for model in shipped()]}
+
+
+def _model_object(model: ModelFacts, documented: bool) -> dict[str, Any]:
+    name = model.display_name or model.id
+    inputs, outputs = list(model.input_modalities), list(model.output_modalities)
+    window = model.context_window
+    described: dict[str, Any] = {
+        "id": model.id,
+        "object": "model",
+        "created": model.created_ms or _listed_ms(model),
+        "description": "",
+        "owned_by": model.owned_by or "",
+        "root": model.id,
+        "architecture": {
+            "input_modalities": inputs,
+            "output_modalities": outputs,
+            "modality": f"{','.join(inputs)}->{','.join(outputs)}",
+        },
+        "supported_features": list(model.supported_features or ()),
+        "supported_endpoints": list(model.supported_endpoints or ()),
+        "pricing": {price: _plain(model.price.get(price)) for price in _PRICES} if model.price else None,
+        "context_window": None
+        if window is None
+        else {"context_length": window, "max_output_tokens": model.max_output_tokens},
+        "context_length": window,
+        "metadata": {
+            "display_name": name,
+            "image": {"url": "", "alt": f"{name} model icon", "width": 200, "height": 200},
+            "url": f"https://poe.com/{model.id}",
+        },
+        "reasoning": model.reasoning,
+        "parameters": [_parameter(parameter) for parameter in model.parameters or ()],
+    }
+    if documented:
+        described |= {"permission": [], "parent": None}
+    return described
+
+
+def _listed_ms(model: ModelFacts) -> int:
+    """When the model was first listed, for those whose creation time is not known."""
+    day = datetime.fromisoformat(shipped().source(model).date).replace(tzinfo=timezone.utc)
+    return int(day.timestamp()) * 1000
+
+
+def _plain(price: str | None) -> str | None:
+    """A price as Poe writes it: a decimal without an exponent."""
+    return None if price is None else format(Decimal(price), "f")
+
+
+def _parameter(parameter: ParameterFacts) -> dict[str, Any]:
+    schema: dict[str, Any]
+    if parameter.enum is not None:
+        schema = {"enum": list(parameter.enum)}
+    else:
+        schema = {"type": parameter.type or "string"}
+        if parameter.minimum is not None:
+            schema["minimum"] = _number(parameter.minimum)
+        if parameter.maximum is not None:
+            schema["maximum"] = _number(parameter.maximum)
+    described: dict[str, Any] = {"name": parameter.name, "schema": schema}
+    if parameter.default is not None:
+        described["default_value"] = parameter.default
+    return described
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value == int(value) else value

@@ -1,0 +1,80 @@
+"""The switches of an emulator, and the two profiles that give them their defaults.
+
+`observed` follows the recordings wherever they and Poe's documentation disagree; `documented` follows the documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+__all__ = ["PROFILES", "Switches", "switches"]
+
+Profile = Literal["observed", "documented"]
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """How one emulator behaves. Times are seconds, sizes bytes, money points (33,000 to the US dollar).
+
+    - `token_delay`, `first_token_delay`: pace of streams; a plain answer comes at once after `first_token_delay`.
+    - `strict`: undeclared request keys and values outside a declared enum or range are 400, as since April 2026.
+    - `json_schema_models`: ids that honour `response_format`; "all" or "none".
+    - `forward_reasoning_effort`: the top-level `reasoning_effort` makes a model that can reason show its reasoning.
+    - `usage_details`: "recorded" (the bots that were seen to send them), "always" or "never".
+    - `rate_limit`: requests a minute for one key; `rate_limit_headers`: also on answers that are not 429.
+    - `balance`, `subscriber`: the account that every key spends from. Without a subscription only free models answer.
+    - `late_costs`: how long a row of the points history shows 0 points before its cost appears.
+    - `numeric_error_codes`: `error.code` is the HTTP status, as one page of the documentation has it.
+    - `empty_members`: the members that are documented as always empty are present, as null.
+    - `full_balance`: the balance in all its fields instead of the single documented one.
+    - `developer_role`: messages with the role `developer` are accepted.
+    - `media_origin`: scheme and host of the URLs in media answers.
+    - `max_body`: a longer request body is 413.
+    - `faults`: faults for coming requests, see `quoth.emulator.faults`.
+    """
+
+    profile: Profile = "observed"
+    token_delay: float = 0.002
+    first_token_delay: float = 0.0
+    strict: bool = True
+    json_schema_models: tuple[str, ...] | Literal["all", "none"] = ("grok-4",)
+    forward_reasoning_effort: bool = True
+    usage_details: Literal["recorded", "always", "never"] = "recorded"
+    rate_limit: int = 500
+    rate_limit_headers: bool = False
+    balance: int = 10_000_000
+    subscriber: bool = True
+    late_costs: float = 0.0
+    numeric_error_codes: bool = False
+    empty_members: bool = False
+    full_balance: bool = True
+    developer_role: bool = False
+    media_origin: str = "https://pfst.cf2.poecdn.net"
+    max_body: int = 64 * 1024 * 1024
+    faults: str | tuple[str, ...] = ()
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "observed": {},
+    "documented": {
+        "json_schema_models": "none",
+        "forward_reasoning_effort": False,
+        "usage_details": "never",
+        "rate_limit_headers": True,
+        "numeric_error_codes": True,
+        "empty_members": True,
+        "full_balance": False,
+    },
+}
+
+
+def switches(profile: str = "observed", **overrides: Any) -> Switches:
+    """The switches of a profile with some set otherwise. Raises ValueError for a name that does not exist."""
+    if profile not in PROFILES:
+        raise ValueError(f"Unknown emulator profile {profile!r}: use one of {', '.join(PROFILES)}.")
+    known = {field.name for field in fields(Switches)} - {"profile"}
+    unknown = sorted(set(overrides) - known)
+    if unknown:
+        raise ValueError(f"Unknown emulator switch {unknown[0]!r}: known are {', '.join(sorted(known))}.")
+    return Switches(profile=profile, **{**PROFILES[profile], **overrides})  # type: ignore[arg-type]  # checked above
