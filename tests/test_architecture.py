@@ -131,8 +131,6 @@ def hook(event, arguments):
         events.append(["open", os.fsdecode(arguments[0])])
     elif event.startswith(("socket.", "subprocess.", "os.fork", "os.system", "urllib.")):
         events.append([event, str(arguments)])
-    elif event == "_thread.start_new_thread":
-        events.append([event, str(arguments)])
 
 class Watched(type(os.environ)):
     def __getitem__(self, key):
@@ -146,6 +144,8 @@ sys.addaudithook(hook)
 watching = True
 import quoth
 watching = False
+import threading
+events.extend(["thread", thread.name] for thread in threading.enumerate()[1:])
 print(json.dumps({"modules": sorted(sys.modules), "events": list(events), "environment": environment}))
 """
 
