@@ -33,7 +33,7 @@ test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
 lint: $(VENV)/.dev ## Style, and the laws of the floors (import-linter)
 	$(BIN)/ruff check $(PY_DIRS)
 	$(BIN)/ruff format --check $(PY_DIRS)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: types
 types: $(VENV)/.dev ## mypy --strict, and pyright on the public API
