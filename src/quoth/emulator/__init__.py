@@ -1,7 +1,7 @@
 """An offline Poe: chat completions, models, balance and history as recorded, with faults on demand.
 
-It stands beside the rest of the package and shares facts with it (models, prices), never code that reads or writes a protocol, so
-that a mistake made on both sides cannot hide.
+It stands beside the rest of the package and shares facts with it (models, prices), never code that reads or writes a
+protocol, so that a mistake made on both sides cannot hide.
 
     from quoth.emulator import Emulator
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quoth.emulator.facts import facts
+    from quoth.emulator.behaviours import facts
     from quoth.emulator.server import Emulator, serve
 
 __all__ = ["Emulator", "facts", "serve"]
@@ -23,10 +23,8 @@ __all__ = ["Emulator", "facts", "serve"]
 def __getattr__(name: str) -> Any:
     """The public names, loaded when first used: importing the package alone costs nothing."""
     if name == "facts":
-        # The module has the name of its function; binding the function now keeps the module from taking its place.
-        from quoth.emulator.facts import facts
+        from quoth.emulator.behaviours import facts
 
-        globals()["facts"] = facts
         return facts
     if name in ("Emulator", "serve"):
         from quoth.emulator import server

@@ -1,7 +1,7 @@
 """What an emulated model says: a function of the request alone, honest about being emulated.
 
-Each rule looks at the last user message and answers or passes; the first that answers wins. Sums are worked out, lengths are
-kept, a few capitals are known. Everything else is answered by saying what arrived.
+Each rule looks at the last user message and answers or passes; the first that answers wins. Sums are worked out,
+lengths are kept, a few capitals are known. Everything else is answered by saying what arrived.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def _tagged(rule: Callable[[str], str | None]) -> Callable[[ChatRequest, str], s
 
 # Rules
 
-_EXACT_WORDS = re.compile(r"\bexactly (\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten) words?\b", re.IGNORECASE)
+_EXACT_WORDS = re.compile(
+    r"\bexactly (\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten) words?\b", re.IGNORECASE
+)
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -165,7 +167,9 @@ def _length(prompt: str) -> str | None:
 
 
 def _reflection(request: ChatRequest, prompt: str) -> str:
-    greeting = "Hello! " if re.match(r"\s*(?:hi|hello|hey|good (?:morning|evening|day))\b", prompt, re.IGNORECASE) else ""
+    greeting = (
+        "Hello! " if re.match(r"\s*(?:hi|hello|hey|good (?:morning|evening|day))\b", prompt, re.IGNORECASE) else ""
+    )
     said = f"You wrote: {_shortened(prompt, 200)}" if prompt.strip() else "There was no text to answer."
     told = f" The system message says: {_shortened(request.system, 80)}" if request.system else ""
     turns = sum(1 for message in request.messages if message["role"] == "user")

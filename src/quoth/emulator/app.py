@@ -107,7 +107,9 @@ class Poe:
         key = self._key(request)
         admitted, limits = self._limit.admit(key, time.monotonic())
         if not admitted:
-            raise Problem(429, f"Rate limit of {self._limit.limit} requests per minute exceeded.", headers=tuple(limits.items()))
+            raise Problem(
+                429, f"Rate limit of {self._limit.limit} requests per minute exceeded.", headers=tuple(limits.items())
+            )
         if self.switches.rate_limit_headers:
             headers += limits.items()
         wanted = read(request.raw, self.switches)

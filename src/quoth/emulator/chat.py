@@ -20,7 +20,10 @@ __all__ = ["Outcome", "chat_id", "chunks", "completion", "decide"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the model answers. `billed_tokens` are (prompt, completion) as the provider counts them, `usage` as Poe shows them."""
+    """What the model answers.
+
+    `usage` counts tokens as Poe shows them, `billed_tokens` are (prompt, completion) as the provider counts them.
+    """
 
     content: str
     finish_reason: str
@@ -66,7 +69,11 @@ def _structured(request: ChatRequest, switches: Switches) -> str | None:
     if wanted.get("type") == "json_object":
         return json.dumps({"emulated": True, "answer": answers.say(request)}, ensure_ascii=False)
     described = wanted.get("json_schema")
-    if wanted.get("type") == "json_schema" and isinstance(described, dict) and isinstance(described.get("schema"), dict):
+    if (
+        wanted.get("type") == "json_schema"
+        and isinstance(described, dict)
+        and isinstance(described.get("schema"), dict)
+    ):
         return json.dumps(instance(described["schema"], request.prompt), ensure_ascii=False)
     return None
 
@@ -97,9 +104,11 @@ def _cut(content: str, request: ChatRequest) -> tuple[str, str]:
 def _usage(
     request: ChatRequest, content: str, reasoning: str | None, switches: Switches, *, is_file: bool
 ) -> dict[str, Any]:
-    """Tokens as Poe shows them: of the visible text, so a tool call costs none and neither does an audio or video file."""
+    """Tokens as Poe shows them: of the visible text, so a tool call has none and neither has an audio or video file."""
     prompt, completion = request.prompt_tokens, 0 if is_file else tokens.count(content)
-    style = {"recorded": traits(request.facts.id).usage, "always": "details", "never": "visible"}[switches.usage_details]
+    style = {"recorded": traits(request.facts.id).usage, "always": "details", "never": "visible"}[
+        switches.usage_details
+    ]
     if style == "visible":
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     thought = tokens.count(reasoning or "")
@@ -120,16 +129,16 @@ def _usage(
     }
 
 
-def _billed(
-    request: ChatRequest, content: str, reasoning: str | None, made: list[dict[str, Any]]
-) -> tuple[int, int]:
+def _billed(request: ChatRequest, content: str, reasoning: str | None, made: list[dict[str, Any]]) -> tuple[int, int]:
     """What the provider counts: also tool definitions, reasoning, and the arguments of tool calls."""
     definitions = tokens.count(json.dumps(request.tools)) if request.tools else 0
     called = sum(tokens.count(call["function"]["name"] + call["function"]["arguments"]) for call in made)
     return request.prompt_tokens + definitions, tokens.count(content) + tokens.count(reasoning or "") + called
 
 
-def completion(outcome: Outcome, chat_id: str, created: int, request: ChatRequest, switches: Switches) -> dict[str, Any]:
+def completion(
+    outcome: Outcome, chat_id: str, created: int, request: ChatRequest, switches: Switches
+) -> dict[str, Any]:
     """The body of an answer that is not streamed. `created` is Unix seconds."""
     message: dict[str, Any] = {"role": "assistant", "content": outcome.content}
     if outcome.reasoning is not None:

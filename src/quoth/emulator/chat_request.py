@@ -1,7 +1,7 @@
 """The request of chat completions: what Poe accepts, what it refuses and with which words.
 
-Bytes in, `ChatRequest` out, or `Problem` raised. Unknown keys are refused with the key as `param` (strict validation, the
-default since April 2026), declared custom parameters are held to the catalogue's enum and range.
+Bytes in, `ChatRequest` out, or `Problem` raised. Unknown keys are refused with the key as `param` (strict validation,
+the default since April 2026), declared custom parameters are held to the catalogue's enum and range.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MAX_TOOLS = 215
 _OPENAI_FIELDS = frozenset(
     """
     model messages max_tokens max_completion_tokens temperature top_p stop stream stream_options tools tool_choice
-    parallel_tool_calls n logprobs top_logprobs response_format reasoning_effort store metadata prediction presence_penalty
-    frequency_penalty seed service_tier audio logit_bias user modalities functions function_call web_search_options verbosity
-    safety_identifier prompt_cache_key prompt_cache_retention extra_body
+    parallel_tool_calls n logprobs top_logprobs response_format reasoning_effort store metadata prediction
+    presence_penalty frequency_penalty seed service_tier audio logit_bias user modalities functions function_call
+    web_search_options verbosity safety_identifier prompt_cache_key prompt_cache_retention extra_body
     """.split()
 )
 _ROLES = ("system", "user", "assistant", "tool")
@@ -190,7 +190,11 @@ def _part(place: str, part: Any) -> None:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return
-    if kind == "image_url" and isinstance(part.get("image_url"), dict) and isinstance(part["image_url"].get("url"), str):
+    if (
+        kind == "image_url"
+        and isinstance(part.get("image_url"), dict)
+        and isinstance(part["image_url"].get("url"), str)
+    ):
         return
     if kind == "file" and isinstance(part.get("file"), dict) and isinstance(part["file"].get("file_data"), str):
         return
@@ -241,7 +245,7 @@ def _declared(parameter: ParameterFacts, value: Any) -> None:
 
 
 def _effort(data: dict[str, Any], custom: dict[str, Any], facts: ModelFacts, switches: Switches) -> str | None:
-    """The effort that reaches the model: `reasoning_effort` at the top level is forwarded even when it is not declared."""
+    """The effort that reaches the model: a top-level `reasoning_effort` is forwarded even when it is not declared."""
     value = custom.get("reasoning_effort", data.get("reasoning_effort"))
     if value is None:
         return None
@@ -255,7 +259,8 @@ def _effort(data: dict[str, Any], custom: dict[str, Any], facts: ModelFacts, swi
         upstream = found.upstream or facts.id
         raise _invalid(
             "reasoning_effort",
-            f"Unsupported value: '{value}' is not supported with the '{upstream}' model. Supported values are: {choices}.",
+            f"Unsupported value: '{value}' is not supported with the '{upstream}' model. "
+            f"Supported values are: {choices}.",
         )
     forwarded = switches.forward_reasoning_effort or "reasoning_effort" in custom
     return value if forwarded else None
@@ -308,7 +313,8 @@ def _tools(value: Any, facts: ModelFacts) -> list[dict[str, Any]]:
     if no_tools or traits(facts.id).rejects_tools:
         raise Problem(
             400,
-            f"Model {facts.id} does not support tool calling. Use a tool-capable model or remove tools from the request.",
+            f"Model {facts.id} does not support tool calling. "
+            "Use a tool-capable model or remove tools from the request.",
             param="model",
             code="unsupported_feature_for_model",
         )

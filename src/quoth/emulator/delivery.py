@@ -24,7 +24,10 @@ _YIELD_EVERY = 64
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer before it is sent: a `body`, or `events`, the data of server-sent events. `pace` is seconds between events."""
+    """An answer before it is sent: a `body`, or `events`, which are the data of server-sent events.
+
+    `pace` is seconds between events, `delay` seconds before the head, `error_event` what the fault `error` sends.
+    """
 
     status: int
     body: bytes = b""
@@ -50,7 +53,9 @@ async def deliver(connection: Connection, request: Request, answer: Answer, faul
     compressed = gzip.compress(answer.body, mtime=0) if plain and fault.gzip else answer.body
     body = compressed[: len(compressed) // 2] if plain and fault.gzip == "truncated" else compressed
     until_close = fault.no_length or (not plain and not request.chunked_answers)
-    sender.chunked = not until_close and (not plain or fault.chunk is not None or fault.split_utf8) and request.chunked_answers
+    sender.chunked = (
+        not until_close and (not plain or fault.chunk is not None or fault.split_utf8) and request.chunked_answers
+    )
     stays = request.keep_alive and not (until_close or fault.close or fault.short)
     headers = [("Content-Type", answer.content_type)] if answer.content_type else []
     headers += [*answer.headers, *fault.headers]
@@ -93,7 +98,9 @@ def _distorted(answer: Answer, fault: Fault) -> Answer:
     elif fault.body == "truncated" and answer.events is None:
         answer = replace(answer, body=answer.body[: len(answer.body) // 2])
     elif fault.body is not None and fault.body.startswith("json:"):
-        answer = replace(answer, body=fault.body.removeprefix("json:").encode(), events=None, content_type="application/json")
+        answer = replace(
+            answer, body=fault.body.removeprefix("json:").encode(), events=None, content_type="application/json"
+        )
     return replace(answer, content_type=fault.content_type) if fault.content_type is not None else answer
 
 
@@ -119,7 +126,11 @@ class _Sender:
     async def body(self, body: bytes) -> None:
         """A plain body; its units are bytes."""
         points = sorted(
-            {point.after for point in (self._fault.stall, self._fault.reset, self._fault.fin) if point and point.after > 0}
+            {
+                point.after
+                for point in (self._fault.stall, self._fault.reset, self._fault.fin)
+                if point and point.after > 0
+            }
         )
         sent = 0
         for place in (*points, len(body)):

@@ -1,7 +1,8 @@
 """Faults on demand: a small language, its parser, and the plan of which request gets which fault.
 
-A fault is a list of words separated by `;`, for instance `status=429; retry-after=2; body=html; times=2`. It is given to
-`Emulator(faults=...)`, to `Emulator.faults(...)`, or with one request in the header `x-emulate-fault`. `WORDS` says what each word does.
+A fault is a list of words separated by `;`, for instance `status=429; retry-after=2; body=html; times=2`. It is given
+to `Emulator(faults=...)`, to `Emulator.faults(...)`, or with one request in the header `x-emulate-fault`. `WORDS` says
+what each word does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ HEADER = "x-emulate-fault"
 WORDS: dict[str, str] = {
     "status=N": "answer with this status and Poe's error body for it",
     "type=SLUG, code=SLUG, message=TEXT": "change that member of the error body",
-    "body=KIND": "`html`, `empty`, `truncated` (half of the JSON) or `garbage` instead of the body; `json:{...}` is sent as written",
+    "body=KIND": "another body: `html`, `empty`, `garbage`, `truncated` (half of the JSON), or `json:{...}` as written",
     "retry-after=VALUE": "send `Retry-After`; seconds or a date, as written",
     "header=NAME:VALUE": "send one more header; may be repeated",
     "content-type=VALUE": "another `Content-Type`",
@@ -195,8 +196,8 @@ def _is_seconds(value: str) -> bool:
 class Faults:
     """Which fault the next request gets. Safe to use from the test's thread while the server runs in its own.
 
-    Several faults are used one after the other: each for one request (or for `times`), the last until it is replaced. A fault that
-    comes with a request is counted by its text.
+    Several faults are used one after the other: each for one request (or for `times`), the last until it is replaced. A
+    fault that comes with a request is counted by its text.
     """
 
     def __init__(self, *texts: str):

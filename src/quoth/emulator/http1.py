@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -39,7 +39,10 @@ class Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it arrived. Header names are lower case, the last of a repeated one counts; `arrived` is monotonic seconds."""
+    """A request as it arrived. Header names are lower case, the last of a repeated one counts.
+
+    `arrived` is seconds of the monotonic clock.
+    """
 
     method: str
     path: str
@@ -86,8 +89,9 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
+        # Every write counts as full, so that `send` waits until the kernel has the bytes: a reset may follow at once.
+        self._transport.set_write_buffer_limits(high=0)
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
@@ -153,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), left)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return
 
     async def _more(self) -> bool:
@@ -193,7 +197,11 @@ class Connection(asyncio.Protocol):
             return None
         first, *lines = head.decode("latin-1").split("\r\n")
         words = first.split(" ")
-        if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0") or "\n" in head.decode("latin-1").replace("\r\n", ""):
+        if (
+            len(words) != 3
+            or words[2] not in ("HTTP/1.1", "HTTP/1.0")
+            or "\n" in head.decode("latin-1").replace("\r\n", "")
+        ):
             raise Refused(400, "Invalid HTTP request.")
         method, target, version = words
         if method not in _METHODS:
@@ -268,8 +276,8 @@ class Connection(asyncio.Protocol):
             await self._writable.wait()
 
     async def reset(self) -> None:
-        """End the connection with RST, after everything written so far has gone out."""
-        await self._flush()
+        """End the connection with RST, after everything written so far."""
+        await asyncio.sleep(0.01)  # lets the client read what came before: a reset may destroy what it has not read
         self._closing = True
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -290,12 +298,6 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self.task.cancel()
         self._transport.abort()
-
-    async def _flush(self) -> None:
-        """Until nothing is left to send, and a moment more so that the client has read it before the reset arrives."""
-        while self._transport.get_write_buffer_size() and not self._left:
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(0.01)
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

@@ -71,15 +71,17 @@ class Material:
         return [item for item in re.split(r",? (?:and|or) |, ", plain.group(1)) if item] if plain else []
 
     def said(self, name: str) -> str | None:
-        """The value in `name=value`, `name: value`, `name is value` or `name value` (a number), if the prompt has one."""
+        """The value in `name=value`, `name: value`, `name is value` or, for numbers, `name value`."""
         words = re.escape(name).replace("_", "[ _-]")
-        found = re.search(rf"\b{words}\s*(?:=|:|\bis\b|\bof\b)\s*(?:\"([^\"]+)\"|'([^']+)'|([^\s,;]+))", self._text, re.IGNORECASE)
+        found = re.search(
+            rf"\b{words}\s*(?:=|:|\bis\b|\bof\b)\s*(?:\"([^\"]+)\"|'([^']+)'|([^\s,;]+))", self._text, re.IGNORECASE
+        )
         if found is None:
             found = re.search(rf"\b{words}\s+()()(-?\d[\w.]*)", self._text, re.IGNORECASE)
         return next((group.rstrip(".?!") for group in found.groups() if group), None) if found else None
 
     def mentions(self, word: str) -> bool:
-        """True when the prompt has this word, written as one or in parts (`getWeather`, `get_weather`, `get weather`)."""
+        """True when the prompt has this word, as one or in parts (`getWeather`, `get_weather`, `get weather`)."""
         parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", word) or [word]
         pattern = r"[\s_.-]?".join(re.escape(part) for part in parts)
         return re.search(rf"(?<![^\W_]){pattern}(?![^\W_])", self._text, re.IGNORECASE) is not None

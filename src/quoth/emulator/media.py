@@ -11,7 +11,10 @@ __all__ = ["content", "is_file"]
 
 
 def content(request: ChatRequest, seed: str, origin: str) -> str | None:
-    """The content of a media bot's answer, None when the bot answers in text. `origin` is scheme and host of the address."""
+    """The content of a media bot's answer, None when the bot answers in text.
+
+    `origin` is scheme and host of the address.
+    """
     facts = request.facts
     if not facts.makes_media:
         return None

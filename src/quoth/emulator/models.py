@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
@@ -31,9 +31,10 @@ def is_free(model: ModelFacts) -> bool:
 class Traits:
     """What the recordings show of one model's answers.
 
-    `reasoning`: shown on every call, only when asked for, or never. `tool_id` is the form of tool call ids. `signed`: Gemini's
-    thought signature comes with a tool call. `prose`: text beside a tool call. `usage`: counted by Poe from the visible text,
-    the provider's own with details, or the provider's own with empty details.
+    `reasoning`: shown on every call, only when asked for, or never. `tool_id`: the form of tool call ids. `signed`:
+    Gemini's thought signature comes with a tool call. `prose`: text beside a tool call. `usage`: counted by Poe from
+    the visible text, the provider's own with details, or the provider's own with empty details. `rejects_tools`: although
+    the catalogue says otherwise. `efforts`: what the model behind it takes, `upstream` being its name.
     """
 
     reasoning: Literal["always", "asked", "never"] = "never"
@@ -46,7 +47,7 @@ class Traits:
     upstream: str | None = None
 
 
-# First match decides, later columns win nothing: one row per family, most special first.
+# The first row that matches decides: most special first.
 _FAMILIES: tuple[tuple[re.Pattern[str], Traits], ...] = tuple(
     (re.compile(pattern), found)
     for pattern, found in (
@@ -119,7 +120,7 @@ def _model_object(model: ModelFacts, documented: bool) -> dict[str, Any]:
 
 def _listed_ms(model: ModelFacts) -> int:
     """When the model was first listed, for those whose creation time is not known."""
-    day = datetime.fromisoformat(shipped().source(model).date).replace(tzinfo=timezone.utc)
+    day = datetime.fromisoformat(shipped().source(model).date).replace(tzinfo=UTC)
     return int(day.timestamp()) * 1000
 
 

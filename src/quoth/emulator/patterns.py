@@ -1,4 +1,4 @@
-"""The shortest plain text that a simple regular expression matches: literals, classes, groups, alternatives, repeats."""
+"""A plain text that a simple regular expression matches: literals, classes, groups, alternatives, repeats."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Fixtures for programs that call Poe: an emulator, and the environment that points to it.
 
-Loaded by pytest through its entry point, so importing it must cost nothing: the emulator is imported when a test asks for it.
+Loaded by pytest through its entry point, so importing it must cost nothing: the emulator is imported when a test asks
+for it.
 
     def test_answer(poe_emulator):
-        answer = quoth.completion(model="poe/Grok-4", messages=[{"role": "user", "content": "What is 2 + 3?"}])
+        answer = quoth.completion("poe/Grok-4", [{"role": "user", "content": "What is 2 + 3?"}])
         assert "5" in answer.choices[0].message.content
         assert poe_emulator.requests[0].body["model"] == "Grok-4"
 """

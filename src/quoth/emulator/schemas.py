@@ -1,7 +1,8 @@
 """An instance that fits a JSON Schema, filled with what the prompt offers.
 
-Covers type, enum, const, properties, required, items, prefixItems, bounds of every kind, multipleOf, pattern, format, $ref into
-$defs or definitions, allOf, anyOf, oneOf. What a schema leaves open is filled with text that says it is emulated.
+Covers type, enum, const, properties, required, items, prefixItems, bounds of every kind, multipleOf, pattern, format,
+$ref into $defs or definitions, allOf, anyOf, oneOf. What a schema leaves open is filled with text that says it is
+emulated.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _PROMPT_FIELDS = ("query", "question", "prompt", "input", "text", "message", "q"
 
 
 def instance(schema: Any, prompt: str, *, optional: bool = True) -> Any:
-    """A value that fits `schema`. Without `optional`, properties that are not required appear only if the prompt names them."""
+    """A value that fits `schema`.
+
+    Without `optional`, properties that are not required appear only if the prompt gives them a value.
+    """
     return _Filler(schema, Material(prompt), optional).fill(schema, "", 0)
 
 
@@ -159,7 +163,11 @@ class _Filler:
             return [one for one in item["enum"] if isinstance(one, str) and self._material.mentions(one)]
         if item.get("type") in ("integer", "number"):
             whole = item["type"] == "integer"
-            fitting = [number for number in self._material.numbers if _fits(number, item) and (not whole or number.is_integer())]
+            fitting = [
+                number
+                for number in self._material.numbers
+                if _fits(number, item) and (not whole or number.is_integer())
+            ]
             return [int(number) if number.is_integer() else number for number in fitting]
         if item.get("type", "string") == "string" and "properties" not in item and "anyOf" not in item:
             return [text for text in self._material.items if _text_fits(text, item)]

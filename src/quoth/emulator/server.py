@@ -1,4 +1,4 @@
-"""The emulator as something to start: in its own thread for tests and programs, or in the foreground for the command line."""
+"""The emulator as something to start: in a thread of its own, or in the foreground for the command line."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def _origin(server: asyncio.Server) -> str:
 class Emulator:
     """An offline Poe on a port of its own, in a thread of its own, for `with` and `async with`.
 
-    `port` 0 takes a free one. Further keywords are switches, see `quoth.emulator.settings.Switches`. Raises OSError when the
-    port is taken, ValueError for an unknown switch or fault.
+    `port` 0 takes a free one. Further keywords are switches, see `quoth.emulator.settings.Switches`. Raises OSError
+    when the port is taken, ValueError for an unknown switch or fault.
 
         with Emulator(token_delay=0) as emulator:
             client = openai.OpenAI(base_url=emulator.base_url, api_key="any")
@@ -141,9 +141,9 @@ class Emulator:
         return self._service.poe.ledger.balance
 
     def faults(self, *texts: str) -> None:
-        """Replace the planned faults: each serves one request (or its `times`), the last all that follow. None: no faults.
+        """Replace the planned faults: each is for one request (or its `times`), the last for all that follow.
 
-        `ok` is a request without a fault. Raises ValueError for a word that is not known.
+        `ok` is a request without a fault; no argument ends all faults. Raises ValueError for a word that is not known.
         """
         self._faults.plan(*texts)
 
@@ -220,16 +220,15 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return. `ready` is called with the base URL once requests are accepted.
 
-    Must run in the main thread. Raises OSError, in one sentence, when the port cannot be had, ValueError for an unknown switch.
+    Must run in the main thread. Raises OSError, in one sentence, when the port cannot be had, ValueError for an unknown
+    switch.
     """
     chosen = switches(profile, **overrides)
     planned = (chosen.faults,) if isinstance(chosen.faults, str) else chosen.faults
     asyncio.run(_serve_until_signal(_Service(Poe(chosen), Faults(*planned)), host, port, ready))
 
 
-async def _serve_until_signal(
-    service: _Service, host: str, port: int, ready: Callable[[str], None] | None
-) -> None:
+async def _serve_until_signal(service: _Service, host: str, port: int, ready: Callable[[str], None] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

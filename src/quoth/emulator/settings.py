@@ -1,6 +1,6 @@
 """The switches of an emulator, and the two profiles that give them their defaults.
 
-`observed` follows the recordings wherever they and Poe's documentation disagree; `documented` follows the documentation.
+`observed` follows the recordings wherever they and Poe's documentation disagree, `documented` the documentation.
 """
 
 from __future__ import annotations

@@ -67,7 +67,11 @@ def _arguments(function: dict[str, Any], request: ChatRequest) -> list[Any]:
     prompt = _without(function["name"], request.prompt)
     arguments = instance(schema, prompt, optional=False)
     places = Material(prompt).places
-    single = [name for name, value in arguments.items() if places and value == places[0]] if isinstance(arguments, dict) else []
+    single = (
+        [name for name, value in arguments.items() if places and value == places[0]]
+        if isinstance(arguments, dict)
+        else []
+    )
     if len(single) != 1 or len(places) < 2:
         return [arguments]
     return [{**arguments, single[0]: place} for place in places]
@@ -75,7 +79,9 @@ def _arguments(function: dict[str, Any], request: ChatRequest) -> list[Any]:
 
 def _without(name: str, prompt: str) -> str:
     """The prompt without the words that only name the tool, which are no material for arguments."""
-    return re.sub(rf"(?:use|call|with|using)?\s*(?:the )?[`'\"]?\b{re.escape(name)}\b[`'\"]?(?: tool| function)?", " ", prompt)
+    return re.sub(
+        rf"(?:use|call|with|using)?\s*(?:the )?[`'\"]?\b{re.escape(name)}\b[`'\"]?(?: tool| function)?", " ", prompt
+    )
 
 
 def _call(model_id: str, name: str, arguments: Any, seed: str, position: int) -> dict[str, Any]:
