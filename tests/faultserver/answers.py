@@ -58,7 +58,7 @@ class Answer:
     reads: ClassVar[bool] = True
 
     async def __call__(self, connection: Connection) -> None:
-        await self._pieces(*self.writes)(connection)
+        await self._from(0)(connection)
 
     # What it is on the wire.
 
@@ -152,7 +152,14 @@ class Answer:
 
     def rest(self, parts: int) -> Pieces:
         """What `first(parts)` left out."""
-        return self._pieces(*self.writes[1 + parts :])
+        return self._from(1 + parts)
+
+    def _from(self, write: int) -> Pieces:
+        pieces = list(self.writes[write:])
+        # The last chunk travels with the last part: many a client leaves at `[DONE]`, and that is not a disconnect.
+        if self.framing == "chunked" and len(pieces) > 1:
+            pieces[-2:] = [pieces[-2] + pieces[-1]]
+        return self._pieces(*pieces)
 
 
 def answer(body: bytes | str | Mapping[str, Any], status: int = 200, content_type: str = "application/json") -> Answer:
