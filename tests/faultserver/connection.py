@@ -97,7 +97,7 @@ class Connection:
         self.over = True
 
     async def receive(self) -> None:
-        """Gather what the client sends, until it leaves."""
+        """Gather what the client sends, until it leaves; one that shuts down only its sending side has left too."""
         try:
             while data := await self._channel.receive():
                 self._buffer += data

@@ -104,10 +104,8 @@ class FaultServer:
             raise self._errors[0]
 
     def _prepare_tls(self, folder: Path, certificate: Certificate) -> None:
-        from tests.faultserver.certificates import (
-            authority_pem,
-            server_context,
-        )  # cryptography is slow to import: only where it is used
+        # Only where it is used: cryptography is slow to import.
+        from tests.faultserver.certificates import authority_pem, server_context
 
         self.ca_pem = folder / "ca.pem"
         self.ca_pem.write_bytes(authority_pem())

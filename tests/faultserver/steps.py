@@ -57,7 +57,8 @@ class Pieces:
     """An answer, or part of one, as bytes on the wire. Reads the request first.
 
     The pieces are writes `every` seconds apart, or one write together if that is zero.
-    `then` says what the last byte means: more of this answer follows, the next request may, or the connection ends.
+    `then` says what comes after the last one: more of this answer, the next request, or the end of the connection. An
+    answer left unfinished by the last step keeps its client waiting; put `Stall()` there to see the client leave.
     """
 
     pieces: tuple[bytes, ...]
