@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quoth.emulator import answers, media, tokens, tools
-from quoth.emulator.chat_request import ChatRequest
+from quoth.emulator.chat_request import THINKING_PARAMETERS, ChatRequest
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.models import traits
 from quoth.emulator.schemas import instance
@@ -80,12 +80,10 @@ def _structured(request: ChatRequest, switches: Switches) -> str | None:
 
 def _reasons(request: ChatRequest) -> bool:
     shown = traits(request.facts.id).reasoning
-    return shown == "always" or (shown == "asked" and request.wants_reasoning and _can_reason(request))
-
-
-def _can_reason(request: ChatRequest) -> bool:
-    """A model reasons when the catalogue says so, or when one of its own parameters asks for it."""
-    return request.facts.reasoning is not None or any(name != "reasoning_effort" for name in request.custom)
+    if shown == "declared":
+        declared = any(request.facts.parameter(name) for name in THINKING_PARAMETERS)
+        return request.wants_reasoning and (declared or request.facts.reasoning is not None)
+    return shown == "always" or (shown == "asked" and request.wants_reasoning)
 
 
 def _cut(content: str, request: ChatRequest) -> tuple[str, str]:
@@ -112,6 +110,7 @@ def _usage(
     if style == "visible":
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     thought = tokens.count(reasoning or "")
+    prompt += traits(request.facts.id).overhead
     total = {"completion_tokens": completion, "prompt_tokens": prompt, "total_tokens": prompt + completion}
     if style == "null-details":
         return {**total, "completion_tokens_details": None, "prompt_tokens_details": None}

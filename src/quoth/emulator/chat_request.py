@@ -18,7 +18,7 @@ from quoth.emulator.problems import Problem
 from quoth.emulator.settings import Switches
 from quoth.providers.catalogue import ModelFacts, ParameterFacts
 
-__all__ = ["MAX_TOOLS", "ChatRequest", "read"]
+__all__ = ["MAX_TOOLS", "THINKING_PARAMETERS", "ChatRequest", "read", "text_of"]
 
 MAX_TOOLS = 215
 
@@ -30,6 +30,7 @@ _OPENAI_FIELDS = frozenset(
     web_search_options verbosity safety_identifier prompt_cache_key prompt_cache_retention extra_body
     """.split()
 )
+THINKING_PARAMETERS = ("reasoning_effort", "thinking_budget", "thinking_level", "output_effort", "enable_thinking")
 _ROLES = ("system", "user", "assistant", "tool")
 _TOOLS_FIELD_REQUIRED = "Invalid 'tools': Field required"
 
@@ -73,13 +74,8 @@ class ChatRequest:
     @property
     def wants_reasoning(self) -> bool:
         """True when a parameter asks the model to think."""
-        if self.reasoning_effort not in (None, "none"):
-            return True
-        for name in ("thinking_budget", "thinking_level", "output_effort", "enable_thinking"):
-            value = self.custom.get(name)
-            if value and value not in ("none", "minimal"):
-                return True
-        return False
+        given = [self.reasoning_effort, *(self.custom.get(name) for name in THINKING_PARAMETERS)]
+        return any(value and value not in ("none", "minimal") for value in given)
 
 
 def text_of(message: dict[str, Any]) -> str:

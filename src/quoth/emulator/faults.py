@@ -40,7 +40,7 @@ WORDS: dict[str, str] = {
     "no-final": "leave out the chunk with the finish reason",
     "no-done": "leave out `[DONE]`",
     "no-length": "neither length nor chunks: the end of the connection ends the body",
-    "short": "promise ten bytes more than are sent, then close",
+    "short": "promise ten bytes more than are sent (a stream: leave out the last chunk), then close",
     "gzip, gzip=truncated": "compress the body, whatever the client accepts",
     "close": "close the connection after the answer",
     "times=N": "only for the first N requests",

@@ -6,6 +6,7 @@ Points are integers, times of the history are microseconds.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from quoth.providers.pricing import POINTS_PER_USD, Breakdown, poe_breakdown
 __all__ = ["UNPRICED_POINTS", "Ledger", "Row", "cost_of"]
 
 UNPRICED_POINTS = 1_000
+_KEPT_ROWS = 10_000
 _DAY_US = 24 * 3600 * 1_000_000
 
 
@@ -60,7 +62,7 @@ class Ledger:
         self._opening = balance
         self._late_us = late_us
         self.balance = balance
-        self.rows: list[Row] = []
+        self.rows: deque[Row] = deque(maxlen=_KEPT_ROWS)
 
     def charge(self, query_id: str, model: ModelFacts, prompt_tokens: int, completion_tokens: int, now_us: int) -> Row:
         points, breakdown = cost_of(model, prompt_tokens, completion_tokens)
@@ -105,7 +107,7 @@ class Ledger:
 
     def history_body(self, limit: int, starting_after: str | None, now_us: int) -> dict[str, Any] | None:
         """The answer of `GET /usage/points_history`, newest first; None when `starting_after` names no row."""
-        newest_first = self.rows[::-1]
+        newest_first = list(self.rows)[::-1]
         start = 0
         if starting_after is not None:
             places = [place for place, row in enumerate(newest_first) if row.query_id == starting_after]

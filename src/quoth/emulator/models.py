@@ -31,18 +31,22 @@ def is_free(model: ModelFacts) -> bool:
 class Traits:
     """What the recordings show of one model's answers.
 
-    `reasoning`: shown on every call, only when asked for, or never. `tool_id`: the form of tool call ids. `signed`:
-    Gemini's thought signature comes with a tool call. `prose`: text beside a tool call. `usage`: counted by Poe from
-    the visible text, the provider's own with details, or the provider's own with empty details. `rejects_tools`: although
-    the catalogue says otherwise. `efforts`: what the model behind it takes, `upstream` being its name.
+    - `reasoning`: shown always, when asked for, when asked for in a way that the catalogue declares, or never.
+    - `tool_id`: the form of tool call ids. `signed`: Gemini's thought signature comes with a tool call. `prose`: text
+      comes beside a tool call.
+    - `usage`: counted by Poe from the visible text, the provider's own with details, or its own with empty details;
+      `overhead`: prompt tokens that the provider counts beyond the text.
+    - `rejects_tools`: although the catalogue says otherwise.
+    - `efforts`: what the model behind it, whose name is `upstream`, takes as effort.
     """
 
-    reasoning: Literal["always", "asked", "never"] = "never"
+    reasoning: Literal["always", "asked", "declared", "never"] = "never"
     tool_id: Literal["openai", "grok", "gemini", "kimi"] = "openai"
     signed: bool = False
     prose: bool = False
     usage: Literal["visible", "details", "null-details"] = "visible"
     rejects_tools: bool = False
+    overhead: int = 0
     efforts: tuple[str, ...] | None = None
     upstream: str | None = None
 
@@ -54,19 +58,20 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Traits], ...] = tuple(
         (r"gemini-3(\.1)?-pro$", Traits("always", "gemini", signed=True)),
         (r"gemini-(3|2\.5)", Traits("asked", "gemini", signed=True)),
         (r"gemini-", Traits("never", "gemini")),
-        (r"nano-banana", Traits(usage="details")),
+        (r"nano-banana", Traits(usage="details", overhead=1)),
         (r"grok-(3-mini|code-)", Traits("always", "grok")),
-        (r"grok-", Traits("asked", "grok")),
+        (r"grok-", Traits("declared", "grok")),
         (r"kimi-.*think", Traits("always", "kimi", prose=True)),
-        (r"kimi-", Traits("asked", "kimi", prose=True)),
+        (r"kimi-", Traits("declared", "kimi", prose=True)),
         (r"minimax-m2|magistral-.*thinking|(openai-)?gpt-oss-", Traits("always")),
         (r"deepseek-r1|.*-think(ing)?(-|$)", Traits("always")),
-        (r"gpt-3\.5-turbo-instruct$", Traits(usage="null-details", rejects_tools=True)),
+        (r"gpt-3\.5-turbo-instruct$", Traits(usage="null-details", rejects_tools=True, overhead=6)),
         (r"gpt-4o(-mini)?-search$", Traits(usage="details", rejects_tools=True)),
         (r"chatgpt-4o-latest$", Traits(rejects_tools=True)),
         (r"gpt-5\.2-instant$", Traits(efforts=("medium",), upstream="gpt-5.2-chat-latest")),
         (r"(gpt|o[134])-?", Traits("never")),
-        (r"", Traits("asked")),
+        (r"nova-lite-2$", Traits("asked")),
+        (r"", Traits("declared")),
     )
 )
 

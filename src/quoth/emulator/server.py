@@ -7,6 +7,7 @@ import errno
 import functools
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -23,13 +24,16 @@ from quoth.emulator.settings import switches
 __all__ = ["Emulator", "serve"]
 
 
+_KEPT_REQUESTS = 10_000
+
+
 class _Service:
     """The listening side, used from its event loop only, apart from the counts and lists that others read."""
 
-    def __init__(self, poe: Poe, faults: Faults):
+    def __init__(self, poe: Poe, faults: Faults, keep: int = 0):
         self.poe = poe
         self.faults = faults
-        self.requests: list[Request] = []
+        self.requests: deque[Request] = deque(maxlen=keep)
         self.connections: set[Connection] = set()
         self.disconnects = 0
 
@@ -108,7 +112,7 @@ class Emulator:
         self._planned = planned
         self._address = (host, port)
         self._faults = Faults(*planned)
-        self._service = _Service(Poe(chosen), self._faults)
+        self._service = _Service(Poe(chosen), self._faults, keep=_KEPT_REQUESTS)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -123,7 +127,7 @@ class Emulator:
 
     @property
     def requests(self) -> list[Request]:
-        """The requests that arrived since the start or the last `clear`, oldest first."""
+        """The requests that arrived since the start or the last `clear`, oldest first; the last 10,000 are kept."""
         return list(self._service.requests)
 
     @property
