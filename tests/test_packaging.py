@@ -27,6 +27,11 @@ def test_version_is_the_same_everywhere() -> None:
     assert quoth.__version__ == version("quoth")
 
 
+def test_readme_is_the_long_description() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert ("readme" in project) == (ROOT / "README.md").exists()
+
+
 def test_wheel_carries_every_file_of_the_package(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
