@@ -150,7 +150,9 @@ class Connection(asyncio.Protocol):
             self.close()
 
     async def _linger(self) -> None:
-        """Read on for a moment, so that closing does not destroy the answer on its way."""
+        """Say that this was all, then read on for a moment: closing at once would destroy the answer on its way."""
+        if not self._left:
+            self._transport.write_eof()
         deadline = time.monotonic() + 1.0
         while not self._left and (left := deadline - time.monotonic()) > 0:
             self._buffer.clear()

@@ -1,0 +1,1 @@
+"""The emulator over real sockets, with the plainest clients there are."""
