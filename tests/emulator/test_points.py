@@ -129,6 +129,7 @@ def test_the_history_is_paged_newest_first(emulator: Emulator) -> None:
         ("?limit=0", "limit"),
         ("?limit=101", "limit"),
         ("?limit=x", "limit"),
+        ("?limit=" + "9" * 5000, "limit"),
         ("?starting_after=x", "starting_after"),
     ):
         reply = request(emulator, "GET", f"/usage/points_history{query}")

@@ -109,6 +109,8 @@ def test_head_options_and_wrong_methods(emulator: Emulator) -> None:
     [
         (b"nonsense\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 400),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
         (b"FETCH / HTTP/1.1\r\n\r\n", 501),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n", 400),

@@ -126,6 +126,15 @@ def test_a_tool_without_arguments_is_called_with_none(emulator: Emulator) -> Non
     assert chat(emulator, "ping please", tools=[tool("ping")]).calls == [("ping", {})]
 
 
+@pytest.mark.parametrize("schema", [{"enum": []}, {"type": "array", "minItems": "x"}, {"pattern": 5}, {"anyOf": 5}])
+def test_a_schema_that_cannot_be_one_is_400(emulator: Emulator, schema: dict[str, Any]) -> None:
+    reply = chat(emulator, "calc", tools=[tool("calc", a=schema)])
+    assert (reply.status, reply.error["param"]) == (400, "tools")
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    reply = chat(emulator, response_format=wanted)
+    assert (reply.status, reply.error["param"]) == (400, "response_format")
+
+
 # Schemas
 
 SCHEMAS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("schemas.json").read_text(encoding="utf-8"))

@@ -48,11 +48,12 @@ _FILLER = (
     "because no model was asked and none of these words was thought about by anything"
 ).split()
 _LONGEST_FILLER = 20_000
+_READ = 20_000  # characters of a prompt that the rules look at
 
 
 def say(request: ChatRequest) -> str:
     """The text of an answer that calls no tool."""
-    prompt = request.prompt
+    prompt = request.prompt[:_READ]
     for rule in (_exact_words, _tagged(_sum), _tagged(_echo), _tagged(_count), _tagged(_capital), _tagged(_length)):
         answer = rule(request, prompt)
         if answer is not None:
@@ -63,10 +64,10 @@ def say(request: ChatRequest) -> str:
 def from_tool_results(request: ChatRequest) -> str:
     """The answer after tools were run: it uses what they returned."""
     names = {
-        call.get("id"): (call.get("function") or {}).get("name")
+        call.get("id"): call["function"].get("name")
         for message in request.messages
         for call in message.get("tool_calls") or ()
-        if isinstance(call, dict)
+        if isinstance(call.get("function"), dict)
     }
     results = []
     for message in reversed(request.messages):
@@ -137,7 +138,7 @@ _ECHO = re.compile(
 
 
 def _echo(prompt: str) -> str | None:
-    found = _ECHO.search(prompt[:100_000])
+    found = _ECHO.search(prompt)
     return next(group for group in found.groups() if group) if found else None
 
 
@@ -205,20 +206,32 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_NUMBER = r"\(*-?\d{1,15}(?:\.\d{1,15})?\)*"
+_NUMBER = r"\({0,8}-?(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d{1,15})?\){0,8}"
 _SIGN = r"\s*(?:\*\*|//|[-+*/x×·÷^%]|plus|minus|times|multiplied by|divided by)\s*"
-_EXPRESSION = re.compile(rf"(?<![\w.-]){_NUMBER}(?:{_SIGN}{_NUMBER})+(?![\w-])", re.IGNORECASE)
+_EXPRESSION = re.compile(rf"(?<![\w.,-]){_NUMBER}(?:{_SIGN}{_NUMBER})+(?![\w-])", re.IGNORECASE)
 _SPELLED = (
     (r"multiplied by|times|[x×·]", "*"),
     (r"divided by|÷", "/"),
     (r"plus", "+"),
     (r"minus", "-"),
     (r"\^", "**"),
+    (r",", ""),
+)
+_WORDED = (
+    (r"\b(?:add|sum of) ({n}) (?:and|to) ({n})", "{0} + {1}"),
+    (r"\b(?:multiply|product of) ({n}) (?:and|by|with) ({n})", "{0} * {1}"),
+    (r"\bsubtract ({n}) from ({n})", "{1} - {0}"),
+    (r"\bdivide ({n}) by ({n})", "{0} / {1}"),
+    (r"({n}) ?(?:%|percent) of ({n})", "{0} / 100 * {1}"),
 )
 
 
 def arithmetic(prompt: str) -> tuple[str, str] | None:
     """The first sum in a prompt and its value, as texts; None when there is none. Dates and ranges are not sums."""
+    for pattern, form in _WORDED:
+        worded = re.search(pattern.replace("{n}", r"-?\d{1,15}(?:\.\d{1,15})?"), prompt, re.IGNORECASE)
+        if worded:
+            return arithmetic(form.format(*worded.groups()))
     for found in _EXPRESSION.finditer(prompt[:20_000]):
         written = found.group(0).strip()
         spelled = written

@@ -162,7 +162,7 @@ class Poe:
     def _history(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         self._key(request)
         limit = request.query.get("limit", "20")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 100):
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= 100):
             raise Problem(400, "Invalid 'limit': must be an integer from 1 to 100.", param="limit")
         body = self.ledger.history_body(int(limit), request.query.get("starting_after"), _now_us())
         if body is None:

@@ -12,7 +12,8 @@ from quoth.emulator import answers, media, tokens, tools
 from quoth.emulator.chat_request import THINKING_PARAMETERS, ChatRequest
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.models import traits
-from quoth.emulator.schemas import instance
+from quoth.emulator.problems import Problem
+from quoth.emulator.schemas import UnusableSchema, instance
 from quoth.emulator.settings import Switches
 
 __all__ = ["Outcome", "chat_id", "chunks", "completion", "decide"]
@@ -34,8 +35,13 @@ class Outcome:
 
 
 def decide(request: ChatRequest, seed: str, switches: Switches) -> Outcome:
-    """The answer to a request. `seed` only enters the ids of tool calls and files."""
-    made = tools.calls(request, seed)
+    """The answer to a request. `seed` only enters the ids of tool calls and files. Raises Problem for a bad schema."""
+    try:
+        made = tools.calls(request, seed)
+        structured = None if made else _structured(request, switches)
+    except UnusableSchema as error:
+        param = "response_format" if request.response_format else "tools"
+        raise Problem(400, f"Invalid '{param}': unusable JSON schema: {error}", param=param) from None
     media_answer = None if made else media.content(request, seed, switches.media_origin)
     if made:
         content = tools.prose(request, made)
@@ -44,7 +50,7 @@ def decide(request: ChatRequest, seed: str, switches: Switches) -> Outcome:
     elif request.last["role"] == "tool":
         content = answers.from_tool_results(request)
     else:
-        content = _structured(request, switches) or answers.say(request)
+        content = structured or answers.say(request)
     finish_reason = "tool_calls" if made else "stop"
     if media_answer is None and not made:
         content, finish_reason = _cut(content, request)

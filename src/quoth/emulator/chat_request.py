@@ -170,8 +170,11 @@ def _message(place: str, message: Any, roles: tuple[str, ...]) -> None:
     if role not in roles:
         raise _invalid(f"{place}.role", f"Invalid '{place}.role': {role!r} is not one of {', '.join(roles)}.")
     content = message.get("content")
+    calls = message.get("tool_calls")
+    if calls is not None and not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
+        raise _invalid(f"{place}.tool_calls", _must(f"{place}.tool_calls", "a list of tool calls"))
     if content is None:
-        if role != "assistant" or not message.get("tool_calls"):
+        if role != "assistant" or not calls:
             raise _invalid(f"{place}.content", f"Invalid '{place}.content': Field required")
     elif isinstance(content, list):
         for number, part in enumerate(content):

@@ -212,7 +212,10 @@ class Connection(asyncio.Protocol):
         body = await self._body(headers)
         if body is None:
             return None
-        url = urlsplit(target)
+        try:
+            url = urlsplit(target)
+        except ValueError:
+            raise Refused(400, "Invalid request target.") from None
         connection = headers.get("connection", "").lower()
         return Request(
             method=method,
@@ -231,7 +234,7 @@ class Connection(asyncio.Protocol):
             raise Refused(400, "Content-Length and Transfer-Encoding exclude each other.")
         if coding and coding != "chunked":
             raise Refused(501, f"Unknown transfer encoding {coding!r}.")
-        if length is not None and not (length.isascii() and length.isdigit()):
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 19):
             raise Refused(400, "Invalid Content-Length.")
         if int(length or 0) > self._max_body:
             raise Refused(413, f"The request body is larger than {self._max_body} bytes.")

@@ -16,8 +16,9 @@ _SEPARATOR = re.compile(r",? and |, and |, | or ")
 _QUOTED = re.compile(r"\"([^\"\n]{1,500})\"|“([^”\n]{1,500})”|(?<!\w)'([^'\n]{1,500})'(?!\w)|`([^`\n]{1,500})`")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
 _CAPITALISED = re.compile(rf"(?<![.!?] )(?<!^)\b{_NAME}", re.MULTILINE)
-_LIST_AFTER_COLON = re.compile(r":\s*([^:.?!\n]+(?:, | and |; )[^:.?!\n]+)")
-_PLAIN_LIST = re.compile(r"\b([\w'’-]+(?:, [\w'’-]+)+,? (?:and|or) [\w'’-]+|[\w'’-]+(?:, [\w'’-]+){2,})\b")
+_LIST_AFTER_COLON = re.compile(r":\s{0,3}([^:.?!\n]+(?:, | and |; )[^:.?!\n]+)")
+_WORD = r"[\w'’-]{1,40}"
+_PLAIN_LIST = re.compile(rf"\b({_WORD}(?:, {_WORD})+,? (?:and|or) {_WORD}|{_WORD}(?:, {_WORD}){{2,}})\b")
 _FORMATS = {
     "email": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     "uri": re.compile(r"https?://[^\s\"'<>)]+"),

@@ -14,7 +14,12 @@ from typing import Any
 from quoth.emulator.material import Material
 from quoth.emulator.patterns import example
 
-__all__ = ["instance"]
+__all__ = ["UnusableSchema", "instance"]
+
+
+class UnusableSchema(ValueError):
+    """What was given as a JSON Schema cannot be one."""
+
 
 _DEEPEST = 12
 _FORMATS = {
@@ -34,11 +39,14 @@ _PROMPT_FIELDS = ("query", "question", "prompt", "input", "text", "message", "q"
 
 
 def instance(schema: Any, prompt: str, *, optional: bool = True) -> Any:
-    """A value that fits `schema`.
+    """A value that fits `schema`. Raises UnusableSchema.
 
     Without `optional`, properties that are not required appear only if the prompt gives them a value.
     """
-    return _Filler(schema, Material(prompt), optional).fill(schema, "", 0)
+    try:
+        return _Filler(schema, Material(prompt), optional).fill(schema, "", 0)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+        raise UnusableSchema(f"{type(error).__name__}: {error}") from error
 
 
 class _Filler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import logging
 import signal
 import threading
 from collections import deque
@@ -23,6 +24,8 @@ from quoth.emulator.settings import switches
 
 __all__ = ["Emulator", "serve"]
 
+
+_log = logging.getLogger("quoth.emulator")
 
 _KEPT_REQUESTS = 10_000
 
@@ -70,7 +73,12 @@ class _Service:
             fault = self.faults.take(request.path, request.headers.get(HEADER))
         except ValueError as error:
             return await deliver(connection, request, _problem(Problem(400, str(error), param=HEADER)))
-        return await deliver(connection, request, self.poe.answer(request, fault), fault)
+        try:
+            answer = self.poe.answer(request, fault)
+        except Exception as error:
+            _log.exception("The emulator failed at %s %s", request.method, request.path)
+            answer = _problem(Problem(500, f"The emulator itself failed: {error!r}", type="emulator_error"))
+        return await deliver(connection, request, answer, fault)
 
     async def _refuse(self, connection: Connection, refused: Refused) -> None:
         request = Request("GET", "/", {}, {}, b"", 0.0, keep_alive=False)
