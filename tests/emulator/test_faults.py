@@ -60,6 +60,13 @@ def is_json(raw: bytes) -> bool:
     return True
 
 
+def test_a_status_without_a_body_has_none(emulator: Emulator) -> None:
+    reply = chat(emulator, fault="status=204")
+    assert (reply.status, reply.raw) == (204, b"")
+    moved = chat(emulator, fault="status=307; header=Location: https://example.com/")
+    assert (moved.status, moved.headers["location"]) == (307, "https://example.com/")
+
+
 def test_latency_and_pace(emulator: Emulator) -> None:
     started = time.monotonic()
     chat(emulator, fault="latency=0.1")

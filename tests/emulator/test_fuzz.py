@@ -39,10 +39,10 @@ SCHEMA_WORDS = [
 SCHEMAS = st.dictionaries(
     st.sampled_from(SCHEMA_WORDS), JSON | st.sampled_from(["object", "array", "string", "integer", "#"])
 )
-FIELDS = [
-    "stream", "temperature", "top_p", "stop", "n", "max_tokens", "tools", "tool_choice", "response_format", "extra_body",
-    "reasoning_effort", "stream_options", "parallel_tool_calls", "surprise",
-]  # fmt: skip
+FIELDS = """
+    stream temperature top_p stop n max_tokens tools tool_choice response_format extra_body reasoning_effort
+    stream_options parallel_tool_calls surprise
+""".split()
 
 
 def answer(body: Any) -> tuple[int, bytes]:

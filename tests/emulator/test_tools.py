@@ -98,6 +98,11 @@ def test_the_result_of_a_tool_is_used(emulator: Emulator) -> None:
         ('Use calc for "hello world"', {"text": {"type": "string"}}, {"text": "hello world"}),
         ("calc in celsius", {"unit": {"type": "string", "enum": ["fahrenheit", "celsius"]}}, {"unit": "celsius"}),
         (
+            "calc, owner is Ann Lee, b=2",
+            {"owner": {"type": "string"}, "b": {"type": "number"}},
+            {"owner": "Ann Lee", "b": 2},
+        ),
+        (
             "calc limit=3, verbose: false",
             {"limit": {"type": "integer"}, "verbose": {"type": "boolean"}},
             {"limit": 3, "verbose": False},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -64,16 +65,7 @@ class Poe:
         elapsed = round((time.monotonic() - started) * 1000)
         served = ("openai-version", "2020-10-01"), ("openai-processing-ms", str(elapsed))
         common = () if answer.status == 204 else (*_CORS, *(served if request.path.startswith("/v1/") else ()))
-        return Answer(
-            status=answer.status,
-            body=answer.body,
-            headers=(("Server", "quoth-emulator"), *common, *answer.headers, *headers),
-            content_type=answer.content_type,
-            events=answer.events,
-            pace=answer.pace,
-            delay=answer.delay,
-            error_event=answer.error_event,
-        )
+        return replace(answer, headers=(("Server", "quoth-emulator"), *common, *answer.headers, *headers))
 
     def _refusal(self, problem: Problem) -> Answer:
         body = msgspec.json.encode(problem.body(self.switches.numeric_error_codes))

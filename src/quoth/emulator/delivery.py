@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from typing import Literal
 
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.http1 import Connection, Request
@@ -20,6 +21,8 @@ _HTML = (
 )
 _GARBAGE = b'\x00\xff\xfe{"choices": [{"mess'
 _YIELD_EVERY = 64
+_WITHOUT_BODY = (204, 304)
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +50,16 @@ async def deliver(connection: Connection, request: Request, answer: Answer, faul
     answer = _distorted(answer, fault)
     if fault.latency or answer.delay:
         await asyncio.sleep(fault.latency + answer.delay)
-    sender = _Sender(connection, fault)
+    framing = _framing(request, answer, fault)
+    sender = _Sender(connection, fault, chunked=framing == "chunks")
     await sender.reach(-1)
-    plain = answer.events is None
-    compressed = gzip.compress(answer.body, mtime=0) if plain and fault.gzip else answer.body
-    body = compressed[: len(compressed) // 2] if plain and fault.gzip == "truncated" else compressed
-    until_close = fault.no_length or (not plain and not request.chunked_answers)
-    sender.chunked = (
-        not until_close and (not plain or fault.chunk is not None or fault.split_utf8) and request.chunked_answers
-    )
-    stays = request.keep_alive and not (until_close or fault.close or fault.short)
-    headers = [("Content-Type", answer.content_type)] if answer.content_type else []
-    headers += [*answer.headers, *fault.headers]
-    if fault.retry_after is not None:
-        headers.append(("Retry-After", fault.retry_after))
-    if fault.gzip:
-        headers.append(("Content-Encoding", "gzip"))
-    if sender.chunked:
-        headers.append(("Transfer-Encoding", "chunked"))
-    elif not until_close and answer.status not in (204, 304):
-        headers.append(("Content-Length", str(len(body) + (10 if fault.short else 0))))
-    headers.append(("Connection", "keep-alive" if stays else "close"))
-    await connection.send(_head(answer.status, headers))
+    stays = request.keep_alive and framing != "close" and not (fault.close or fault.short)
+    await connection.send(_head(answer, fault, framing, stays))
     await sender.reach(0)
-    if request.method == "HEAD":
+    if request.method == "HEAD" or answer.status in _WITHOUT_BODY:
         return stays
     if answer.events is None:
-        await sender.body(body)
+        await sender.body(answer.body)
     else:
         await sender.events(answer)
     if sender.chunked and not fault.short:
@@ -81,14 +67,36 @@ async def deliver(connection: Connection, request: Request, answer: Answer, faul
     return stays
 
 
-def _head(status: int, headers: list[tuple[str, str]]) -> bytes:
-    reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Emulated"
-    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+def _framing(request: Request, answer: Answer, fault: Fault) -> Literal["length", "chunks", "close"]:
+    """How the client learns where the body ends."""
+    in_pieces = answer.events is not None or fault.chunk is not None or fault.split_utf8
+    if fault.no_length:
+        return "close"
+    if not in_pieces:
+        return "length"
+    return "chunks" if request.chunked_answers else "close"
+
+
+def _head(answer: Answer, fault: Fault, framing: str, stays: bool) -> bytes:
+    headers = [("Content-Type", answer.content_type)] if answer.content_type else []
+    headers += [*answer.headers, *fault.headers]
+    if fault.retry_after is not None:
+        headers.append(("Retry-After", fault.retry_after))
+    if fault.gzip:
+        headers.append(("Content-Encoding", "gzip"))
+    if framing == "chunks":
+        headers.append(("Transfer-Encoding", "chunked"))
+    elif framing == "length" and answer.status not in _WITHOUT_BODY:
+        headers.append(("Content-Length", str(len(answer.body) + (10 if fault.short else 0))))
+    headers.append(("Connection", "keep-alive" if stays else "close"))
+    first = f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Emulated')}"
+    return ("\r\n".join([first, *(f"{name}: {value}" for name, value in headers)]) + "\r\n\r\n").encode(
+        "latin-1", "replace"
+    )
 
 
 def _distorted(answer: Answer, fault: Fault) -> Answer:
-    """The answer with another body or content type."""
+    """The answer with another body or content type, compressed if it is to be."""
     if fault.body == "html":
         answer = replace(answer, body=_HTML, events=None, content_type="text/html; charset=UTF-8")
     elif fault.body == "empty":
@@ -101,17 +109,22 @@ def _distorted(answer: Answer, fault: Fault) -> Answer:
         answer = replace(
             answer, body=fault.body.removeprefix("json:").encode(), events=None, content_type="application/json"
         )
-    return replace(answer, content_type=fault.content_type) if fault.content_type is not None else answer
+    if fault.content_type is not None:
+        answer = replace(answer, content_type=fault.content_type)
+    if fault.gzip and answer.events is None:
+        packed = gzip.compress(answer.body, mtime=0)
+        answer = replace(answer, body=packed[: len(packed) // 2] if fault.gzip == "truncated" else packed)
+    return answer
 
 
 class _Sender:
     """Sends the units of one body and does at each point what the fault says."""
 
-    def __init__(self, connection: Connection, fault: Fault):
+    def __init__(self, connection: Connection, fault: Fault, *, chunked: bool):
         self._connection = connection
         self._fault = fault
         self._deflate = zlib.compressobj(wbits=31) if fault.gzip else None
-        self.chunked = False
+        self.chunked = chunked
 
     async def reach(self, units: int) -> None:
         """Called when so many units have been sent: -1 is before the head, 0 after it."""

@@ -74,9 +74,8 @@ class Material:
     def said(self, name: str) -> str | None:
         """The value in `name=value`, `name: value`, `name is value` or, for numbers, `name value`."""
         words = re.escape(name).replace("_", "[ _-]")
-        found = re.search(
-            rf"\b{words}\s*(?:=|:|\bis\b|\bof\b)\s*(?:\"([^\"]+)\"|'([^']+)'|([^\s,;]+))", self._text, re.IGNORECASE
-        )
+        value = rf"(?:\"([^\"]+)\"|'([^']+)'|((?-i:{_NAME})|[^\s,;]+))"
+        found = re.search(rf"\b{words}\s*(?:=|:|\bis\b|\bof\b)\s*{value}", self._text, re.IGNORECASE)
         if found is None:
             found = re.search(rf"\b{words}\s+()()(-?\d[\w.]*)", self._text, re.IGNORECASE)
         return next((group.rstrip(".?!") for group in found.groups() if group), None) if found else None

@@ -242,11 +242,15 @@ def _merged(first: Any, second: Any) -> dict[str, Any]:
 
 def _bounds(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
     """Low, high, and whether each is excluded."""
-    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    open_low = isinstance(above, (int, float)) and not isinstance(above, bool) and above >= low
-    open_high = isinstance(below, (int, float)) and not isinstance(below, bool) and below <= high
-    return (above if open_low else low), (below if open_high else high), open_low, open_high  # type: ignore[return-value]  # numbers by the checks above
+    low, high = _bound(schema, "minimum", -math.inf), _bound(schema, "maximum", math.inf)
+    above, below = _bound(schema, "exclusiveMinimum", -math.inf), _bound(schema, "exclusiveMaximum", math.inf)
+    return max(low, above), min(high, below), above >= low, below <= high
+
+
+def _bound(schema: dict[str, Any], name: str, default: float) -> float:
+    """A bound of the schema; old schemas have a boolean in its place, which says nothing alone."""
+    value = schema.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
 
 
 def _fits(number: float, schema: dict[str, Any]) -> bool:

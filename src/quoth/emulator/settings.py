@@ -77,4 +77,4 @@ def switches(profile: str = "observed", **overrides: Any) -> Switches:
     unknown = sorted(set(overrides) - known)
     if unknown:
         raise ValueError(f"Unknown emulator switch {unknown[0]!r}: known are {', '.join(sorted(known))}.")
-    return Switches(profile=profile, **{**PROFILES[profile], **overrides})  # type: ignore[arg-type]  # checked above
+    return Switches(**{"profile": profile, **PROFILES[profile], **overrides})
