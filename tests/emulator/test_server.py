@@ -157,6 +157,17 @@ def test_a_client_that_does_not_read_holds_the_answer_back(emulator: Emulator) -
     assert wait_until(lambda: emulator.disconnects == 1)
 
 
+def test_clients_that_leave_leave_nothing_behind(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even a line in asyncio's log, which warns of each write to a closed connection."""
+    for _ in range(50):
+        with connected(emulator) as sock:
+            sock.sendall(raw_chat(prompt="Count to 2000", stream=True))
+            sock.recv(10)
+    assert wait_until(lambda: emulator.open_connections == 0)
+    assert emulator.disconnects == 50
+    assert caplog.messages == []
+
+
 def test_many_clients_at_once(emulator: Emulator) -> None:
     texts: list[str] = []
     threads = [threading.Thread(target=lambda: texts.append(chat(emulator, "17 * 19").text)) for _ in range(20)]

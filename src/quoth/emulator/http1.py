@@ -273,7 +273,9 @@ class Connection(asyncio.Protocol):
     # Writing
 
     async def send(self, data: bytes) -> None:
-        """Write, and wait while the client does not read."""
+        """Write, and wait while the client does not read. Raises Ended when it has left."""
+        if self._transport.is_closing():  # the last write failed, though the loop has not said so yet
+            self._leave()
         if self._left:
             raise Ended
         self._transport.write(data)
