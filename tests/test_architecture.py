@@ -87,7 +87,7 @@ def test_emulator_shares_facts_and_nothing_else() -> None:
 
 
 def test_only_transport_opens_sockets() -> None:
-    clients = ("pyreqwest", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "socket")
+    clients = ("httptools", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "socket")
     homes = {*sources("transport"), *sources("emulator")}
     broken = [
         f"{where(path, line)} imports {name}"
@@ -164,7 +164,7 @@ def fresh_import() -> dict[str, list[str]]:
 
 def test_import_loads_neither_clients_nor_frameworks(fresh_import: dict[str, list[str]]) -> None:
     heavy = (
-        *("typer", "click", "rich", "pyreqwest", "urllib3", "http.client", "tiktoken", "jinja2", "yaml"),
+        *("typer", "click", "rich", "httptools", "urllib3", "http.client", "tiktoken", "jinja2", "yaml"),
         *("starlette", "fastapi", "uvicorn", "granian", "aiohttp", "httpx", "sqlalchemy", "alembic", "redis"),
         *("openai", "pytest", "quoth.emulator", "quoth.cli", "quoth.gateway", "quoth.ledger"),
     )

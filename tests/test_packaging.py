@@ -48,7 +48,7 @@ def test_wheel_carries_every_file_of_the_package(tmp_path: Path) -> None:
 def test_sdk_needs_four_packages() -> None:
     """A fifth is a decision of its own: the SDK promises to stay small."""
     needed = {re.split(r"[^a-z0-9-]", line)[0] for line in requires("quoth") or [] if "extra ==" not in line}
-    assert needed == {"msgspec", "pydantic", "pyreqwest", "urllib3"}
+    assert needed == {"httptools", "msgspec", "pydantic", "urllib3"}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.stem))

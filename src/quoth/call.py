@@ -75,7 +75,7 @@ class Row:
 class Target:
     """Who is called and how: provider, wire, URL, key and the provider's own name of the model."""
 
-    row: Row
+    row: Row = field(repr=False)
     model: str
     base_url: str
     key: str | None = field(default=None, repr=False)

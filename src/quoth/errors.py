@@ -69,7 +69,7 @@ class QuothError(Exception):
 
     status: ClassVar[int | None] = None
     slug: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,

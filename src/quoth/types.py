@@ -190,14 +190,27 @@ class ToolCall(Record):
     function: Function = Field(default_factory=Function)
 
 
-class Message(Record):
+class _Reasoned(Record):
+    """Reasoning has two names in use; where a provider gives one, it reads under both (and dumps under its own)."""
+
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        values = self.__dict__
+        if values["reasoning"] is None:
+            if values["reasoning_content"] is not None:
+                values["reasoning"] = values["reasoning_content"]
+        elif values["reasoning_content"] is None:
+            values["reasoning_content"] = values["reasoning"]
+
+
+class Message(_Reasoned):
     """What the model said. `reasoning` and `reasoning_content` hold the same text where a provider gives one of them."""
 
     role: str | None = None
     content: str | None = None
     tool_calls: list[ToolCall] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
     refusal: str | None = None
     function_call: Function | None = None
     audio: Record | None = None
@@ -357,14 +370,12 @@ class ToolCallDelta(Record):
     function: FunctionDelta | None = None
 
 
-class Delta(Record):
+class Delta(_Reasoned):
     """What a chunk adds to the message."""
 
     role: str | None = None
     content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
     refusal: str | None = None
     function_call: FunctionDelta | None = None
 

@@ -35,6 +35,14 @@ class ParameterFacts(msgspec.Struct, frozen=True):
     maximum: float | None = None
     default: Any = None
 
+    @property
+    def range(self) -> str:
+        """The range in words; "" when none is declared."""
+        low, high = self.minimum, self.maximum
+        if low is None:
+            return "" if high is None else f"up to {high:g}"
+        return f"from {low:g}" if high is None else f"between {low:g} and {high:g}"
+
 
 class ModelFacts(msgspec.Struct, frozen=True):
     """One model.
@@ -98,7 +106,7 @@ class Catalogue:
 
     def near(self, model: str, count: int = 3) -> list[str]:
         """The names that a misspelt one may have meant, best first; [] when nothing is close."""
-        return difflib.get_close_matches(model.lower(), self._by_id, n=count, cutoff=0.6)
+        return difflib.get_close_matches(model.lower(), self._by_id, n=count, cutoff=0.72)
 
 
 @lru_cache(maxsize=1)

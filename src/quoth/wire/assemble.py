@@ -9,7 +9,7 @@ from quoth.types import Chunk, ChunkChoice, Completion, Function, Message, Recor
 
 __all__ = ["Assembler", "assemble"]
 
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_TEXTS = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
 
 
 def assemble(chunks: Iterable[Chunk]) -> Completion:
@@ -72,9 +72,8 @@ class _Choice:
 
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
-        for name in _TEXTS:
-            text = getattr(delta, name)
-            if text is not None:
+        for name in delta.model_fields_set:
+            if name in _TEXTS and (text := getattr(delta, name)) is not None:
                 self.texts.setdefault(name, []).append(text)
         if delta.role is not None:
             self.role = delta.role

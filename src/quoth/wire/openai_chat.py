@@ -88,15 +88,16 @@ def parse(raw: bytes) -> tuple[Completion, list[Warning]]:
     return completion, warnings
 
 
-def parse_event(event: Event) -> Chunk | Done:
-    """One event of a stream. Raises Unreadable, UpstreamError."""
+def parse_event(event: Event, warnings: list[Warning]) -> Chunk | Done:
+    """One event of a stream; what had to be set aside is added to `warnings`. Raises Unreadable, UpstreamError."""
     data = event.data
     if data.startswith(b"[DONE]"):
         return DONE
     try:
         chunk = Chunk.model_validate_json(data)
     except ValidationError:
-        chunk, _ = _read(Chunk, data)
+        chunk, found = _read(Chunk, data)
+        warnings += found
     if event.name == b"error" or (b'"error"' in data and (chunk.__pydantic_extra__ or {}).get("error")):
         raise UpstreamError(error_facts(data))
     return chunk

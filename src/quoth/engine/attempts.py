@@ -1,0 +1,197 @@
+"""Targets in order, each tried until it answers or is not worth another try; then the next; then the last error, with all attempts.
+
+Everything that may be tried again happens before the first good chunk. After it a stream belongs to its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from quoth import errors
+from quoth.call import Call, Target, WireRequest
+from quoth.engine import check, failures, structured
+from quoth.engine.backoff import RetryBudget
+from quoth.engine.effects import Failed, Flow, Opened, World
+from quoth.engine.reading import BodyReader, StreamReader
+from quoth.engine.retrying import MIB, Policy, limits_of, retrying
+from quoth.providers.costs import price_of
+from quoth.providers.params import catalogue_of, prepare
+from quoth.types import Attempt, Completion, Trace, Warning
+from quoth.wire import openai_chat
+from quoth.wire.sse import EventTooLarge
+
+__all__ = ["Answer", "Plan", "Policy", "answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One call and how to find its target, which is done when its turn comes: a missing key only matters then.
+
+    `only_after`: this plan's turn comes only when the one before it failed with this kind of error.
+    """
+
+    call: Call
+    target: Callable[[], Target]
+    only_after: type[errors.QuothError] | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on reading."""
+
+    target: Target
+    call: Call
+    trace: Trace
+    completion: Completion | None = None
+    reader: StreamReader | None = None
+    reply: Any = None
+
+
+def answer(plans: Sequence[Plan], policy: Policy, world: World, budget: RetryBudget) -> Flow[Answer]:
+    """The first answer that any of the plans yields. Raises the last error, with `attempts` of all."""
+    budget.call()
+    attempts: list[Attempt] = []
+    last: errors.QuothError | None = None
+    for number, plan in enumerate(plans):
+        if plan.only_after is not None and not isinstance(last, plan.only_after):
+            continue
+        last_target = number == len(plans) - 1
+        try:
+            return (yield from _one_target(plan, policy, world, budget, attempts, last_target))
+        except errors.QuothError as error:
+            last = error
+    if last is None:
+        raise errors.BadRequestError("there is nothing to call")
+    last.attempts = attempts
+    raise last
+
+
+def _one_target(
+    plan: Plan, policy: Policy, world: World, budget: RetryBudget, attempts: list[Attempt], last_target: bool
+) -> Flow[Answer]:
+    try:
+        sending = _prepared(plan, policy)
+    except errors.QuothError as error:
+        # Nothing was sent; still, whoever reads the attempts wants to know why this target was passed over.
+        provider, model = error.llm_provider or "", error.model or str(plan.call.model)
+        attempts.append(Attempt(provider, model, "", 0.0, None, type(error).__name__, error.message))
+        raise
+    call = sending.call
+    started = world.now()
+    found: Answer = yield from retrying(
+        sending.target,
+        sending.request,
+        partial(_reader, call, policy),
+        partial(_interpret, sending, world, attempts),
+        limits=limits_of(policy.timeouts, streaming=call.stream, makes_media=sending.makes_media),
+        num_retries=policy.num_retries,
+        world=world,
+        budget=budget,
+        attempts=attempts,
+        last_target=last_target,
+    )
+    found.trace.seconds = world.now() - started
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A call on its way to one target."""
+
+    call: Call
+    target: Target
+    body: dict[str, Any]
+    request: WireRequest
+    warnings: list[Warning]
+    makes_media: bool
+
+
+def _prepared(plan: Plan, policy: Policy) -> _Sending:
+    """Raises QuothError for what is known to be wrong before sending."""
+    target = plan.target()
+    call = structured.shaped(plan.call, target)
+    body, warnings = prepare(call, target)
+    request = _encoded(target, body)
+    if len(request.body) > policy.request_limit:
+        raise errors.BadRequestError(
+            f"the request has {len(request.body) / MIB:.1f} MiB; the limit is {policy.request_limit / MIB:.0f} MiB",
+            llm_provider=target.provider,
+            model=target.model,
+            param="messages",
+        )
+    catalogue = catalogue_of(target)
+    facts = catalogue.get(target.model) if catalogue is not None else None
+    return _Sending(call, target, body, request, warnings, facts is not None and facts.makes_media)
+
+
+def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
+    try:
+        return openai_chat.encode(target, body)
+    except UnicodeEncodeError:
+        for name, value in body.items():
+            if wrong := check.unencodable(value, name):
+                raise wrong from None
+        raise
+
+
+def _reader(call: Call, policy: Policy) -> BodyReader | StreamReader:
+    if not call.stream:
+        return BodyReader(policy.answer_limit)
+    return StreamReader(
+        event_limit=policy.event_limit, body_limit=policy.answer_limit, keep_usage_chunk=call.keep_usage_chunk
+    )
+
+
+def _interpret(
+    sending: _Sending,
+    world: World,
+    attempts: list[Attempt],
+    outcome: Opened | Failed,
+    reader: BodyReader | StreamReader,
+) -> Answer:
+    """The answer, or the error that it is. Raises QuothError."""
+    target, call = sending.target, sending.call
+    if isinstance(outcome, Failed):
+        raise failures.from_failure(target, outcome, streaming=call.stream, makes_media=sending.makes_media)
+    document = reader if isinstance(reader, BodyReader) else reader.document
+    failures.check_document(target, sending.body, document, reader.status, reader.headers, world.today)
+    trace = Trace(
+        provider=target.provider,
+        model=target.model,
+        wire=target.wire,
+        api_base=target.base_url,
+        request_id=failures.request_id(reader.headers),
+        attempts=attempts,
+        warnings=list(sending.warnings),
+        headers=reader.headers,
+        price=price_of(target),
+    )
+    if isinstance(reader, StreamReader):
+        if not reader.good and not reader.complete:
+            raise _no_stream(sending, reader)
+        return Answer(target, call, trace, reader=reader, reply=outcome.reply)
+    try:
+        completion, found = openai_chat.parse(reader.body)
+    except openai_chat.Unreadable as wrong:
+        raise failures.unreadable(target, str(wrong), reader.status, reader.headers) from None
+    except openai_chat.UpstreamError as wrong:
+        raise failures.in_answer(target, wrong, reader.headers) from None
+    trace.warnings += found
+    if not completion.choices:
+        trace.warnings.append(Warning("no_choices", "choices", "the provider answered without any choice"))
+    completion._trace = trace
+    return Answer(target, call, trace, completion=completion)
+
+
+def _no_stream(sending: _Sending, reader: StreamReader) -> errors.APIError:
+    """The error of a stream that ended or failed before its first good chunk."""
+    target, failure = sending.target, reader.failure
+    if isinstance(failure, openai_chat.UpstreamError):
+        return failures.in_answer(target, failure, reader.headers)
+    if isinstance(failure, openai_chat.Unreadable | EventTooLarge):
+        return failures.unreadable(target, str(failure), reader.status, reader.headers)
+    ended = Failed("read", "the stream ended without an answer", "first")
+    return failures.from_failure(target, ended, streaming=True, makes_media=sending.makes_media)

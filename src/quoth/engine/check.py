@@ -1,0 +1,132 @@
+"""Is this a call that can be sent? What is wrong is said with its place, before anything is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from quoth.errors import BadRequestError
+
+__all__ = ["check_params", "messages_of", "plain", "unencodable"]
+
+DEEPEST = 200
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_NUMBER, _INT, _LIST = (int, float), (int,), (list, tuple)
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "temperature": (_NUMBER, "a number"),
+    "top_p": (_NUMBER, "a number"),
+    "frequency_penalty": (_NUMBER, "a number"),
+    "presence_penalty": (_NUMBER, "a number"),
+    "max_tokens": (_INT, "a whole number"),
+    "max_completion_tokens": (_INT, "a whole number"),
+    "n": (_INT, "a whole number"),
+    "top_logprobs": (_INT, "a whole number"),
+    "stop": ((str, list, tuple), "a text or a list of texts"),
+    "tools": (_LIST, "a list"),
+    "tool_choice": ((str, Mapping), "a text or an object"),
+    "user": ((str,), "a text"),
+    "stream_options": ((Mapping,), "an object"),
+    "extra_body": ((Mapping,), "an object"),
+    "metadata": ((Mapping,), "an object"),
+    "logit_bias": ((Mapping,), "an object"),
+}
+
+
+def _wrong(message: str, where: str) -> BadRequestError:
+    return BadRequestError(message, param=where)
+
+
+def messages_of(messages: Any) -> list[dict[str, Any]]:
+    """The messages as plain objects. Raises BadRequestError that names the place."""
+    if isinstance(messages, str):
+        raise _wrong(
+            'messages is a text; it has to be a list such as [{"role": "user", "content": "..."}]', "messages"
+        )
+    if not isinstance(messages, list | tuple):
+        raise _wrong(f"messages is {_kind(messages)}; it has to be a list of messages", "messages")
+    if not messages:
+        raise _wrong("messages is empty; there has to be at least one message", "messages")
+    found = []
+    for number, message in enumerate(messages):
+        where = f"messages[{number}]"
+        value = plain(message, where)
+        if not isinstance(value, dict):
+            raise _wrong(f"{where} is {_kind(message)}; it has to be an object with role and content", where)
+        role = value.get("role")
+        if role not in ROLES if isinstance(role, str) else True:
+            raise _wrong(f"{where}.role is {role!r}; it has to be one of {', '.join(sorted(ROLES))}", f"{where}.role")
+        _check_content(value.get("content"), f"{where}.content")
+        found.append(value)
+    return found
+
+
+def _check_content(content: Any, where: str) -> None:
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
+        raise _wrong(f"{where} is {_kind(content)}; it has to be a text or a list of parts", where)
+    for number, part in enumerate(content):
+        if not isinstance(part, str) and not (isinstance(part, dict) and isinstance(part.get("type"), str)):
+            place = f"{where}[{number}]"
+            raise _wrong(f'{place} is {_kind(part)}; it has to be an object with a "type"', place)
+
+
+def check_params(params: Mapping[str, Any]) -> None:
+    """The types that OpenAI's API gives its parameters; what a value means is left to the provider."""
+    for name, value in params.items():
+        expected = _TYPES.get(name)
+        if expected is not None and (not isinstance(value, expected[0]) or isinstance(value, bool)):
+            raise _wrong(f"{name} is {_kind(value)}; it has to be {expected[1]}", name)
+
+
+def plain(value: Any, where: str, depth: int = 0) -> Any:
+    """The value in plain JSON types: objects with `model_dump` become dicts. Raises BadRequestError that names the place of whatever
+    JSON cannot say: NaN, infinity, bytes, other objects, cycles."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise _wrong(f"{where} is {value}; JSON has no such number", where)
+        return value
+    if depth > DEEPEST:
+        raise _wrong(f"{where[:80]}… is nested deeper than {DEEPEST} levels, or contains itself", where[:80])
+    if isinstance(value, Mapping):
+        found = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise _wrong(f"{where} has the key {key!r}; keys have to be texts", where)
+            found[key] = plain(item, f"{where}.{key}", depth + 1)
+        return found
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{number}]", depth + 1) for number, item in enumerate(value)]
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return plain(dump(exclude_unset=True), where, depth + 1)
+    raise _wrong(f"{where} is {_kind(value)}, which JSON cannot say", where)
+
+
+def unencodable(value: Any, where: str) -> BadRequestError | None:
+    """The error for the first text that has no UTF-8 form (a lone surrogate), or None."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            return _wrong(
+                f"{where} has the lone surrogate {value[error.start]!r} at position {error.start}, which no UTF-8 can say",
+                where,
+            )
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if found := unencodable(key, f"a key of {where}") or unencodable(item, f"{where}.{key}"):
+                return found
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            if found := unencodable(item, f"{where}[{number}]"):
+                return found
+    return None
+
+
+def _kind(value: Any) -> str:
+    names = {"str": "a text", "dict": "an object", "list": "a list", "NoneType": "None", "bool": f"{value!r}"}
+    name = type(value).__name__
+    return names.get(name, f"{value!r}" if isinstance(value, int | float) else f"of type {name}")

@@ -1,0 +1,156 @@
+"""Readers: what of an answer's bytes settles it. A body is settled at its end, a stream at its first good chunk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from quoth.types import Chunk, Completion, Warning
+from quoth.wire import openai_chat
+from quoth.wire.assemble import Assembler
+from quoth.wire.sse import EventTooLarge, SSEDecoder
+
+__all__ = ["BodyReader", "StreamReader"]
+
+HELD = 64 * 1024
+ERROR_BODY = 1024 * 1024
+
+
+class BodyReader:
+    """Keeps the whole answer. An answer longer than `limit` bytes stops it with `too_large`."""
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self.settled = False
+        self.complete = False
+        self.too_large = False
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def body(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status, self.headers = status, headers
+
+    def feed(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > (self.limit if self.status < 300 else ERROR_BODY):
+            self.too_large = self.settled = True
+            return
+        self._pieces.append(piece)
+
+    def eof(self) -> None:
+        self.settled = self.complete = True
+
+
+class StreamReader:
+    """Turns a streamed chat answer into chunks, queued in `chunks`.
+
+    Settled by the first good chunk (one with content, reasoning, a tool call, a finish reason or usage), by an end or by an error.
+    An error status, and an answer that turns out to be one JSON document, is kept as `document` instead. `failure` is what went
+    wrong inside the stream. `ended` is true once nothing more will come; `complete` tells whether that was a proper end.
+    """
+
+    def __init__(self, *, event_limit: int, body_limit: int, keep_usage_chunk: bool):
+        self.settled = False
+        self.ended = False
+        self.complete = False
+        self.good = False
+        self.failure: Exception | None = None
+        self.chunks: deque[Chunk] = deque()
+        self.warnings: list[Warning] = []
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self.document: BodyReader | None = None
+        self._assembler = Assembler()
+        self._decoder = SSEDecoder(event_limit)
+        self._body_limit = body_limit
+        self._keep_usage_chunk = keep_usage_chunk
+        self._start: bytes | None = b""
+        self._held = 0
+
+    def partial(self) -> Completion:
+        """The answer as far as it has arrived."""
+        return self._assembler.completion()
+
+    def head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status, self.headers = status, headers
+        if not 200 <= status < 300:
+            self._become_document(b"")
+
+    def feed(self, piece: bytes) -> None:
+        if self._start is not None:
+            # The content type is not trusted: servers label streams as text/plain and documents as event streams.
+            start = (self._start + piece).lstrip(b"\xef\xbb\xbf \t\r\n")
+            if not start:
+                self._start += piece
+                return
+            piece, self._start = self._start + piece, None
+            if start[:1] in b"{[<":
+                self._become_document(piece)
+                return
+        if self.document is not None:
+            self.document.feed(piece)
+            self.settled = self.ended = self.document.settled
+            return
+        if not self.ended:
+            self._events(piece)
+
+    def eof(self) -> None:
+        if self.ended:
+            return
+        if self.document is not None:
+            self.document.eof()
+            if 200 <= self.status < 300:
+                self._open_document(self.document.body)
+        else:
+            self.complete = self._assembler.finished
+        self.settled = self.ended = True
+
+    def _become_document(self, start: bytes) -> None:
+        self._start = None
+        self.document = BodyReader(self._body_limit)
+        self.document.head(self.status, self.headers)
+        if start:
+            self.document.feed(start)
+
+    def _open_document(self, body: bytes) -> None:
+        """A provider that answers a streaming call with a whole completion is served as a stream of one chunk."""
+        try:
+            completion, warnings = openai_chat.parse(body)
+        except (openai_chat.Unreadable, openai_chat.UpstreamError) as error:
+            self.failure = error
+            return
+        message = "the provider did not stream; its whole answer is one chunk"
+        self.warnings += [*warnings, Warning("not_streamed", "stream", message)]
+        self._take(openai_chat.as_chunk(completion), 0)
+        self.complete = True
+
+    def _events(self, piece: bytes) -> None:
+        try:
+            for event in self._decoder.feed(piece):
+                item = openai_chat.parse_event(event, self.warnings)
+                if isinstance(item, openai_chat.Done):
+                    if not self._assembler.finished:
+                        message = "the stream was ended with [DONE] but without a finish reason"
+                        self.warnings.append(Warning("no_finish_reason", None, message))
+                    self.settled = self.ended = self.complete = True
+                    return
+                self._take(item, len(event.data))
+        except (openai_chat.Unreadable, openai_chat.UpstreamError, EventTooLarge) as error:
+            self.failure = error
+            self.settled = self.ended = True
+
+    def _take(self, chunk: Chunk, size: int) -> None:
+        self._assembler.add(chunk)
+        if self._keep_usage_chunk or chunk.choices or chunk.usage is None:
+            self.chunks.append(chunk)
+        if not self.good:
+            self._held += size
+            self.good = openai_chat.is_good(chunk)
+            if self.good or self._held > HELD:
+                self.settled = True

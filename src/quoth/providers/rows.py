@@ -1,0 +1,153 @@
+"""Rows: what is known of each provider, one TOML file each under `catalog/`, and rows of the user's own beside them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from quoth.call import Row, Rule
+from quoth.errors import QuothError
+
+__all__ = ["Registry", "packaged_names", "row_from", "rows_from_file"]
+
+_TUPLES = ("key_env", "base_env", "wires", "json_schema", "quirks", "aliases")
+_FIELDS = frozenset(Row.__dataclass_fields__)
+_RULE_FIELDS = frozenset(Rule.__dataclass_fields__)
+_NEVER_REFUSED = frozenset({"model", "messages", "stream", "tools", "tool_choice"})
+
+
+def row_from(data: Mapping[str, Any], where: str = "a provider row") -> Row:
+    """A row from plain data. Raises QuothError that names the place and what is wrong with it."""
+    unknown = set(data) - _FIELDS
+    if unknown:
+        raise QuothError(f"{where}: unknown field {sorted(unknown)[0]!r}; a row has {', '.join(sorted(_FIELDS))}")
+    missing = {"name", "base_url"} - set(data)
+    if missing:
+        raise QuothError(f"{where}: {sorted(missing)[0]!r} is missing")
+    values = dict(data)
+    for name in _TUPLES:
+        if name in values:
+            values[name] = tuple(values[name])
+    values.setdefault("key_env", (f"{_env_name(values['name'])}_API_KEY",))
+    values["params"] = {
+        name: _rule_from(rule, f"{where}, params.{name}", name) for name, rule in values.get("params", {}).items()
+    }
+    values["base_url"] = str(values["base_url"]).rstrip("/")
+    return Row(**values)
+
+
+def _rule_from(data: Mapping[str, Any], where: str, param: str) -> Rule:
+    unknown = set(data) - _RULE_FIELDS
+    if unknown:
+        raise QuothError(f"{where}: unknown field {sorted(unknown)[0]!r}")
+    kind = data.get("rule")
+    if kind not in ("refused", "renamed", "mapped", "ignored"):
+        raise QuothError(f"{where}: rule {kind!r} is not one of refused, renamed, mapped, ignored")
+    if kind == "refused" and param in _NEVER_REFUSED:
+        raise QuothError(f"{where}: {param} is never refused or dropped")
+    if kind == "renamed" and not data.get("to"):
+        raise QuothError(f"{where}: a renamed parameter needs `to`")
+    return Rule(**data)
+
+
+def rows_from_file(path: str) -> list[Row]:
+    """Rows of the user's own: a TOML file with one or more `[[provider]]` tables."""
+    try:
+        data = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise QuothError(f"the providers file {path!r} cannot be read: {error}") from None
+    tables = data.get("provider")
+    if not isinstance(tables, list):
+        raise QuothError(f"{path}: it needs at least one [[provider]] table")
+    return [row_from(table, f"{path}, provider {number}") for number, table in enumerate(tables, 1)]
+
+
+def packaged_names() -> list[str]:
+    """The names of the shipped rows, sorted."""
+    names = (item.name for item in files("quoth.providers").joinpath("catalog").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+@lru_cache(maxsize=None)
+def _packaged(name: str) -> Row | None:
+    if not name.isidentifier():
+        return None
+    file = files("quoth.providers").joinpath("catalog", f"{name}.toml")
+    if not file.is_file():
+        return None
+    return row_from(tomllib.loads(file.read_text("utf-8")), f"{name}.toml")
+
+
+@lru_cache(maxsize=1)
+def _packaged_aliases() -> dict[str, str]:
+    return {alias: row.name for row in filter(None, map(_packaged, packaged_names())) for alias in row.aliases}
+
+
+@lru_cache(maxsize=1)
+def _packaged_hosts() -> dict[str, str]:
+    rows = filter(None, map(_packaged, packaged_names()))
+    return {host: row.name for row in rows if (host := host_of(row.base_url)) and not _is_loopback(host)}
+
+
+def host_of(url: str) -> str:
+    """The host that a URL means, in one comparable form with its port: "api.poe.com:443"; "" for what is no URL.
+
+    Plain http on its usual port counts as the https host: a key of another provider must reach neither.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    name = (parts.hostname or "").rstrip(".")
+    return f"{name}:{443 if port in (None, 80) else port}" if name else ""
+
+
+def _env_name(provider: str) -> str:
+    return "".join(char if char.isalnum() else "_" for char in provider).upper()
+
+
+class Registry:
+    """All rows in force. A row of the user's own replaces a shipped one of the same name."""
+
+    def __init__(self, own: Iterable[Row] = ()):
+        self._own = {row.name: row for row in own}
+        self._own_aliases = {alias: row.name for row in self._own.values() for alias in row.aliases}
+
+    def get(self, name: str) -> Row | None:
+        """The row with this name or alias, in any case."""
+        name = name.lower()
+        own = self._own.get(name) or self._own.get(self._own_aliases.get(name, ""))
+        if own is not None:
+            return own
+        row = _packaged(name)
+        if row is None and name in (aliases := _packaged_aliases()):
+            row = self._own.get(aliases[name]) or _packaged(aliases[name])
+        return row
+
+    def names(self) -> list[str]:
+        return sorted({*packaged_names(), *self._own})
+
+    def owner_of(self, url: str) -> str | None:
+        """The name of the row that this URL's host belongs to; None for loopback and for hosts of nobody."""
+        host = host_of(url)
+        if not host or _is_loopback(host):
+            return None
+        for row in self._own.values():
+            if host_of(row.base_url) == host:
+                return row.name
+        return _packaged_hosts().get(host)
+
+    def base_variables(self, row: Row) -> tuple[str, ...]:
+        """The environment variables that move this provider's base URL, the first that is set wins."""
+        return (f"{_env_name(row.name)}_API_BASE", *row.base_env)
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0]
+    return name in ("localhost", "::1") or name.startswith("127.")

@@ -1,0 +1,259 @@
+"""Clients: a connection pool and defaults. They also have the shape of openai's, `client.chat.completions.create(...)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from quoth.call import Row, Timeouts
+from quoth.engine.attempts import Answer
+from quoth.engine.chat import chat
+from quoth.engine.effects import Flow
+from quoth.errors import BadRequestError
+from quoth.sdk.core import Core, Job, Settings
+from quoth.sdk.environment import environment
+from quoth.sdk.mock import canned
+from quoth.sdk.models import Model, ModelList, listing, read_list
+from quoth.transport.drive import adrive, drive
+from quoth.transport.network import Network
+from quoth.types import Completion
+
+if TYPE_CHECKING:
+    from quoth.sdk.signatures import AsyncCompletionCall, CompletionCall
+    from quoth.sdk.streams import AsyncStream, Stream
+    from quoth.transport.ports import AsyncTransport, Transport
+
+__all__ = ["AsyncClient", "Client"]
+
+
+class _Client:
+    """What both clients take. All arguments are keywords.
+
+    `provider`: whose model a bare name is ("poe"). `api_key`, `api_base` (or `base_url`): in place of the environment's.
+    `timeout`: seconds for a whole call, or `quoth.Timeouts`. `num_retries` (or `max_retries`): per target, 2. `fallbacks`: models
+    to call when one fails. `default_headers`: sent with every call. `drop_params`, `strict`, `disable_quirks`: as in a call.
+    `providers`: rows of your own. `proxy`, `ssl_verify` (True, False or a path), `client_cert` (a path, or two). `transport`: one
+    of your own (`quoth.transport.ports`).
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        api_base: str | None = None,
+        timeout: float | Timeouts | None = None,
+        num_retries: int | None = None,
+        max_retries: int | None = None,
+        fallbacks: Sequence[Any] = (),
+        default_headers: Mapping[str, str] | None = None,
+        drop_params: bool = False,
+        strict: bool = False,
+        disable_quirks: Iterable[str] = (),
+        providers: Iterable[Row | Mapping[str, Any]] = (),
+        proxy: str | None = None,
+        ssl_verify: bool | str = True,
+        client_cert: str | tuple[str, str] | None = None,
+        transport: Any = None,
+    ):
+        retries = num_retries if num_retries is not None else max_retries
+        settings = Settings(
+            provider=provider,
+            api_key=api_key,
+            base_url=base_url or api_base,
+            timeout=timeout,
+            num_retries=2 if retries is None else retries,
+            fallbacks=tuple(fallbacks),
+            headers=default_headers or {},
+            drop_params=drop_params,
+            strict=strict,
+            disable_quirks=tuple(disable_quirks),
+            network=Network(proxy, ssl_verify, client_cert),
+        )
+        self._core = Core(settings, providers)
+        self._given_transport = transport
+        self._own_transport: Any = None
+
+    def _job(self, model: Any, messages: Any, keywords: dict[str, Any]) -> Job:
+        return self._core.job(model, messages, keywords)
+
+    def _flow(self, job: Job) -> Flow[Answer]:
+        return chat(job.plans, job.policy, self._core.world, self._core.budget)
+
+
+class Client(_Client):
+    """For blocking programs, in any number of threads; also after a fork. `with quoth.Client(provider="poe") as client: ...`"""
+
+    @property
+    def completion(self) -> CompletionCall:
+        """`client.completion(model, messages, ...)`: as `quoth.completion`, with this client's defaults and connections."""
+        return self._complete  # type: ignore[return-value]
+
+    def _complete(self, model: Any, messages: Any = (), **keywords: Any) -> Completion | Stream:
+        other = keywords.pop("client", None)
+        if other is not None and other is not self:
+            if not isinstance(other, Client):
+                raise BadRequestError("client has to be a quoth.Client", param="client")
+            return other._complete(model, messages, **keywords)
+        job = self._job(model, messages, keywords)
+        transport = self._transport()
+        if job.mock is not None:
+            transport = canned(job.mock, stream=job.stream, asynchronous=False)
+        answer = drive(self._flow(job), transport)
+        if answer.completion is not None:
+            answer.completion.warnings[:0] = job.warnings
+            return answer.completion
+        from quoth.sdk.streams import Stream
+
+        return Stream(answer, job.warnings)
+
+    def _transport(self) -> Transport:
+        if self._given_transport is not None:
+            given: Transport = self._given_transport
+            return given
+        if self._own_transport is None:
+            from quoth.transport.blocking import BlockingTransport
+
+            self._own_transport = BlockingTransport(self._core.settings.network, environment)
+        own: Transport = self._own_transport
+        return own
+
+    @cached_property
+    def chat(self) -> _Chat:
+        """openai's shape: `client.chat.completions.create(model=..., messages=...)`."""
+        return _Chat(self.completion)
+
+    @cached_property
+    def models(self) -> _Models:
+        """openai's shape: `client.models.list()`."""
+        return _Models(self)
+
+    def close(self) -> None:
+        """Close the connections. The client can be used again afterwards."""
+        if self._own_transport is not None:
+            self._own_transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Client):
+    """For asyncio programs, in any number of event loops. `async with quoth.AsyncClient(provider="poe") as client: ...`"""
+
+    @property
+    def acompletion(self) -> AsyncCompletionCall:
+        """`await client.acompletion(model, messages, ...)`: as `quoth.acompletion`, with this client's defaults and connections."""
+        return self._complete  # type: ignore[return-value]
+
+    @property
+    def completion(self) -> AsyncCompletionCall:
+        """The same as `acompletion`."""
+        return self._complete  # type: ignore[return-value]
+
+    async def _complete(self, model: Any, messages: Any = (), **keywords: Any) -> Completion | AsyncStream:
+        other = keywords.pop("client", None)
+        if other is not None and other is not self:
+            if not isinstance(other, AsyncClient):
+                raise BadRequestError("client has to be a quoth.AsyncClient", param="client")
+            return await other._complete(model, messages, **keywords)
+        job = self._job(model, messages, keywords)
+        transport = self._transport()
+        if job.mock is not None:
+            transport = canned(job.mock, stream=job.stream, asynchronous=True)  # type: ignore[assignment]
+        answer = await adrive(self._flow(job), transport)
+        if answer.completion is not None:
+            answer.completion.warnings[:0] = job.warnings
+            return answer.completion
+        from quoth.sdk.streams import AsyncStream
+
+        return AsyncStream(answer, job.warnings)
+
+    def _transport(self) -> AsyncTransport:
+        if self._given_transport is not None:
+            given: AsyncTransport = self._given_transport
+            return given
+        if self._own_transport is None:
+            from quoth.transport.aio import AsyncioTransport
+
+            self._own_transport = AsyncioTransport(self._core.settings.network, environment)
+        own: AsyncTransport = self._own_transport
+        return own
+
+    @cached_property
+    def chat(self) -> _AsyncChat:
+        """openai's shape: `await client.chat.completions.create(model=..., messages=...)`."""
+        return _AsyncChat(self.completion)
+
+    @cached_property
+    def models(self) -> _AsyncModels:
+        """openai's shape: `await client.models.list()`."""
+        return _AsyncModels(self)
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop. The client can be used again afterwards."""
+        if self._own_transport is not None:
+            await self._own_transport.aclose()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Completions:
+    def __init__(self, create: CompletionCall):
+        self.create = create
+
+
+class _Chat:
+    def __init__(self, create: CompletionCall):
+        self.completions = _Completions(create)
+
+
+class _AsyncCompletions:
+    def __init__(self, create: AsyncCompletionCall):
+        self.create = create
+
+
+class _AsyncChat:
+    def __init__(self, create: AsyncCompletionCall):
+        self.completions = _AsyncCompletions(create)
+
+
+class _Models:
+    def __init__(self, client: Client):
+        self._client = client
+
+    def list(self, provider: str | None = None) -> ModelList:
+        """The provider's own list, fetched now. Raises QuothError."""
+        return read_list(drive(listing(self._client._core, provider), self._client._transport()))
+
+    def retrieve(self, model: str) -> Model:
+        """One model of the list. Raises NotFoundError."""
+        return self.list().find(model)
+
+
+class _AsyncModels:
+    def __init__(self, client: AsyncClient):
+        self._client = client
+
+    async def list(self, provider: str | None = None) -> ModelList:
+        """The provider's own list, fetched now. Raises QuothError."""
+        return read_list(await adrive(listing(self._client._core, provider), self._client._transport()))
+
+    async def retrieve(self, model: str) -> Model:
+        """One model of the list. Raises NotFoundError."""
+        return (await self.list()).find(model)

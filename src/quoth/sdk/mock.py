@@ -1,0 +1,86 @@
+"""`mock_response`: the answer to give without calling anybody, in the forms that LiteLLM takes. It goes through the same flow as a
+real one, as bytes from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from quoth import errors
+from quoth.transport.canned import Canned, CannedAsync
+
+__all__ = ["canned"]
+
+_USAGE = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
+_JSON = {"content-type": "application/json"}
+_SSE = {"content-type": "text/event-stream"}
+# LiteLLM's words for errors, beside the names of the classes.
+_WORDS: dict[str, type[errors.APIError]] = {
+    "Exception: content_filter_policy": errors.ContentPolicyViolationError,
+    "Exception: mock_streaming_error": errors.StreamInterrupted,
+}
+
+
+def canned(mock: Any, *, stream: bool, asynchronous: bool) -> Canned:
+    """A transport that gives this answer. Raises the error that it stands for."""
+    if isinstance(mock, BaseException) or (isinstance(mock, type) and issubclass(mock, BaseException)):
+        raise mock
+    if isinstance(mock, str):
+        _raise_named(mock)
+        document = _document(mock)
+    elif isinstance(mock, BaseModel):
+        document = mock.model_dump()
+    elif isinstance(mock, Mapping):
+        document = {**_document(""), **mock}
+    else:
+        raise errors.BadRequestError(
+            "mock_response has to be a text, an exception, an object or a Completion", param="mock_response"
+        )
+    kind = CannedAsync if asynchronous else Canned
+    if stream:
+        return kind([(200, _SSE, _events(document))])
+    return kind([(200, _JSON, [msgspec.json.encode(document)])])
+
+
+def _raise_named(mock: str) -> None:
+    name = mock.removeprefix("litellm.").removeprefix("quoth.")
+    found = _WORDS.get(mock) or (getattr(errors, name, None) if name != mock or name in errors.__all__ else None)
+    if isinstance(found, type) and issubclass(found, errors.QuothError):
+        raise found(f"a mock {found.__name__}, as mock_response asks", llm_provider="mock")
+
+
+def _document(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "chatcmpl-mock",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "mock",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": _USAGE,
+    }
+
+
+def _events(document: Mapping[str, Any]) -> list[bytes]:
+    head = {name: document.get(name) for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+
+    def event(choices: list[Any], **more: Any) -> bytes:
+        return b"data: " + msgspec.json.encode({**head, "choices": choices, **more}) + b"\n\n"
+
+    pieces = []
+    for choice in document["choices"]:
+        index, message = choice.get("index", 0), dict(choice["message"])
+        text = message.pop("content", None) or ""
+        for number, call in enumerate(message.get("tool_calls") or ()):
+            call.setdefault("index", number)
+        pieces.append(event([{"index": index, "delta": {**message, "content": ""}, "finish_reason": None}]))
+        words = [word for word in text.replace(" ", "\0 ").split("\0") if word]
+        pieces += [event([{"index": index, "delta": {"content": word}, "finish_reason": None}]) for word in words]
+        reason = choice.get("finish_reason") or "stop"
+        pieces.append(event([{"index": index, "delta": {}, "finish_reason": reason}]))
+    if document.get("usage") is not None:
+        pieces.append(event([], usage=document["usage"]))
+    return [*pieces, b"data: [DONE]\n\n"]

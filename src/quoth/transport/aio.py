@@ -1,0 +1,254 @@
+"""HTTP for asyncio: connections kept per event loop, opened directly or through a proxy, closed at once when a task is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from quoth.call import WireRequest
+from quoth.transport.http1 import Connection
+from quoth.transport.network import Network, Proxy, context_for, proxy_for, split
+from quoth.transport.ports import Deadline, TransportFailure
+
+__all__ = ["AsyncioTransport"]
+
+KEPT_SECONDS = 60.0
+KEPT_CONNECTIONS = 256
+
+_Key = tuple[Any, ...]
+
+
+class AsyncioTransport:
+    """HTTP/1.1. One instance serves any number of event loops, in any threads, also after a fork: each loop has its own pool.
+
+    `environment` is asked at each call for proxies and certificates.
+    """
+
+    def __init__(self, network: Network, environment: Callable[[], Mapping[str, str]]):
+        self._network = network
+        self._environment = environment
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
+
+    async def open(self, request: WireRequest, deadline: Deadline) -> _Reply:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = _Pool(loop)
+            await pool.open()
+        environment = self._environment()
+        proxy = proxy_for(request.url, self._network, environment)
+        parts, host, port = split(request.url)
+        context = None
+        if parts.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
+            context = context_for(self._network, environment)
+        key = (parts.scheme, host, port, proxy, context)
+        connection = pool.take(key)
+        if connection is None:
+            try:
+                async with asyncio.timeout(max(0.0, deadline.remaining())):
+                    connection = await _connect(parts.scheme, host, port, proxy, context, deadline)
+            except TimeoutError:
+                raise deadline.failure() from None
+        try:
+            deadline.connected()
+            through = proxy if proxy is not None and parts.scheme == "http" else None
+            connection.send(_head(request, through), request.body)
+            await connection.wait_head(deadline)
+        except BaseException:
+            connection.abort()
+            raise
+        return _Reply(connection, deadline, pool, key)
+
+    async def aclose(self) -> None:
+        """Close what this event loop keeps."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
+
+
+class _Reply:
+    def __init__(self, connection: Connection, deadline: Deadline, pool: _Pool, key: _Key):
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
+        self._connection: Connection | None = connection
+        self._deadline = deadline
+        self._pool = pool
+        self._key = key
+
+    async def read(self) -> bytes:
+        connection = self._connection
+        if connection is None:
+            return b""
+        piece = await connection.read(self._deadline)
+        if not piece:
+            self._connection = None
+            self._pool.keep(self._key, connection)
+        return piece
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+
+class _Pool:
+    """The idle connections of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        self._loop = loop
+        self._idle: dict[_Key, list[Connection]] = {}
+        self._count = 0
+        self._keeper: AsyncGenerator[None] | None = None
+
+    async def open(self) -> None:
+        """A generator that has begun is closed by its loop when that shuts down: the only moment at which idle connections of a
+        loop that is about to end can still be closed properly."""
+        self._keeper = self._until_shutdown()
+        await self._keeper.__anext__()
+
+    async def _until_shutdown(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self._drop_all()
+            # The sockets are closed by callbacks of the loop; let them run.
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        if self._keeper is not None:
+            await self._keeper.aclose()
+
+    def take(self, key: _Key) -> Connection | None:
+        idle = self._idle.get(key)
+        now = self._loop.time()
+        while idle:
+            connection = idle.pop()
+            self._count -= 1
+            connection.on_lost = None
+            if connection.reusable and now - connection.idle_since < KEPT_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    def keep(self, key: _Key, connection: Connection) -> None:
+        if not connection.reusable or self._count >= KEPT_CONNECTIONS:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        connection.on_lost = lambda lost: self._forget(key, lost)
+        self._idle.setdefault(key, []).append(connection)
+        self._count += 1
+
+    def _forget(self, key: _Key, connection: Connection) -> None:
+        with contextlib.suppress(ValueError, KeyError):
+            self._idle[key].remove(connection)
+            self._count -= 1
+
+    def _drop_all(self) -> None:
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.on_lost = None
+                connection.abort()
+        self._idle.clear()
+        self._count = 0
+
+
+async def _connect(
+    scheme: str, host: str, port: int, proxy: Proxy | None, context: ssl.SSLContext | None, deadline: Deadline
+) -> Connection:
+    if proxy is None:
+        return await _dial(host, port, context if scheme == "https" else None, host)
+    try:
+        connection = await _dial(proxy.host, proxy.port, context if proxy.scheme == "https" else None, proxy.host)
+    except TransportFailure as failure:
+        raise TransportFailure("proxy", str(failure)) from None
+    if scheme == "http":
+        return connection
+    try:
+        await _tunnel(connection, host, port, proxy, context, deadline)
+    except BaseException:
+        connection.abort()
+        raise
+    return connection
+
+
+async def _dial(host: str, port: int, context: ssl.SSLContext | None, name: str) -> Connection:
+    loop = asyncio.get_running_loop()
+    try:
+        _, connection = await loop.create_connection(
+            Connection,
+            host,
+            port,
+            ssl=context,
+            server_hostname=name if context is not None else None,
+            happy_eyeballs_delay=0.25,
+        )
+    except socket.gaierror as error:
+        raise TransportFailure("dns", error.strerror or str(error)) from None
+    except ssl.SSLError as error:
+        raise TransportFailure("tls", getattr(error, "verify_message", "") or error.reason or str(error)) from None
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise TransportFailure("connect", getattr(error, "strerror", None) or str(error)) from None
+    return connection
+
+
+async def _tunnel(
+    connection: Connection,
+    host: str,
+    port: int,
+    proxy: Proxy,
+    context: ssl.SSLContext | None,
+    deadline: Deadline,
+) -> None:
+    """Ask the proxy for a way through, then speak TLS over it."""
+    name = f"[{host}]" if ":" in host else host
+    head = f"CONNECT {name}:{port} HTTP/1.1\r\nhost: {name}:{port}\r\n"
+    if proxy.authorization:
+        head += f"proxy-authorization: {proxy.authorization}\r\n"
+    connection.send(f"{head}\r\n".encode("latin-1"), b"", bodyless=True)
+    await connection.wait_head(deadline)
+    if connection.status != 200:
+        raise TransportFailure("proxy", f"the proxy answered {connection.status} to CONNECT {name}:{port}")
+    assert connection.transport is not None and context is not None
+    loop = asyncio.get_running_loop()
+    try:
+        secure = await loop.start_tls(connection.transport, connection, context, server_hostname=host)
+    except ssl.SSLError as error:
+        raise TransportFailure("tls", getattr(error, "verify_message", "") or error.reason or str(error)) from None
+    except OSError as error:
+        raise TransportFailure("tls", str(error)) from None
+    assert isinstance(secure, asyncio.Transport)
+    connection.transport = secure
+    connection.served = 0
+
+
+def _head(request: WireRequest, through: Proxy | None) -> bytes:
+    lines = _request_lines(request.method, request.url, through is not None)
+    if through is not None and through.authorization:
+        lines += f"proxy-authorization: {through.authorization}\r\n"
+    for name, value in request.headers.items():
+        lines += f"{name}: {value}\r\n"
+    if request.body or request.method not in ("GET", "HEAD"):
+        lines += f"content-length: {len(request.body)}\r\n"
+    return f"{lines}\r\n".encode("latin-1")
+
+
+@lru_cache(maxsize=512)
+def _request_lines(method: str, url: str, absolute: bool) -> str:
+    parts, host, port = split(url)
+    path = parts.path or "/"
+    if parts.query:
+        path += f"?{parts.query}"
+    name = f"[{host}]" if ":" in host else host
+    if port != (443 if parts.scheme == "https" else 80):
+        name += f":{port}"
+    target = f"{parts.scheme}://{name}{path}" if absolute else path
+    return f"{method} {target} HTTP/1.1\r\nhost: {name}\r\n"

@@ -1,0 +1,291 @@
+"""Blocking HTTP over urllib3: works in threads and after a fork, is interrupted by signals, keeps deadlines of our own.
+
+urllib3's timeouts count from one read to the next; a server that sends one byte a second is never late for them. So the socket
+is wrapped: before every read and write it asks the exchange's Deadline how long that may take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import urllib3
+from urllib3 import exceptions as http
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from quoth.call import WireRequest
+from quoth.transport.network import Network, context_for, proxy_for, split
+from quoth.transport.ports import Deadline, TransportFailure
+
+__all__ = ["BlockingTransport"]
+
+PIECE = 65536
+POOL = 256
+
+
+class _Exchange:
+    """What one request's connection and its reply have in common."""
+
+    __slots__ = ("deadline", "reused", "sock")
+
+    def __init__(self, deadline: Deadline):
+        self.deadline = deadline
+        self.reused = False
+        self.sock: _Socket | None = None
+
+
+_current: ContextVar[_Exchange] = ContextVar("quoth_exchange")
+
+
+class _Socket:
+    """A socket whose every operation is bounded by the current exchange's deadline."""
+
+    def __init__(self, sock: socket.socket):
+        self._sock = sock
+        self.deadline: Deadline | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """urllib3 sets its own idea of a timeout here; ours is set before each operation."""
+
+    def arm(self) -> None:
+        if self.deadline is not None:
+            remaining = self.deadline.remaining()
+            if remaining <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(remaining)
+
+    def sendall(self, data: Any) -> None:
+        self.arm()
+        self._sock.sendall(data)
+
+    def makefile(self, mode: str = "rb", buffering: int | None = None) -> io.BufferedReader:
+        return io.BufferedReader(_Raw(self, self._sock.makefile("rb", buffering=0)), PIECE)
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, sock: _Socket, raw: Any):
+        self._sock = sock
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.arm()
+        read: int | None = self._raw.readinto(buffer)
+        return read
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+            super().close()
+
+
+class _Bounded:
+    """Mixed into urllib3's connections: wraps the socket, and hands it the exchange that is under way."""
+
+    sock: Any
+    _served = 0
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock = _Socket(self.sock)
+        _current.get().deadline.connected()
+
+    def request(self, *args: Any, **options: Any) -> None:
+        exchange = _current.get()
+        if self.sock is not None:
+            exchange.reused = self._served > 0
+            exchange.deadline.connected()
+            self.sock.deadline = exchange.deadline
+        self._served += 1
+        super().request(*args, **options)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        exchange = _current.get()
+        self.sock.deadline = exchange.deadline
+        exchange.sock = self.sock
+        super().send(data)  # type: ignore[misc]
+
+
+class _Connection(_Bounded, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Bounded, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class BlockingTransport:
+    """HTTP/1.1 with a pool of kept connections. `environment` is asked at each call for proxies and certificates."""
+
+    def __init__(self, network: Network, environment: Callable[[], Mapping[str, str]]):
+        self._network = network
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._managers: dict[Any, urllib3.PoolManager] = {}
+        self._pid = os.getpid()
+
+    def open(self, request: WireRequest, deadline: Deadline) -> _Reply:
+        manager = self._manager(request.url)
+        exchange = _Exchange(deadline)
+        token = _current.set(exchange)
+        try:
+            response = manager.urlopen(
+                request.method,
+                request.url,
+                body=request.body or None,
+                headers=request.headers,
+                preload_content=False,
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=max(0.001, deadline.remaining()), read=None),
+            )
+        except http.HTTPError as error:
+            raise _failure(error, exchange) from None
+        except (OSError, ValueError) as error:
+            raise _failure(error, exchange) from None
+        finally:
+            _current.reset(token)
+        return _Reply(response, exchange)
+
+    def close(self) -> None:
+        with self._lock:
+            managers, self._managers = self._managers, {}
+        if self._pid == os.getpid():
+            for manager in managers.values():
+                manager.clear()
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        environment = self._environment()
+        proxy = proxy_for(url, self._network, environment)
+        secure = split(url)[0].scheme == "https" or (proxy is not None and proxy.scheme == "https")
+        context = context_for(self._network, environment) if secure else None
+        key = (proxy, context)
+        with self._lock:
+            if self._pid != os.getpid():
+                # A child of fork shares its parent's sockets; it must not speak on them.
+                self._pid, self._managers = os.getpid(), {}
+            manager = self._managers.get(key)
+            if manager is None:
+                options: dict[str, Any] = {"num_pools": 64, "maxsize": POOL, "ssl_context": context}
+                if proxy is None:
+                    manager = urllib3.PoolManager(**options)
+                else:
+                    auth = {"proxy-authorization": proxy.authorization} if proxy.authorization else None
+                    manager = urllib3.ProxyManager(proxy.url, proxy_headers=auth, proxy_ssl_context=context, **options)
+                manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+                self._managers[key] = manager
+        return manager
+
+
+class _Reply:
+    def __init__(self, response: urllib3.BaseHTTPResponse, exchange: _Exchange):
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self._response = response
+        self._exchange = exchange
+        self._ended = False
+        self._closed = False
+
+    def read(self) -> bytes:
+        try:
+            while True:
+                piece: bytes = self._response.read1(PIECE)
+                # A compressed answer may give nothing for a piece that is only the beginning of something.
+                if piece or self._response.closed or _spent(self._response):
+                    break
+        except http.HTTPError as error:
+            raise self._broken(error) from None
+        except (OSError, ValueError, AttributeError) as error:
+            raise self._broken(error) from None
+        if not piece:
+            self._ended = True
+        return piece
+
+    def _broken(self, error: Exception) -> TransportFailure:
+        if self._closed:
+            return TransportFailure("read", "the reply was closed")
+        return _failure(error, self._exchange)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._ended:
+            self._response.release_conn()
+            return
+        sock = self._exchange.sock
+        if sock is not None:
+            # Wakes a reader in another thread; closing alone would not.
+            with contextlib.suppress(OSError):
+                sock._sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(Exception):
+            self._response.close()
+
+
+def _spent(response: Any) -> bool:
+    original = response._original_response
+    return original is None or original.isclosed()
+
+
+def _failure(error: Exception, exchange: _Exchange) -> TransportFailure:
+    """The most telling failure for an exception of urllib3 or of the socket."""
+    reused = exchange.reused
+    if exchange.deadline.remaining() <= 0:
+        return exchange.deadline.failure(reused)
+    text = _innermost(error)
+    if isinstance(error, http.ConnectTimeoutError) and not isinstance(error, http.NewConnectionError):
+        return exchange.deadline.failure(reused)
+    if isinstance(error, http.ProxyError):
+        return TransportFailure("proxy", text)
+    if isinstance(error, http.NameResolutionError):
+        return TransportFailure("dns", text)
+    if isinstance(error, http.SSLError):
+        return TransportFailure("tls", text)
+    if isinstance(error, http.NewConnectionError):
+        return TransportFailure("connect", text)
+    if isinstance(error, http.DecodeError | http.InvalidChunkLength | http.LocationValueError):
+        return TransportFailure("protocol", text, reused=reused)
+    if isinstance(error, http.ProtocolError):
+        kinds = {"BadStatusLine", "UnknownTransferEncoding", "LineTooLong", "HTTPException", "InvalidChunkLength"}
+        cause = error.args[1] if len(error.args) > 1 else error
+        kind = "protocol" if type(cause).__name__ in kinds else "read"
+        return TransportFailure(kind, text, reused=reused)
+    if isinstance(error, ValueError):
+        return TransportFailure("protocol", text)
+    return TransportFailure("read", text, reused=reused)
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the cause at the bottom: what really happened."""
+    seen = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = error.__cause__ or error.__context__
+        nested = next((item for item in error.args[::-1] if isinstance(item, BaseException)), None)
+        if (nested or inner) is None:
+            break
+        error = nested or inner  # type: ignore[assignment]
+    text = str(error) or type(error).__name__
+    return text

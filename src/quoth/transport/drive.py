@@ -1,0 +1,267 @@
+"""The two drivers. They perform a flow's effects and own every connection that it opens; what to do is the flow's decision.
+
+They mirror each other, and nothing else in the house is written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from quoth.engine.effects import Failed, Flow, Open, Opened, Sleep, Together
+from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport, TransportFailure
+
+__all__ = ["adrive", "aread", "drive", "finish", "afinish", "read"]
+
+T = TypeVar("T")
+
+AT_ONCE = 16
+LINGER = 0.05
+
+
+def _deadline(effect: Open) -> Deadline:
+    return Deadline(connect=effect.connect, first=effect.first, idle=effect.idle, end=effect.end)
+
+
+def _failed(error: Exception) -> Failed:
+    if isinstance(error, TransportFailure):
+        return Failed(error.kind, str(error), reused=error.reused, deadline=error.deadline)
+    # A transport of the user's own may raise what sockets raise.
+    kind = "timeout" if isinstance(error, TimeoutError) else "connect" if isinstance(error, ConnectionError) else "read"
+    return Failed(kind, str(error) or type(error).__name__)
+
+
+class Handle:
+    """An opened reply with its limits: what a stream goes on reading from."""
+
+    __slots__ = ("deadline", "reply")
+
+    def __init__(self, reply: Any, deadline: Deadline):
+        self.reply = reply
+        self.deadline = deadline
+
+
+def _let_go(outcome: Any, result: Any) -> None:
+    """Close the connection of the last outcome, unless the flow's result goes on reading from it."""
+    if isinstance(outcome, Opened) and getattr(result, "reply", None) is not outcome.reply:
+        outcome.reply.reply.close()
+
+
+# Blocking
+
+
+class _Scope:
+    """The replies that a call holds. Closed, it closes them all, and whatever is opened later at once; waits in it end."""
+
+    def __init__(self, parent: _Scope | None = None):
+        self.over = threading.Event() if parent is None else parent.over
+        self._replies: set[Reply] = set()
+        self._lock = threading.Lock()
+        self._children: list[_Scope] = []
+        self.nested = parent is not None
+        if parent is not None:
+            parent._children.append(self)
+
+    @contextmanager
+    def holding(self, reply: Reply) -> Iterator[None]:
+        """Close the reply unless the block ends well."""
+        with self._lock:
+            self._replies.add(reply)
+        try:
+            if self.over.is_set():
+                raise TransportFailure("read", "the call was given up")
+            yield
+        except BaseException:
+            reply.close()
+            raise
+        finally:
+            with self._lock:
+                self._replies.discard(reply)
+
+    def close(self) -> None:
+        self.over.set()
+        with self._lock:
+            replies = list(self._replies)
+        for reply in replies:
+            reply.close()
+        for child in self._children:
+            child.close()
+
+
+def drive(flow: Flow[T], transport: Transport, scope: _Scope | None = None) -> T:
+    """Run a flow to its result on this thread. Raises whatever the flow raises."""
+    scope = scope or _Scope()
+    outcome: Any = None
+    try:
+        while True:
+            try:
+                effect = flow.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                _let_go(outcome, result)
+                return result
+            _let_go(outcome, None)
+            if isinstance(effect, Open):
+                outcome = _open(effect, transport, scope)
+            elif isinstance(effect, Sleep):
+                if scope.nested:
+                    scope.over.wait(effect.seconds)
+                else:
+                    time.sleep(effect.seconds)
+            else:
+                outcome = _together(effect, transport, scope)
+    except BaseException:
+        _let_go(outcome, None)
+        flow.close()
+        raise
+
+
+def _open(effect: Open, transport: Transport, scope: _Scope) -> Opened | Failed:
+    deadline, reader = _deadline(effect), effect.reader
+    try:
+        reply = transport.open(effect.request, deadline)
+        with scope.holding(reply):
+            reader.head(reply.status, reply.headers)
+            while not reader.settled:
+                piece = reply.read()
+                if piece:
+                    reader.feed(piece)
+                else:
+                    reader.eof()
+            return Opened(Handle(reply, deadline))
+    except (TransportFailure, OSError) as error:
+        return _failed(error)
+
+
+def _together(effect: Together, transport: Transport, parent: _Scope) -> list[Any]:
+    scopes = [_Scope(parent) for _ in effect.flows]
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(effect.flows)), "quoth")
+    try:
+        running = [
+            pool.submit(drive, flow, transport, scope) for flow, scope in zip(effect.flows, scopes, strict=True)
+        ]
+        return [one.result() for one in running]
+    except BaseException:
+        parent.close()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read(handle: Handle) -> bytes | Failed:
+    """The next piece of a stream, b"" at its end."""
+    handle.deadline.reading()
+    try:
+        piece: bytes = handle.reply.read()
+        return piece
+    except (TransportFailure, OSError) as error:
+        handle.reply.close()
+        return _failed(error)
+
+
+def finish(handle: Handle) -> None:
+    """After the last event: take the few bytes that end the answer, so that the connection can serve again."""
+    handle.deadline.lingering(LINGER)
+    try:
+        while handle.reply.read():
+            pass
+    except (TransportFailure, OSError):
+        pass
+    finally:
+        handle.reply.close()
+
+
+# asyncio
+
+
+async def adrive(flow: Flow[T], transport: AsyncTransport) -> T:
+    """Run a flow to its result in this task. Raises whatever the flow raises; cancelled, it closes what was opened."""
+    outcome: Any = None
+    try:
+        while True:
+            try:
+                effect = flow.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                _let_go(outcome, result)
+                return result
+            _let_go(outcome, None)
+            if isinstance(effect, Open):
+                outcome = await _aopen(effect, transport)
+            elif isinstance(effect, Sleep):
+                await asyncio.sleep(effect.seconds)
+            else:
+                outcome = await _atogether(effect, transport)
+    except BaseException:
+        _let_go(outcome, None)
+        flow.close()
+        raise
+
+
+async def _aopen(effect: Open, transport: AsyncTransport) -> Opened | Failed:
+    deadline, reader = _deadline(effect), effect.reader
+    reply: AsyncReply | None = None
+    try:
+        reply = await transport.open(effect.request, deadline)
+        reader.head(reply.status, reply.headers)
+        while not reader.settled:
+            piece = await reply.read()
+            if piece:
+                reader.feed(piece)
+            else:
+                reader.eof()
+        return Opened(Handle(reply, deadline))
+    except (TransportFailure, OSError) as error:
+        if reply is not None:
+            reply.close()
+        return _failed(error)
+    except BaseException:
+        if reply is not None:
+            reply.close()
+        raise
+
+
+async def _atogether(effect: Together, transport: AsyncTransport) -> list[Any]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(flow: Flow[Any]) -> Any:
+        async with places:
+            return await adrive(flow, transport)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(flow)) for flow in effect.flows]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def aread(handle: Handle) -> bytes | Failed:
+    """The next piece of a stream, b"" at its end."""
+    handle.deadline.reading()
+    try:
+        piece: bytes = await handle.reply.read()
+        return piece
+    except (TransportFailure, OSError) as error:
+        handle.reply.close()
+        return _failed(error)
+    except BaseException:
+        handle.reply.close()
+        raise
+
+
+async def afinish(handle: Handle) -> None:
+    """After the last event: take the few bytes that end the answer, so that the connection can serve again."""
+    handle.deadline.lingering(LINGER)
+    try:
+        while await handle.reply.read():
+            pass
+    except (TransportFailure, OSError):
+        pass
+    finally:
+        handle.reply.close()

@@ -1,0 +1,222 @@
+"""One HTTP/1.1 connection for asyncio. httptools (llhttp, in C) parses; this decides nothing about requests or retries.
+
+Why not a client library: see docs/decisions/0004. The short of it: cancelled before the answer's head, the connection has to
+close at once, and a burst of stream events must not cost a trip through a thread each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable
+
+import httptools
+
+from quoth.transport.ports import Deadline, TransportFailure
+
+__all__ = ["Connection"]
+
+HIGH_WATER = 256 * 1024
+HEAD_LIMIT = 128 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """Serves one exchange at a time: `send`, `wait_head`, `read` until b"", then `reusable` tells whether it can serve another."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.served = 0
+        self.idle_since = 0.0
+        self.on_lost: Callable[[Connection], None] | None = None
+        self.transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpResponseParser | None = None
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._head_size = 0
+        self._head = False
+        self._done = False
+        self._bodyless = False
+        self._keep = False
+        self._paused = False
+        self._failure: TransportFailure | None = None
+        self._lost = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._inflate: Callable[[bytes], bytes] | None = None
+
+    # What the caller does
+
+    def send(self, head: bytes, body: bytes, *, bodyless: bool = False) -> None:
+        """Begin an exchange. `bodyless`: the answer has a head only, whatever that says (HEAD, CONNECT)."""
+        assert self.transport is not None
+        self._parser = httptools.HttpResponseParser(self)
+        self.status = 0
+        self.headers = {}
+        self._pieces.clear()
+        self._size = self._head_size = 0
+        self._head = self._done = self._keep = False
+        self._bodyless = bodyless
+        self._inflate = None
+        self.served += 1
+        if len(body) < HIGH_WATER:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+
+    async def wait_head(self, deadline: Deadline) -> None:
+        """Raises TransportFailure."""
+        while not self._head:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait(deadline)
+
+    async def read(self, deadline: Deadline) -> bytes:
+        """All that has arrived, at least one byte; b"" at the end. Raises TransportFailure."""
+        while True:
+            if self._pieces:
+                piece = self._pieces.popleft() if len(self._pieces) == 1 else b"".join(self._pieces)
+                self._pieces.clear()
+                self._size = 0
+                if self._paused and self.transport is not None and not self._lost:
+                    self._paused = False
+                    self.transport.resume_reading()
+                return piece
+            if self._failure is not None:
+                raise self._failure
+            if self._done:
+                return b""
+            await self._wait(deadline)
+
+    @property
+    def reusable(self) -> bool:
+        """The answer is whole, the request was wholly written, and the server keeps the connection."""
+        return (
+            self._done
+            and self._keep
+            and not self._lost
+            and self._failure is None
+            and self.transport is not None
+            and not self.transport.is_closing()
+            and self.transport.get_write_buffer_size() == 0
+        )
+
+    def abort(self) -> None:
+        """Close at once, whatever is unsent or unread."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def _wait(self, deadline: Deadline) -> None:
+        remaining = deadline.remaining()
+        if remaining <= 0:
+            raise deadline.failure(self.served > 1)
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(remaining, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None or self._done:
+            # Nobody asked: such a connection is not to be trusted with a request.
+            self.abort()
+            return
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserCallbackError as error:
+            self._fail("protocol", str(error.__context__ or error))
+        except httptools.HttpParserError as error:
+            self._fail("protocol", str(error) or "not HTTP")
+        except zlib.error as error:
+            self._fail("protocol", f"the compressed answer is broken: {error}")
+        if not self._head:
+            self._head_size += len(data)
+            if self._head_size > HEAD_LIMIT:
+                self._fail("protocol", f"a head of more than {HEAD_LIMIT // 1024} KiB")
+        if self._size > HIGH_WATER and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+        _wake(self._waiter)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        if not self._done and self._failure is None:
+            framed = "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower()
+            if self._head and not framed and error is None:
+                self._finish()
+            else:
+                if error is not None:
+                    reason = str(error) or type(error).__name__
+                else:
+                    reason = "the connection was closed in mid-answer" if self._head else "the connection was closed"
+                self._failure = TransportFailure("read", reason, reused=self.served > 1)
+        _wake(self._waiter)
+        if self.on_lost is not None:
+            self.on_lost(self)
+
+    # What the parser calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            self.headers = {}
+            return
+        self.status = status
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            # 32 + 15: zlib or gzip, by their header; the size of what comes out is bounded by whoever reads.
+            self._inflate = zlib.decompressobj(47).decompress
+        elif encoding != "identity":
+            raise ValueError(f"the answer is encoded as {encoding!r}, which was not asked for")
+        self._head = True
+        if self._bodyless:
+            self._keep = True
+            self._done = True
+
+    def on_body(self, piece: bytes) -> None:
+        if self._inflate is not None:
+            piece = self._inflate(piece)
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+
+    def on_message_complete(self) -> None:
+        if self._head and not self._done:
+            assert self._parser is not None
+            self._keep = self._parser.should_keep_alive()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._done = True
+        if self._inflate is not None:
+            state = self._inflate.__self__  # type: ignore[attr-defined]
+            if not state.eof:
+                self._failure = TransportFailure("protocol", "the compressed answer ends before its end")
+
+    def _fail(self, kind: str, reason: str) -> None:
+        if self._failure is None:
+            self._failure = TransportFailure(kind, reason, reused=self.served > 1)
+        self.abort()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,128 @@
+"""How the outside is reached: through which proxy, trusting which certificates. Settings first, then the usual variables."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import proxy_bypass_environment
+
+from quoth.transport.ports import TransportFailure
+
+__all__ = ["Network", "Proxy", "context_for", "proxy_for", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """`proxy`: a URL for everything but loopback. `ssl_verify`: True, False, or the path of a CA file or folder.
+
+    `client_cert`: the path of a PEM file, or of a certificate and its key.
+    """
+
+    proxy: str | None = None
+    ssl_verify: bool | str = True
+    client_cert: str | tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """`url` without its user; `authorization` is the value of Proxy-Authorization, or None."""
+
+    scheme: str
+    host: str
+    port: int
+    authorization: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+@lru_cache(maxsize=512)
+def split(url: str) -> tuple[SplitResult, str, int]:
+    """The parts of a URL, its host as it goes on the wire, its port."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii").decode("ascii")
+    return parts, host, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def proxy_for(url: str, network: Network, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy for a URL, never one for loopback. Raises TransportFailure for a malformed one."""
+    parts, host, port = split(url)
+    if host == "localhost" or host == "::1" or host.startswith("127."):
+        return None
+    if network.proxy is not None:
+        return _parsed("proxy", network.proxy)
+    proxies = _from_environment(environment, parts.scheme)
+    if proxies is None:
+        return None
+    bypass = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    # The standard library's reading of NO_PROXY: names, suffixes, ports, "*".
+    if bypass and proxy_bypass_environment(f"{host}:{port}", {"no": bypass}):
+        return None
+    return _parsed(*proxies)
+
+
+def _from_environment(environment: Mapping[str, str], scheme: str) -> tuple[str, str] | None:
+    for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"):
+        value = environment.get(name)
+        if value and value.strip():
+            return name, value.strip()
+    return None
+
+
+def _parsed(source: str, value: str) -> Proxy:
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        port = parts.port
+    except ValueError as error:
+        raise TransportFailure("proxy", f"{source} is not the URL of a proxy: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        reason = f"scheme {parts.scheme!r} is not http or https" if parts.hostname else "it names no host"
+        raise TransportFailure("proxy", f"{source} is not the URL of a proxy that can be used: {reason}")
+    authorization = None
+    if parts.username is not None:
+        from base64 import b64encode
+
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + b64encode(pair.encode()).decode("ascii")
+    default = 443 if parts.scheme == "https" else 80
+    return Proxy(parts.scheme, parts.hostname, port or default, authorization)
+
+
+def context_for(network: Network, environment: Mapping[str, str]) -> ssl.SSLContext:
+    """The TLS settings. Raises TransportFailure when a file named in them cannot be used."""
+    verify: bool | str = network.ssl_verify
+    source = "ssl_verify"
+    if verify is True:
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"):
+            if value := environment.get(name, "").strip():
+                verify, source = value, name
+                break
+    try:
+        return _context(verify, network.client_cert)
+    except (OSError, ssl.SSLError) as error:
+        files = f"{source} {verify!r}" if isinstance(verify, str) else f"client_cert {network.client_cert!r}"
+        raise TransportFailure("tls", f"{files} cannot be used: {error}") from None
+
+
+@lru_cache(maxsize=32)
+def _context(verify: bool | str, client_cert: str | tuple[str, str] | None) -> ssl.SSLContext:
+    import os.path
+
+    if isinstance(verify, str):
+        is_folder = os.path.isdir(verify)
+        context = ssl.create_default_context(
+            cafile=None if is_folder else verify, capath=verify if is_folder else None
+        )
+    else:
+        context = ssl.create_default_context()
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+    if client_cert is not None:
+        files = (client_cert,) if isinstance(client_cert, str) else client_cert
+        context.load_cert_chain(*files)
+    return context
