@@ -61,6 +61,10 @@ class Record(BaseModel):
     def __setitem__(self, key: str, value: Any) -> None:
         setattr(self, key, value)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # What was not said is not shown either.
+        return (pair for pair in super().__repr_args__() if pair[0] in self.model_fields_set)
+
     def __contains__(self, key: object) -> bool:
         return key in self.model_fields_set
 
@@ -193,6 +197,8 @@ class ToolCall(Record):
 class _Reasoned(Record):
     """Reasoning has two names in use; where a provider gives one, it reads under both (and dumps under its own)."""
 
+    role: str | None = None
+    content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
 
@@ -208,8 +214,6 @@ class _Reasoned(Record):
 class Message(_Reasoned):
     """What the model said. `reasoning` and `reasoning_content` hold the same text where a provider gives one of them."""
 
-    role: str | None = None
-    content: str | None = None
     tool_calls: list[ToolCall] | None = None
     refusal: str | None = None
     function_call: Function | None = None
@@ -276,6 +280,7 @@ class _Answer(Record):
     object: str | None = None
     created: int | None = None
     model: str | None = None
+    choices: list[Any] = []
     usage: Usage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
@@ -373,8 +378,6 @@ class ToolCallDelta(Record):
 class Delta(_Reasoned):
     """What a chunk adds to the message."""
 
-    role: str | None = None
-    content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
     refusal: str | None = None
     function_call: FunctionDelta | None = None

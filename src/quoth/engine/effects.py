@@ -55,9 +55,10 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Run several flows at once; answered by a list of their results, in order. The first to fail ends them all."""
+    """Run several flows, at most `at_once` at a time; answered by their results, in order. The first to fail ends them all."""
 
     flows: list[Flow[Any]]
+    at_once: int = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ __all__ = ["adrive", "aread", "drive", "finish", "afinish", "read"]
 
 T = TypeVar("T")
 
-AT_ONCE = 16
 LINGER = 0.05
 
 
@@ -140,7 +139,7 @@ def _open(effect: Open, transport: Transport, scope: _Scope) -> Opened | Failed:
 
 def _together(effect: Together, transport: Transport, parent: _Scope) -> list[Any]:
     scopes = [_Scope(parent) for _ in effect.flows]
-    pool = ThreadPoolExecutor(min(AT_ONCE, len(effect.flows)), "quoth")
+    pool = ThreadPoolExecutor(min(effect.at_once, len(effect.flows)), "quoth")
     try:
         running = [
             pool.submit(drive, flow, transport, scope) for flow, scope in zip(effect.flows, scopes, strict=True)
@@ -227,7 +226,7 @@ async def _aopen(effect: Open, transport: AsyncTransport) -> Opened | Failed:
 
 
 async def _atogether(effect: Together, transport: AsyncTransport) -> list[Any]:
-    places = asyncio.Semaphore(AT_ONCE)
+    places = asyncio.Semaphore(effect.at_once)
 
     async def one(flow: Flow[Any]) -> Any:
         async with places:

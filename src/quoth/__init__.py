@@ -1,0 +1,120 @@
+"""All of Poe, and any OpenAI-compatible provider, from one Python function and one gateway.
+
+    from quoth import completion
+
+    response = completion(model="poe/Claude-Sonnet-4.6", messages=[{"role": "user", "content": "Hello"}])
+
+Names are loaded when first used: importing this package reads no file beyond itself, opens nothing and prints nothing.
+Not affiliated with Quora or Poe.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quoth._version import __version__
+
+if TYPE_CHECKING:
+    from quoth.call import Timeouts
+    from quoth.errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseValidationError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadGatewayError,
+        BadRequestError,
+        BudgetExceededError,
+        ConflictError,
+        ContentPolicyViolationError,
+        ContextWindowExceededError,
+        InternalServerError,
+        NotFoundError,
+        PaymentRequiredError,
+        PermissionDeniedError,
+        QuothError,
+        RateLimitError,
+        ServiceUnavailableError,
+        StreamInterrupted,
+        Timeout,
+        UnprocessableEntityError,
+        UnsupportedParamsError,
+    )
+    from quoth.sdk.batch import abatch_completion, batch_completion
+    from quoth.sdk.client import AsyncClient, Client
+    from quoth.sdk.info import (
+        get_llm_provider,
+        get_supported_openai_params,
+        stream_chunk_builder,
+        validate_environment,
+    )
+    from quoth.sdk.signatures import acompletion, completion
+    from quoth.sdk.streams import AsyncStream, Stream
+    from quoth.sdk.tokens import token_counter
+    from quoth.types import (
+        Attempt,
+        Choice,
+        Chunk,
+        ChunkChoice,
+        Completion,
+        Cost,
+        Delta,
+        Function,
+        Message,
+        ToolCall,
+        Usage,
+        Warning,
+    )
+
+    # LiteLLM's names for the same things.
+    ModelResponse = Completion
+    ModelResponseStream = Chunk
+    Choices = Choice
+    StreamingChoices = ChunkChoice
+    ChatCompletionMessageToolCall = ToolCall
+
+_HOMES = {
+    "quoth.call": "Timeouts",
+    "quoth.errors": (
+        "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AuthenticationError "
+        "BadGatewayError BadRequestError BudgetExceededError ConflictError ContentPolicyViolationError "
+        "ContextWindowExceededError InternalServerError NotFoundError PaymentRequiredError PermissionDeniedError QuothError "
+        "RateLimitError ServiceUnavailableError StreamInterrupted Timeout UnprocessableEntityError UnsupportedParamsError"
+    ),
+    "quoth.sdk.batch": "abatch_completion batch_completion",
+    "quoth.sdk.client": "AsyncClient Client",
+    "quoth.sdk.info": "get_llm_provider get_supported_openai_params stream_chunk_builder validate_environment",
+    "quoth.sdk.signatures": "acompletion completion",
+    "quoth.sdk.streams": "AsyncStream Stream",
+    "quoth.sdk.tokens": "token_counter",
+    "quoth.types": "Attempt Choice Chunk ChunkChoice Completion Cost Delta Function Message ToolCall Usage Warning",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_ALIASES = {
+    "ModelResponse": "Completion",
+    "ModelResponseStream": "Chunk",
+    "Choices": "Choice",
+    "StreamingChoices": "ChunkChoice",
+    "ChatCompletionMessageToolCall": "ToolCall",
+}
+_MODULES = ("call", "errors", "exceptions", "types")
+
+__all__ = ["__version__", *_HOME_OF, *_ALIASES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"quoth.{name}")
+    home = _HOME_OF.get(_ALIASES.get(name, name))
+    if home is None:
+        raise AttributeError(f"module 'quoth' has no attribute {name!r}")
+    value = getattr(import_module(home), _ALIASES.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

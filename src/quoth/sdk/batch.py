@@ -1,0 +1,64 @@
+"""Many conversations at once, errors in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from quoth.engine.attempts import Answer
+from quoth.engine.chat import chat
+from quoth.engine.effects import Flow, Together
+from quoth.errors import BadRequestError, QuothError
+from quoth.sdk import defaults
+from quoth.sdk.core import Core
+from quoth.transport.drive import adrive, drive
+from quoth.types import Completion
+
+__all__ = ["abatch_completion", "batch_completion"]
+
+AT_ONCE = 32
+
+
+def batch_completion(
+    model: str, messages: Sequence[Sequence[Any]], *, max_workers: int = AT_ONCE, client: Any = None, **keywords: Any
+) -> list[Completion | QuothError]:
+    """One call for each conversation in `messages`, at most `max_workers` at a time.
+
+    Returns results in the order of `messages`; where a call failed, its QuothError stands in the list. Other keywords as for
+    `completion`, but not streamed.
+    """
+    one = client or defaults.client()
+    flow = _all(one._core, model, messages, keywords, max_workers)
+    return drive(flow, one._transport())
+
+
+async def abatch_completion(
+    model: str, messages: Sequence[Sequence[Any]], *, max_workers: int = AT_ONCE, client: Any = None, **keywords: Any
+) -> list[Completion | QuothError]:
+    """`batch_completion` for asyncio."""
+    one = client or defaults.async_client()
+    flow = _all(one._core, model, messages, keywords, max_workers)
+    return await adrive(flow, one._transport())
+
+
+def _all(
+    core: Core, model: str, messages: Sequence[Sequence[Any]], keywords: dict[str, Any], at_once: int
+) -> Flow[list[Completion | QuothError]]:
+    if keywords.get("stream"):
+        raise BadRequestError("a batch is not streamed; leave `stream` out", param="stream")
+    if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
+        raise BadRequestError(f"max_workers is {at_once!r}; it has to be 1 or more", param="max_workers")
+    flows = [_caught(core, model, conversation, keywords) for conversation in messages]
+    found: list[Completion | QuothError] = (yield Together(flows, at_once)) if flows else []
+    return found
+
+
+def _caught(core: Core, model: str, messages: Any, keywords: dict[str, Any]) -> Flow[Completion | QuothError]:
+    try:
+        job = core.job(model, messages, keywords)
+        answer: Answer = yield from chat(job.plans, job.policy, core.world, core.budget)
+    except QuothError as error:
+        return error
+    assert answer.completion is not None
+    answer.completion.warnings[:0] = job.warnings
+    return answer.completion
