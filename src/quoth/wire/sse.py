@@ -1,8 +1,9 @@
 """Server-sent events: bytes in, events out, whatever way the network cut them.
 
-Lines end in LF, CRLF or CR, also when CR and LF come in two pieces; a byte order mark at the start, comments and unknown fields
-are passed over; several `data` lines of one event are joined by a newline; an event that the stream's end cuts off is
-discarded. Text is split as bytes, so a character cut in two needs no care. Time is linear in the bytes, whatever their pieces.
+Lines end in LF, CRLF or CR, also when CR and LF come in two pieces; a byte order mark at the start, comments and
+unknown fields are passed over; several `data` lines of one event are joined by a newline; an event that the stream's
+end cuts off is discarded. Text is split as bytes, so a character cut in two needs no care. Time is linear in the bytes,
+whatever their pieces.
 
 Source: WHATWG HTML, section 9.2 "Server-sent events".
 """
@@ -51,52 +52,62 @@ class SSEDecoder:
 
     def feed(self, piece: bytes) -> list[Event]:
         """Raises EventTooLarge."""
-        if self._start is not None:
-            piece = self._skip_mark(self._start + piece)
-        if not piece:
-            return []
-        if self._after_cr:
-            self._after_cr = False
-            if piece.startswith(b"\n"):
-                piece = piece[1:]
-        if b"\r" in piece:
-            self._after_cr = piece.endswith(b"\r")
-            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        lines = piece.split(b"\n")
-        rest = lines.pop()
         events: list[Event] = []
-        if lines and self._line:
-            self._line.append(lines[0])
-            lines[0] = b"".join(self._line)
-            self._line.clear()
-            self._line_size = 0
-        for line in lines:
+        for line in self._lines(piece):
             if line.startswith(b"data:"):
-                self._data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
-                self._data_size += len(line)
-                if self._data_size > self.limit:
-                    raise EventTooLarge(f"an event of more than {self.limit:,} bytes")
+                self._add(line[6:] if line.startswith(b" ", 5) else line[5:], len(line))
             elif not line:
                 if self._data:
                     events.append(Event(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), self._name))
                     self._data.clear()
                     self._data_size = 0
                 self._name = None
+            elif len(line) > self.limit:
+                raise self._too_large()
             elif line.startswith(b":"):
                 self.comments += 1
             else:
                 self._field(line)
+        if self._line_size + self._data_size > self.limit:
+            raise self._too_large()
+        return events
+
+    def _add(self, data: bytes, size: int) -> None:
+        """A data line; it counts with its field's name, so that many empty ones are not free."""
+        self._data.append(data)
+        self._data_size += size
+        if self._data_size > self.limit:
+            raise self._too_large()
+
+    def _too_large(self) -> EventTooLarge:
+        return EventTooLarge(f"an event of more than {self.limit:,} bytes")
+
+    def _lines(self, piece: bytes) -> list[bytes]:
+        """The lines that this piece completes; what follows the last of them is kept."""
+        if self._start is not None:
+            piece = self._skip_mark(self._start + piece)
+        if self._after_cr and piece:
+            self._after_cr = False
+            piece = piece.removeprefix(b"\n")
+        if b"\r" in piece:
+            self._after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = piece.split(b"\n")
+        rest = lines.pop()
+        if lines and self._line:
+            self._line.append(lines[0])
+            lines[0] = b"".join(self._line)
+            self._line.clear()
+            self._line_size = 0
         if rest:
             self._line.append(rest)
             self._line_size += len(rest)
-            if self._line_size + self._data_size > self.limit:
-                raise EventTooLarge(f"an event of more than {self.limit:,} bytes")
-        return events
+        return lines
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         if name == b"data":
-            self._data.append(b"")
+            self._add(b"", len(line))
         elif name == b"event":
             self._name = value.removeprefix(b" ")
 
