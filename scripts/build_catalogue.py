@@ -2,8 +2,9 @@
 
 Usage: python scripts/build_catalogue.py FACTS.json
 
-FACTS.json is a list of rows, each with the fields of `quoth.providers.catalogue.ModelFacts` and a `source` sentence with a date
-in it. The shipped file says each source once, keeps one row a line so that diffs can be read, and drops empty fields.
+FACTS.json is a list of rows, each with the fields of `quoth.providers.catalogue.ModelFacts` and a `source` sentence
+with a date in it. The shipped file says each source once, keeps one row a line so that diffs can be read, and drops
+empty fields.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 TARGET = Path(__file__).parent.parent / "src/quoth/providers/models.json"
 KEEP = (
@@ -32,7 +34,7 @@ KEEP = (
 )
 
 
-def source_of(row: dict) -> dict[str, str]:
+def source_of(row: dict[str, Any]) -> dict[str, str]:
     text = row["source"]
     day = re.search(r"\d{4}-\d{2}-\d{2}", text)
     if "recorded live" in text:
@@ -59,9 +61,7 @@ def main(facts: Path) -> None:
                 kept[key] = []
         kept["source"] = sources.index(source)
         lines.append(json.dumps(kept, separators=(",", ":"), ensure_ascii=False))
-    TARGET.write_text(
-        '{"sources":' + json.dumps(sources) + ',\n"models":[\n' + ",\n".join(lines) + "\n]}\n"
-    )
+    TARGET.write_text('{"sources":' + json.dumps(sources) + ',\n"models":[\n' + ",\n".join(lines) + "\n]}\n")
     print(f"{TARGET}: {len(rows)} models, {TARGET.stat().st_size:,} bytes")
 
 

@@ -1,4 +1,4 @@
-"""Write `src/quoth/sdk/signatures.py`: what an editor knows of `completion` and `acompletion`, from one table of parameters.
+"""Write `src/quoth/sdk/signatures.py`: what an editor knows of `completion` and `acompletion`, from one table.
 
 Usage: python scripts/generate_signatures.py [--check]
 
@@ -69,7 +69,7 @@ CONTROL = {
     "mock_response": "Any",
 }
 
-HEADER = '''"""The keywords of `completion` and `acompletion`, for editors and type checkers, and the two functions themselves.
+HEADER = '''"""The keywords of `completion` and `acompletion` for editors and type checkers, and the two functions.
 
 Made by scripts/generate_signatures.py; edit the table there.
 """
@@ -94,9 +94,10 @@ if TYPE_CHECKING:
 
 DOC = '''"""{first}
 
-        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the result is
-        {stream}; with a pydantic class as `response_format` the answer is validated and `message.parsed` is an instance.
-        Keywords that are not named here travel to the provider (a bot's own parameters, for instance).
+        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the
+        result is {stream}; with a pydantic class as `response_format` the answer is validated and
+        `message.parsed` is an instance. Keywords that are not named here travel to the provider (a bot's own
+        parameters, for instance).
 
         {returns} Raises QuothError; see `quoth.errors` for the tree.
         """'''
@@ -149,7 +150,9 @@ def function(name: str, asynchronous: bool) -> str:
         returns="Returns a Completion.",
     )
     start = "async def" if asynchronous else "def"
-    call = "await defaults.async_client()._complete(**given)" if asynchronous else "defaults.client()._complete(**given)"
+    call = (
+        "await defaults.async_client()._complete(**given)" if asynchronous else "defaults.client()._complete(**given)"
+    )
     return f"""
     {start} {name}(
         model,

@@ -79,8 +79,9 @@ _HOMES = {
     "quoth.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AuthenticationError "
         "BadGatewayError BadRequestError BudgetExceededError ConflictError ContentPolicyViolationError "
-        "ContextWindowExceededError InternalServerError NotFoundError PaymentRequiredError PermissionDeniedError QuothError "
-        "RateLimitError ServiceUnavailableError StreamInterrupted Timeout UnprocessableEntityError UnsupportedParamsError"
+        "ContextWindowExceededError InternalServerError NotFoundError PaymentRequiredError PermissionDeniedError "
+        "QuothError RateLimitError ServiceUnavailableError StreamInterrupted Timeout UnprocessableEntityError "
+        "UnsupportedParamsError"
     ),
     "quoth.sdk.batch": "abatch_completion batch_completion",
     "quoth.sdk.client": "AsyncClient Client",
@@ -100,7 +101,63 @@ _ALIASES = {
 }
 _MODULES = ("call", "errors", "exceptions", "types")
 
-__all__ = ["__version__", *_HOME_OF, *_ALIASES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncClient",
+    "AsyncStream",
+    "Attempt",
+    "AuthenticationError",
+    "BadGatewayError",
+    "BadRequestError",
+    "BudgetExceededError",
+    "ChatCompletionMessageToolCall",
+    "Choice",
+    "Choices",
+    "Chunk",
+    "ChunkChoice",
+    "Client",
+    "Completion",
+    "ConflictError",
+    "ContentPolicyViolationError",
+    "ContextWindowExceededError",
+    "Cost",
+    "Delta",
+    "Function",
+    "InternalServerError",
+    "Message",
+    "ModelResponse",
+    "ModelResponseStream",
+    "NotFoundError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "QuothError",
+    "RateLimitError",
+    "ServiceUnavailableError",
+    "Stream",
+    "StreamInterrupted",
+    "StreamingChoices",
+    "Timeout",
+    "Timeouts",
+    "ToolCall",
+    "UnprocessableEntityError",
+    "UnsupportedParamsError",
+    "Usage",
+    "Warning",
+    "__version__",
+    "abatch_completion",
+    "acompletion",
+    "batch_completion",
+    "completion",
+    "get_llm_provider",
+    "get_supported_openai_params",
+    "stream_chunk_builder",
+    "token_counter",
+    "validate_environment",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,5 @@
-"""What travels between the rooms: a Call, the Target it goes to, the WireRequest that is sent, the Timeouts it is given.
+"""What travels between the rooms: a Call, the Target it goes to, the WireRequest that is sent, the Timeouts it is
+given.
 
 Plain frozen data, no behaviour. `Row` and `Rule` are what a provider's TOML file says of it.
 """
@@ -9,17 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Call", "Rule", "Row", "Target", "Timeouts", "WireRequest"]
+__all__ = ["Call", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Deadlines in seconds.
 
-    `connect`: until a connection stands. `first`: until the first good chunk, or the whole answer when it is not streamed
-    (then `total` is what bounds it). `idle`: between two pieces of a stream. `total`: one target, its retries included.
-    A field left None takes the default: connect 5, first 120, idle 60, total 600; for models that make images, audio or
-    video first 900, total 1800.
+    `connect`: until a connection stands. `first`: until the first good chunk, or the whole answer when it is not
+    streamed (then `total` is what bounds it). `idle`: between two pieces of a stream. `total`: one target, its retries
+    included. A field left None takes the default: connect 5, first 120, idle 60, total 600; for models that make
+    images, audio or video first 900, total 1800.
     """
 
     connect: float | None = None
@@ -49,8 +50,8 @@ class Row:
     """A provider: nothing but data.
 
     `checked` is the ISO day on which the facts were compared with `docs`, or "unverified". `stream_usage`: "ask" (send
-    `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that honour a JSON
-    schema in `response_format`. `quirks`: names from `quoth.providers.quirks`.
+    `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that
+    honour a JSON schema in `response_format`. `quirks`: names from `quoth.providers.quirks`.
     """
 
     name: str
@@ -92,8 +93,8 @@ class Target:
 class Call:
     """What the user asked for.
 
-    `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the order
-    given. `output_type` is a pydantic class when structured output was asked for by class.
+    `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the
+    order given. `output_type` is a pydantic class when structured output was asked for by class.
     """
 
     model: str

@@ -23,8 +23,8 @@
     │   └── APIResponseValidationError          the answer does not fit the class given as `response_format`
     └── BudgetExceededError                     429   refused before sending
 
-Names are those of the openai package; LiteLLM's where it has one more. Each class knows its status, its type slug and whether
-trying again can help. An error that carries a `status_code` of its own says what the provider really answered.
+Names are those of the openai package; LiteLLM's where it has one more. Each class knows its status, its type slug and
+whether trying again can help. An error that carries a `status_code` of its own says what the provider really answered.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ __all__ = [
 class QuothError(Exception):
     """The root. All attributes are keyword arguments and None when unknown.
 
-    `status_code`: the HTTP status that was really received; for an error raised before sending, the status of its class.
-    `llm_provider`, `model`: the target. `body`: the provider's error body, decoded if it was JSON. `request_id`: the provider's.
-    `retry_after`: seconds. `code`, `type`, `param`: as the provider gave them. `attempts`: every try, oldest first.
+    `status_code`: the HTTP status that was really received; for an error raised before sending, the status of its
+    class. `llm_provider`, `model`: the target. `body`: the provider's error body, decoded if it was JSON. `request_id`:
+    the provider's. `retry_after`: seconds. `code`, `type`, `param`: as the provider gave them. `attempts`: every try,
+    oldest first.
     """
 
     status: ClassVar[int | None] = None
@@ -207,7 +208,8 @@ class StreamInterrupted(APIConnectionError):
 
 
 class APIResponseValidationError(APIError):
-    """The answer does not fit the class given as `response_format`, also after one repair. `partial` is the last answer."""
+    """The answer does not fit the class given as `response_format`, also after one repair. `partial` is the last
+    answer."""
 
     slug = "response_validation_error"
 

@@ -1,19 +1,19 @@
 """The public data: what goes into a call and what comes out, in OpenAI's shape.
 
-Everything that a provider sends is kept: fields that this module does not name stay on the object as extra attributes. Fields
-that a provider left out read as None and are not dumped. Objects also answer to `r["choices"]`, as LiteLLM's do.
+Everything that a provider sends is kept: fields that this module does not name stay on the object as extra attributes.
+Fields that a provider left out read as None and are not dumped. Objects also answer to `r["choices"]`, as LiteLLM's do.
 
 Source: OpenAI's API reference for chat completions; Poe's additions as recorded in April 2026.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attempt",
+    "Choice",
     "Chunk",
     "ChunkChoice",
-    "Choice",
     "Completion",
     "CompletionTokensDetails",
     "Cost",
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+CostSource = Literal["provider", "computed", "estimated", "unknown"]
 
 
 class Record(BaseModel):
@@ -69,11 +70,14 @@ class Record(BaseModel):
         return key in self.model_fields_set
 
     def get(self, key: str, default: Any = None) -> Any:
-        value = self[key] if key in self else None
+        if key not in self:
+            return default
+        value = self[key]
         return default if value is None else value
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
-        """The object as a dict of plain values. What the provider left out is left out (`exclude_unset=False`: as None)."""
+        """The object as a dict of plain values. What the provider left out is left out (`exclude_unset=False`: as
+        None)."""
         options.setdefault("exclude_unset", True)
         return super().model_dump(**options)
 
@@ -106,21 +110,21 @@ class Warning:
 class Cost:
     """What a call cost.
 
-    `usd` is exact (Decimal) and None when unknown, never 0 for unknown. `points` is Poe's unit, 33,000 to the US dollar, None
-    for other providers. `items` maps line to points (Poe) or USD. `source`: "provider" (the answer states it), "computed" (the
-    provider's own token counts at a known price), "estimated" (synthetic token counts, or a price that may be old), "unknown".
-    `prices_as_of` is the ISO date of the price.
+    `usd` is exact (Decimal) and None when unknown, never 0 for unknown. `points` is Poe's unit, 33,000 to the US
+    dollar, None for other providers. `items` maps line to points (Poe) or USD. `source`: "provider" (the answer states
+    it), "computed" (the provider's own token counts at a known price), "estimated" (synthetic token counts, or a price
+    that may be old), "unknown". `prices_as_of` is the ISO date of the price.
     """
 
     usd: Decimal | None = None
     points: int | None = None
     items: Mapping[str, int | Decimal] = field(default_factory=dict)
-    source: Literal["provider", "computed", "estimated", "unknown"] = "unknown"
+    source: CostSource = "unknown"
     prices_as_of: str | None = None
 
     def __add__(self, other: Cost) -> Cost:
         """Both together; a sum with an unknown part is unknown."""
-        order = ("provider", "computed", "estimated", "unknown")
+        order: tuple[CostSource, ...] = ("provider", "computed", "estimated", "unknown")
         items = dict(self.items)
         for name, amount in other.items.items():
             items[name] = items[name] + amount if name in items else amount
@@ -183,7 +187,7 @@ class Function(Record):
         # Some servers answer with the object itself, or with nothing for a function without parameters.
         if value is None or value == "":
             return "{}"
-        return json.dumps(value) if isinstance(value, dict | list) else value
+        return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
 
 
 class ToolCall(Record):
@@ -203,7 +207,7 @@ class _Reasoned(Record):
     reasoning: str | None = None
 
     def model_post_init(self, context: Any) -> None:
-        values = self.__dict__
+        values = vars(self)
         if values["reasoning"] is None:
             if values["reasoning_content"] is not None:
                 values["reasoning"] = values["reasoning_content"]
@@ -212,7 +216,8 @@ class _Reasoned(Record):
 
 
 class Message(_Reasoned):
-    """What the model said. `reasoning` and `reasoning_content` hold the same text where a provider gives one of them."""
+    """What the model said. `reasoning` and `reasoning_content` hold the same text where a provider gives one of
+    them."""
 
     tool_calls: list[ToolCall] | None = None
     refusal: str | None = None
@@ -289,8 +294,8 @@ class _Answer(Record):
 class Completion(_Answer):
     """A whole answer. `created` is Unix seconds.
 
-    Beside the provider's fields: `cost`, `warnings`, `wire`, `attempts`, `request_id`, `response_headers`. They are not part of
-    `model_dump()`.
+    Beside the provider's fields: `cost`, `warnings`, `wire`, `attempts`, `request_id`, `response_headers`. They are not
+    part of `model_dump()`.
     """
 
     choices: list[Choice] = []
@@ -367,7 +372,8 @@ class FunctionDelta(Record):
 
 
 class ToolCallDelta(Record):
-    """A piece of a tool call. Pieces with the same `index` belong together; the first carries `id`, `type` and the name."""
+    """A piece of a tool call. Pieces with the same `index` belong together; the first carries `id`, `type` and the
+    name."""
 
     index: int | None = None
     id: str | None = None
@@ -403,10 +409,11 @@ if TYPE_CHECKING:
         def parsed(self) -> T: ...
 
     class ParsedChoice(Choice, Generic[T]):
-        message: ParsedMessage[T]
+        message: ParsedMessage[T]  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]
 
     class ParsedCompletion(Completion, Generic[T]):
-        choices: list[ParsedChoice[T]]  # type: ignore[assignment]
+        choices: list[ParsedChoice[T]] = ...  # type: ignore[assignment]
+
 
 else:
     ParsedMessage, ParsedChoice, ParsedCompletion = Message, Choice, Completion

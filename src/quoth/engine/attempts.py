@@ -1,4 +1,5 @@
-"""Targets in order, each tried until it answers or is not worth another try; then the next; then the last error, with all attempts.
+"""Targets in order, each tried until it answers or is not worth another try; then the next; then the last error, with
+all attempts.
 
 Everything that may be tried again happens before the first good chunk. After it a stream belongs to its reader.
 """
@@ -40,7 +41,8 @@ class Plan:
 
 @dataclass(slots=True)
 class Answer:
-    """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on reading."""
+    """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
+    reading."""
 
     target: Target
     call: Call

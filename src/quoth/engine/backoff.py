@@ -13,11 +13,12 @@ _WINDOW = 10.0
 
 
 def delay(retry: int, retry_after: float | None, random: Callable[[], float]) -> float | None:
-    """Seconds to wait before retry number `retry` (from 0): 0.25 x 2^n up to 8, half of it jitter; a Retry-After up to 60 s is
-    obeyed instead, None means that it asks for longer."""
+    """Seconds to wait before retry number `retry` (from 0): 0.25 x 2^n up to 8, half of it jitter; a Retry-After up to
+    60 s is obeyed instead, None means that it asks for longer."""
     if retry_after is not None:
         return retry_after if retry_after <= LONGEST_RETRY_AFTER else None
-    return min(_LONGEST, _BASE * 2**retry) * (0.5 + 0.5 * random())
+    longest: float = min(_LONGEST, _BASE * 2**retry)
+    return longest * (0.5 + 0.5 * random())
 
 
 class RetryBudget:

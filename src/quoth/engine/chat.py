@@ -1,9 +1,11 @@
-"""A chat call as a whole: one answer, `n` answers where the provider gives one at a time, or an answer that fits a class."""
+"""A chat call as a whole: one answer, `n` answers where the provider gives one at a time, or an answer that fits a
+class."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from quoth import errors
 from quoth.call import Call
@@ -99,7 +101,7 @@ def _fixed(cost: Cost) -> Callable[[Completion], Cost]:
 
 
 def _added(usages: list[Usage]) -> Usage:
-    counts: dict[str, int] = {}
+    counts: dict[str, Any] = {}
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
         values = [getattr(usage, name) for usage in usages]
         if None not in values:

@@ -39,9 +39,7 @@ def _wrong(message: str, where: str) -> BadRequestError:
 def messages_of(messages: Any) -> list[dict[str, Any]]:
     """The messages as plain objects. Raises BadRequestError that names the place."""
     if isinstance(messages, str):
-        raise _wrong(
-            'messages is a text; it has to be a list such as [{"role": "user", "content": "..."}]', "messages"
-        )
+        raise _wrong('messages is a text; it has to be a list such as [{"role": "user", "content": "..."}]', "messages")
     if not isinstance(messages, list | tuple):
         raise _wrong(f"messages is {_kind(messages)}; it has to be a list of messages", "messages")
     if not messages:
@@ -80,8 +78,8 @@ def check_params(params: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any, where: str, depth: int = 0) -> Any:
-    """The value in plain JSON types: objects with `model_dump` become dicts. Raises BadRequestError that names the place of whatever
-    JSON cannot say: NaN, infinity, bytes, other objects, cycles."""
+    """The value in plain JSON types: objects with `model_dump` become dicts. Raises BadRequestError that names the
+    place of whatever JSON cannot say: NaN, infinity, bytes, other objects, cycles."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -112,7 +110,7 @@ def unencodable(value: Any, where: str) -> BadRequestError | None:
             value.encode()
         except UnicodeEncodeError as error:
             return _wrong(
-                f"{where} has the lone surrogate {value[error.start]!r} at position {error.start}, which no UTF-8 can say",
+                f"{where} has the lone surrogate {value[error.start]!r} at position {error.start}; UTF-8 has none",
                 where,
             )
     elif isinstance(value, Mapping):

@@ -1,7 +1,8 @@
 """What a flow asks of its driver, and what it is told in return.
 
-A flow is a generator: it yields effects, is sent their outcomes, and returns its result. The driver performs an Open by handing
-the answer's bytes to the `reader` until that is settled; which bytes settle it is the reader's decision, not the driver's.
+A flow is a generator: it yields effects, is sent their outcomes, and returns its result. The driver performs an Open by
+handing the answer's bytes to the `reader` until that is settled; which bytes settle it is the reader's decision, not
+the driver's.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Reader(Protocol):
 class Open:
     """Send a request and read until the reader is settled.
 
-    `connect`, `first` and `idle` are seconds for their phase; `end` is a moment on the driver's clock after which nothing goes on.
+    `connect`, `first` and `idle` are seconds for their phase; `end` is a moment on the driver's clock after which
+    nothing goes on.
     """
 
     request: WireRequest
@@ -55,7 +57,8 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Run several flows, at most `at_once` at a time; answered by their results, in order. The first to fail ends them all."""
+    """Run several flows, at most `at_once` at a time; answered by their results, in order. The first to fail ends them
+    all."""
 
     flows: list[Flow[Any]]
     at_once: int = 16
@@ -63,7 +66,8 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The reader is settled. `reply` is the driver's handle on the connection, closed by then unless the stream goes on."""
+    """The reader is settled. `reply` is the driver's handle on the connection, closed by then unless the stream goes
+    on."""
 
     reply: Any
 
@@ -72,8 +76,9 @@ class Opened:
 class Failed:
     """No answer, or half of one.
 
-    `kind`: connect, dns, tls, proxy, timeout, read, write, protocol, fork. `phase`: what was under way. `reused`: the connection
-    had served an earlier request, so that its end may be no more than a stale keep-alive. `deadline`: which limit a timeout hit.
+    `kind`: connect, dns, tls, proxy, timeout, read, write, protocol, fork. `phase`: what was under way. `reused`: the
+    connection had served an earlier request, so that its end may be no more than a stale keep-alive. `deadline`: which
+    limit a timeout hit.
     """
 
     kind: str
@@ -89,7 +94,8 @@ Flow: TypeAlias = Generator[Effect, Any, T]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the engine would otherwise have to reach out for: a monotonic clock in seconds, the date, a random number in [0, 1)."""
+    """What the engine would otherwise have to reach out for: a monotonic clock in seconds, the date, a random number in
+    [0, 1)."""
 
     now: Callable[[], float]
     today: Callable[[], datetime]

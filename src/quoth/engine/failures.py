@@ -118,13 +118,16 @@ def check_document(
 def in_answer(target: Target, error: UpstreamError, headers: Mapping[str, str]) -> errors.APIError:
     """The exception for an error object where an answer was due."""
     facts = error.facts
-    kind = errors.for_status(error.status) if error.status else _BY_TYPE.get(facts.type or "", errors.InternalServerError)
+    kind = (
+        errors.for_status(error.status) if error.status else _BY_TYPE.get(facts.type or "", errors.InternalServerError)
+    )
     kind = _BY_CODE.get(facts.code or "", kind)
     return _made(kind, target, f"failed: {facts.message}", headers, facts=facts, status_code=error.status)
 
 
 def unreadable(target: Target, what: str, status: int, headers: Mapping[str, str]) -> errors.APIError:
-    """The exception for a success status with something that is no answer. Trying again seldom helps; another target may."""
+    """The exception for a success status with something that is no answer. Trying again seldom helps; another target
+    may."""
     return _made(
         errors.BadGatewayError,
         target,

@@ -50,9 +50,10 @@ class BodyReader:
 class StreamReader:
     """Turns a streamed chat answer into chunks, queued in `chunks`.
 
-    Settled by the first good chunk (one with content, reasoning, a tool call, a finish reason or usage), by an end or by an error.
-    An error status, and an answer that turns out to be one JSON document, is kept as `document` instead. `failure` is what went
-    wrong inside the stream. `ended` is true once nothing more will come; `complete` tells whether that was a proper end.
+    Settled by the first good chunk (one with content, reasoning, a tool call, a finish reason or usage), by an end or
+    by an error. An error status, and an answer that turns out to be one JSON document, is kept as `document` instead.
+    `failure` is what went wrong inside the stream. `ended` is true once nothing more will come; `complete` tells
+    whether that was a proper end.
     """
 
     def __init__(self, *, event_limit: int, body_limit: int, keep_usage_chunk: bool):

@@ -80,9 +80,7 @@ def retrying(
     while True:
         reader = new_reader()
         begun = world.now()
-        outcome = yield Open(
-            request, reader, connect=limits.connect, first=limits.first, idle=limits.idle, end=end
-        )
+        outcome = yield Open(request, reader, connect=limits.connect, first=limits.first, idle=limits.idle, end=end)
         try:
             result = interpret(outcome, reader)
         except errors.QuothError as failed:
@@ -109,7 +107,8 @@ def retrying(
 
 
 def _stale(outcome: Failed, status: int) -> bool:
-    """The server had closed an idle connection just as it was used again: no failed attempt, and the next one is free."""
+    """The server had closed an idle connection just as it was used again: no failed attempt, and the next one is
+    free."""
     return outcome.reused and outcome.kind == "read" and not status
 
 

@@ -1,4 +1,5 @@
-"""How a stream that has begun comes to its end: whole, with a Completion, or broken, with the error that holds what arrived."""
+"""How a stream that has begun comes to its end: whole, with a Completion, or broken, with the error that holds what
+arrived."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Answers that fit a class: the schema goes to the model where it reads one, else into the prompt; the answer is validated, and a
-model that got it wrong is told so once."""
+"""Answers that fit a class: the schema goes to the model where it reads one, else into the prompt; the answer is
+validated, and a model that got it wrong is told so once."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from quoth import errors
@@ -21,7 +21,8 @@ _IN_PROMPT = (
     "It has to be valid against this JSON schema:\n{schema}"
 )
 _REPAIR = (
-    "That answer is not valid: {problem}\nAnswer again with only the corrected JSON value, valid against the same schema."
+    "That answer is not valid: {problem}\n"
+    "Answer again with only the corrected JSON value, valid against the same schema."
 )
 
 
@@ -34,7 +35,7 @@ def shaped(call: Call, target: Target) -> Call:
         name = getattr(call.output_type, "__name__", "answer")
         wanted = {"name": name[:64], "schema": _closed(schema), "strict": True}
         return replace(call, params={**call.params, "response_format": {"type": "json_schema", "json_schema": wanted}})
-    instruction = _IN_PROMPT.format(schema=json.dumps(schema, ensure_ascii=False))
+    instruction = _IN_PROMPT.format(schema=msgspec.json.encode(schema).decode())
     messages = list(call.messages)
     first = messages[0] if messages else None
     if isinstance(first, dict) and first.get("role") in ("system", "developer") and isinstance(first["content"], str):
@@ -45,8 +46,8 @@ def shaped(call: Call, target: Target) -> Call:
 
 
 def parsed(completion: Completion, output_type: Any) -> str | None:
-    """Validate each choice and keep the instance as `message.parsed`; None when all fit, else what is wrong with the first that
-    does not."""
+    """Validate each choice and keep the instance as `message.parsed`; None when all fit, else what is wrong with the
+    first that does not."""
     adapter = _adapter(output_type)
     for choice in completion.choices:
         message = choice.message

@@ -1,7 +1,7 @@
 """What is known about each Poe model: facts with a source and a date, read from the package when first asked for.
 
-Facts inform (prices, suggestions, warnings, the right name of a parameter); they never refuse a call. An absent field is
-not known, an empty list is known to be empty.
+Facts inform (prices, suggestions, warnings, the right name of a parameter); they never refuse a call. An absent field
+is not known, an empty list is known to be empty.
 
 Source: `GET https://api.poe.com/v1/models` as recorded on 2026-04-01, later additions with their own source and date.
 """
@@ -47,8 +47,8 @@ class ParameterFacts(msgspec.Struct, frozen=True):
 class ModelFacts(msgspec.Struct, frozen=True):
     """One model.
 
-    `price` maps prompt, completion, input_cache_read, input_cache_write (USD per token), request (USD per call) and image
-    (USD per image output token) to decimal strings; None is unknown, which is not free. `context_window` and
+    `price` maps prompt, completion, input_cache_read, input_cache_write (USD per token), request (USD per call) and
+    image (USD per image output token) to decimal strings; None is unknown, which is not free. `context_window` and
     `max_output_tokens` are tokens. `created_ms` is Unix milliseconds.
     """
 
@@ -76,7 +76,8 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
     @property
     def makes_media(self) -> bool:
-        """True when the model's output is not text: such a call takes minutes and may be charged even when it is cut."""
+        """True when the model's output is not text: such a call takes minutes and may be charged even when it is
+        cut."""
         return "text" not in self.output_modalities
 
 

@@ -39,7 +39,8 @@ def _stated(answer: Completion) -> Cost:
 
 
 def _poe(facts: ModelFacts, catalogue: Catalogue, answer: Completion) -> Cost:
-    """Poe's chat counts are partly synthetic and its prices change, so this is an estimate; points history has the truth."""
+    """Poe's chat counts are partly synthetic and its prices change, so this is an estimate; points history has the
+    truth."""
     if facts.price is None:
         return Cost()
     usage = answer.usage

@@ -1,4 +1,5 @@
-"""What the catalogue can add to a provider's 400 or 404: the names that exist, the values that are declared, what is really meant."""
+"""What the catalogue can add to a provider's 400 or 404: the names that exist, the values that are declared, what is
+really meant."""
 
 from __future__ import annotations
 
@@ -30,9 +31,7 @@ def hint(target: Target, body: Mapping[str, Any], status: int, facts: ErrorFacts
     tools = body.get("tools")
     if isinstance(tools, list) and "Field required" in facts.message:
         if len(tools) > MANY_TOOLS:
-            return (
-                f"Poe gives this answer to more than about {MANY_TOOLS} tools; {len(tools)} were sent. Send fewer at a time."
-            )
+            return f"Poe gives this answer to more than about {MANY_TOOLS} tools; {len(tools)} were sent. Send fewer."
         return 'Poe gives this answer to a function whose parameters have no "properties" key.'
     if known is None or known.parameters is None:
         return None

@@ -1,7 +1,8 @@
-"""What becomes of each parameter: from a Call to the body that a target gets, with a warning for whatever is not as given.
+"""What becomes of each parameter: from a Call to the body that a target gets, with a warning for whatever is not as
+given.
 
-Nothing disappears: a parameter is sent as given unless a rule of the row, a quirk or the caller says otherwise, and then it is a
-warning or an error. Facts of the catalogue correct and warn; they refuse only under `strict`.
+Nothing disappears: a parameter is sent as given unless a rule of the row, a quirk or the caller says otherwise, and
+then it is a warning or an error. Facts of the catalogue correct and warn; they refuse only under `strict`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ __all__ = ["OPENAI_PARAMS", "catalogue_of", "honours_json_schema", "prepare"]
 
 # The fields of OpenAI's chat completions request; everything else in a call is a custom parameter of the model.
 OPENAI_PARAMS = frozenset(
-    "messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens "
-    "metadata modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_retention "
-    "reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature "
-    "tool_choice tools top_logprobs top_p user verbosity web_search_options".split()
+    (
+        "audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens "
+        "messages metadata modalities model n parallel_tool_calls prediction presence_penalty "
+        "prompt_cache_key prompt_cache_retention reasoning_effort response_format safety_identifier seed "
+        "service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p user "
+        "verbosity web_search_options"
+    ).split()
 )
 _NEVER_DROPPED = frozenset({"tools", "tool_choice"})
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -123,9 +127,7 @@ def _apply_rules(
             warnings.append(Warning("ignored_upstream", name, message))
 
 
-def _refuse(
-    given: dict[str, Any], name: str, rule: Rule, call: Call, target: Target, warnings: list[Warning]
-) -> None:
+def _refuse(given: dict[str, Any], name: str, rule: Rule, call: Call, target: Target, warnings: list[Warning]) -> None:
     why = f": {rule.why}" if rule.why else ""
     if call.drop_params and name not in _NEVER_DROPPED:
         del given[name]
@@ -140,9 +142,7 @@ def _refuse(
     )
 
 
-def _map_effort(
-    own: dict[str, Any], custom: dict[str, Any], facts: ModelFacts | None, warnings: list[Warning]
-) -> None:
+def _map_effort(own: dict[str, Any], custom: dict[str, Any], facts: ModelFacts | None, warnings: list[Warning]) -> None:
     """`reasoning_effort` under the name and in the unit that the model declares."""
     effort = own.get("reasoning_effort")
     if not isinstance(effort, str):
@@ -186,9 +186,7 @@ def _nearest(effort: str, parameter: ParameterFacts) -> str | None:
         return None
     wanted = _EFFORTS.index(effort)
     known = [step for step in steps if step in _EFFORTS]
-    return min(
-        known, key=lambda step: (abs(_EFFORTS.index(step) - wanted), -_EFFORTS.index(step)), default=None
-    )
+    return min(known, key=lambda step: (abs(_EFFORTS.index(step) - wanted), -_EFFORTS.index(step)), default=None)
 
 
 def _as_budget(effort: str, parameter: ParameterFacts) -> int | None:
@@ -219,14 +217,15 @@ def _compare(
     if own.get("tools") and facts.supported_features is not None and "tools" not in facts.supported_features:
         doubts.append(Warning("tools_not_declared", "tools", f"{facts.id} does not declare that it can call tools"))
     if facts.parameters is not None:
-        for place, name in [(place, name) for place in (own, custom) for name in place]:
-            parameter = facts.parameter(name)
-            if parameter is not None and name != "reasoning_effort":
-                place[name] = _coerced(place[name], parameter)
-                if doubt := _doubt(place[name], parameter, facts):
-                    doubts.append(doubt)
-            elif parameter is None and place is custom:
-                doubts.append(_undeclared(name, facts))
+        for given in (own, custom):
+            for name in given:
+                parameter = facts.parameter(name)
+                if parameter is not None and name != "reasoning_effort":
+                    given[name] = _coerced(given[name], parameter)
+                    if doubt := _doubt(given[name], parameter, facts):
+                        doubts.append(doubt)
+                elif parameter is None and given is custom:
+                    doubts.append(_undeclared(name, facts))
     if strict and doubts:
         first = doubts[0]
         raise BadRequestError(

@@ -1,8 +1,8 @@
 """From tokens and a price to points and USD, exactly.
 
-Poe bills in points, 33,000 to the US dollar, and rounds each line of its breakdown on its own; `poe_breakdown` reproduces the
-breakdowns that it publishes in `GET /usage/points_history` to the point. Prices are decimal strings in USD per token
-(`request`: USD per call). All money is Decimal; no float ever touches it.
+Poe bills in points, 33,000 to the US dollar, and rounds each line of its breakdown on its own; `poe_breakdown`
+reproduces the breakdowns that it publishes in `GET /usage/points_history` to the point. Prices are decimal strings in
+USD per token (`request`: USD per call). All money is Decimal; no float ever touches it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ POINTS_PER_USD = 33_000
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Points by line, as Poe's history shows them. `cache_discount` is zero or negative, `cache_write` only the surcharge."""
+    """Points by line, as Poe's history shows them. `cache_discount` is zero or negative, `cache_write` only the
+    surcharge."""
 
     input: int = 0
     output: int = 0

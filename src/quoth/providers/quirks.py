@@ -1,8 +1,8 @@
 """Named corrections of a body for one provider: where it answers wrongly or misleadingly to what OpenAI's API allows.
 
-Each is a small pure function with its reason, its evidence and a date; a row lists the ones that apply, and a caller can switch
-any of them off (`disable_quirks=["join_text_parts"]`). They get the body and may change it in place (it is already a copy at the
-levels they touch); they return warnings.
+Each is a small pure function with its reason, its evidence and a date; a row lists the ones that apply, and a caller
+can switch any of them off (`disable_quirks=["join_text_parts"]`). They get the body and may change it in place (it is
+already a copy at the levels they touch); they return warnings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """`apply` is None for a quirk that works elsewhere: in the flow (one call becomes several) or in an error's text."""
+    """`apply` is None for a quirk that works elsewhere: in the flow (one call becomes several) or in an error's
+    text."""
 
     name: str
     why: str

@@ -24,12 +24,11 @@ def named(
 ) -> tuple[Row, str]:
     """The row and the provider's own name of a model.
 
-    `provider` and `base_url` say what a bare name belongs to. Raises BadRequestError (`param` "model") when it belongs to none.
+    `provider` and `base_url` say what a bare name belongs to. Raises BadRequestError (`param` "model") when it belongs
+    to none.
     """
     if not isinstance(model, str) or not model.strip():
-        raise BadRequestError(
-            f'model is {model!r}; it has to be a name such as "poe/Claude-Sonnet-4.6"', param="model"
-        )
+        raise BadRequestError(f'model is {model!r}; it has to be a name such as "poe/Claude-Sonnet-4.6"', param="model")
     model = model.strip()
     if provider:
         row = registry.get(provider)
@@ -70,9 +69,9 @@ def resolve(
 ) -> Target:
     """The target that a model's name means.
 
-    Precedence: the arguments, then the environment, then the row; blank counts as missing. A key from the environment goes only
-    to its own provider's host, to where `<PROVIDER>_API_BASE` points, or to a `base_url` whose host is no other provider's.
-    Raises BadRequestError, AuthenticationError.
+    Precedence: the arguments, then the environment, then the row; blank counts as missing. A key from the environment
+    goes only to its own provider's host, to where `<PROVIDER>_API_BASE` points, or to a `base_url` whose host is no
+    other provider's. Raises BadRequestError, AuthenticationError.
     """
     base_url = _given(base_url)
     row, name = named(model, registry, provider=_given(provider), base_url=base_url)
@@ -144,13 +143,9 @@ def _checked_url(url: str, source: str) -> str:
     except ValueError as error:
         raise BadRequestError(f"{source} {url!r} is not a URL: {error}", param="api_base") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or any(c.isspace() for c in url):
-        raise BadRequestError(
-            f"{source} {url!r} is not a URL of the form https://host/v1", param="api_base"
-        )
+        raise BadRequestError(f"{source} {url!r} is not a URL of the form https://host/v1", param="api_base")
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise BadRequestError(
-            f"{source} has to be a plain base URL without user, query or fragment", param="api_base"
-        )
+        raise BadRequestError(f"{source} has to be a plain base URL without user, query or fragment", param="api_base")
     return url.rstrip("/")
 
 

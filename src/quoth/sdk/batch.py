@@ -24,8 +24,8 @@ def batch_completion(
 ) -> list[Completion | QuothError]:
     """One call for each conversation in `messages`, at most `max_workers` at a time.
 
-    Returns results in the order of `messages`; where a call failed, its QuothError stands in the list. Other keywords as for
-    `completion`, but not streamed.
+    Returns results in the order of `messages`; where a call failed, its QuothError stands in the list. Other keywords
+    as for `completion`, but not streamed.
     """
     one = client or defaults.client()
     flow = _all(one._core, model, messages, keywords, max_workers)

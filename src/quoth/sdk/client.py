@@ -1,4 +1,5 @@
-"""Clients: a connection pool and defaults. They also have the shape of openai's, `client.chat.completions.create(...)`."""
+"""Clients: a connection pool and defaults. They also have the shape of openai's,
+`client.chat.completions.create(...)`."""
 
 from __future__ import annotations
 
@@ -11,11 +12,13 @@ from quoth.call import Row, Timeouts
 from quoth.engine.attempts import Answer
 from quoth.engine.chat import chat
 from quoth.engine.effects import Flow
-from quoth.errors import BadRequestError
+from quoth.errors import BadRequestError, QuothError
 from quoth.sdk.core import Core, Job, Settings
 from quoth.sdk.environment import environment
+from quoth.sdk.log import note
 from quoth.sdk.mock import canned
 from quoth.sdk.models import Model, ModelList, listing, read_list
+from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
 from quoth.transport.network import Network
 from quoth.types import Completion
@@ -31,11 +34,11 @@ __all__ = ["AsyncClient", "Client"]
 class _Client:
     """What both clients take. All arguments are keywords.
 
-    `provider`: whose model a bare name is ("poe"). `api_key`, `api_base` (or `base_url`): in place of the environment's.
-    `timeout`: seconds for a whole call, or `quoth.Timeouts`. `num_retries` (or `max_retries`): per target, 2. `fallbacks`: models
-    to call when one fails. `default_headers`: sent with every call. `drop_params`, `strict`, `disable_quirks`: as in a call.
-    `providers`: rows of your own. `proxy`, `ssl_verify` (True, False or a path), `client_cert` (a path, or two). `transport`: one
-    of your own (`quoth.transport.ports`).
+    `provider`: whose model a bare name is ("poe"). `api_key`, `api_base` (or `base_url`): in place of the
+    environment's. `timeout`: seconds for a whole call, or `quoth.Timeouts`. `num_retries` (or `max_retries`): per
+    target, 2. `fallbacks`: models to call when one fails. `default_headers`: sent with every call. `drop_params`,
+    `strict`, `disable_quirks`: as in a call. `providers`: rows of your own. `proxy`, `ssl_verify` (True, False or a
+    path), `client_cert` (a path, or two). `transport`: one of your own (`quoth.transport.ports`).
     """
 
     def __init__(
@@ -84,12 +87,25 @@ class _Client:
         return chat(job.plans, job.policy, self._core.world, self._core.budget)
 
 
+def _noted(flow: Flow[Answer]) -> Flow[Answer]:
+    """The same flow, its end noted in the log."""
+    try:
+        answer = yield from flow
+    except QuothError as error:
+        note(error.attempts, error.request_id, error)
+        raise
+    note(answer.trace.attempts, answer.trace.request_id)
+    return answer
+
+
 class Client(_Client):
-    """For blocking programs, in any number of threads; also after a fork. `with quoth.Client(provider="poe") as client: ...`"""
+    """For blocking programs, in any number of threads; also after a fork. `with quoth.Client(provider="poe") as client:
+    ...`"""
 
     @property
     def completion(self) -> CompletionCall:
-        """`client.completion(model, messages, ...)`: as `quoth.completion`, with this client's defaults and connections."""
+        """`client.completion(model, messages, ...)`: as `quoth.completion`, with this client's defaults and
+        connections."""
         return self._complete  # type: ignore[return-value]
 
     def _complete(self, model: Any, messages: Any = (), **keywords: Any) -> Completion | Stream:
@@ -101,8 +117,8 @@ class Client(_Client):
         job = self._job(model, messages, keywords)
         transport = self._transport()
         if job.mock is not None:
-            transport = canned(job.mock, stream=job.stream, asynchronous=False)
-        answer = drive(self._flow(job), transport)
+            transport = Canned(canned(job.mock, stream=job.stream))
+        answer = drive(_noted(self._flow(job)), transport)
         if answer.completion is not None:
             answer.completion.warnings[:0] = job.warnings
             return answer.completion
@@ -146,11 +162,13 @@ class Client(_Client):
 
 
 class AsyncClient(_Client):
-    """For asyncio programs, in any number of event loops. `async with quoth.AsyncClient(provider="poe") as client: ...`"""
+    """For asyncio programs, in any number of event loops. `async with quoth.AsyncClient(provider="poe") as client:
+    ...`"""
 
     @property
     def acompletion(self) -> AsyncCompletionCall:
-        """`await client.acompletion(model, messages, ...)`: as `quoth.acompletion`, with this client's defaults and connections."""
+        """`await client.acompletion(model, messages, ...)`: as `quoth.acompletion`, with this client's defaults and
+        connections."""
         return self._complete  # type: ignore[return-value]
 
     @property
@@ -167,8 +185,8 @@ class AsyncClient(_Client):
         job = self._job(model, messages, keywords)
         transport = self._transport()
         if job.mock is not None:
-            transport = canned(job.mock, stream=job.stream, asynchronous=True)  # type: ignore[assignment]
-        answer = await adrive(self._flow(job), transport)
+            transport = CannedAsync(canned(job.mock, stream=job.stream))
+        answer = await adrive(_noted(self._flow(job)), transport)
         if answer.completion is not None:
             answer.completion.warnings[:0] = job.warnings
             return answer.completion

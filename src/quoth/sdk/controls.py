@@ -27,12 +27,16 @@ CONTROLS = {
     "timeout": "seconds for the whole call, or quoth.Timeouts",
 }
 
-# Keywords of LiteLLM that mean nothing here. They are taken, so that calls written for it run, and answered with a warning.
+# Keywords of LiteLLM that mean nothing here. They are taken, so that calls written for it run, and answered with a
+# warning.
 INERT = frozenset(
-    "api_version azure base_model cache caching complete_response deployment_id ensure_alternating_roles "
-    "enable_json_schema_validation hf_model_name input_cost_per_second input_cost_per_token litellm_call_id "
-    "litellm_logging_obj litellm_session_id litellm_trace_id logger_fn merge_reasoning_content_in_choices mock_delay "
-    "mock_timeout mock_tool_calls model_info model_list no-log organization output_cost_per_second output_cost_per_token "
-    "preset_cache_key proxy_server_request retry_policy retry_strategy shared_session tags text_completion tpm rpm "
-    "use_in_pass_through verbose".split()
+    (
+        "api_version azure base_model cache caching complete_response deployment_id "
+        "enable_json_schema_validation ensure_alternating_roles hf_model_name input_cost_per_second "
+        "input_cost_per_token litellm_call_id litellm_logging_obj litellm_session_id litellm_trace_id "
+        "logger_fn merge_reasoning_content_in_choices mock_delay mock_timeout mock_tool_calls model_info "
+        "model_list no-log organization output_cost_per_second output_cost_per_token preset_cache_key "
+        "proxy_server_request retry_policy retry_strategy rpm shared_session tags text_completion tpm "
+        "use_in_pass_through verbose"
+    ).split()
 )

@@ -258,13 +258,12 @@ def _headers(headers: Any) -> dict[str, str]:
 
 
 def _timeouts(value: Any) -> Timeouts:
-    """`timeout` in any of its forms: seconds, Timeouts, or an object with `connect` and `read` such as httpx.Timeout."""
+    """`timeout` in any of its forms: seconds, Timeouts, or an object with `connect` and `read` such as
+    httpx.Timeout."""
     if value is None:
         return Timeouts()
     if isinstance(value, Timeouts):
         parts = {name: getattr(value, name) for name in ("connect", "first", "idle", "total")}
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        parts = {"total": float(value)}
     elif hasattr(value, "connect") and hasattr(value, "read"):
         parts = {"connect": value.connect, "first": value.read, "idle": value.read}
     else:

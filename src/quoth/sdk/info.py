@@ -19,8 +19,8 @@ __all__ = ["get_llm_provider", "get_supported_openai_params", "stream_chunk_buil
 def get_llm_provider(
     model: str, custom_llm_provider: str | None = None, api_base: str | None = None, api_key: str | None = None
 ) -> tuple[str, str, str | None, str | None]:
-    """`(model, provider, key, base URL)` that a name means: the provider's own name of the model, and the key and URL given or found
-    in the environment, None where there are none. Raises BadRequestError for a name of nobody's."""
+    """`(model, provider, key, base URL)` that a name means: the provider's own name of the model, and the key and URL
+    given or found in the environment, None where there are none. Raises BadRequestError for a name of nobody's."""
     registry = defaults.client()._core.registry
     row, name = named(model, registry, provider=custom_llm_provider, base_url=api_base)
     variables = environment()
@@ -32,7 +32,8 @@ def get_llm_provider(
 def get_supported_openai_params(
     model: str, custom_llm_provider: str | None = None, request_type: str = "chat_completion"
 ) -> list[str]:
-    """The parameters of OpenAI's chat API that a call of this model may carry: all but those that the provider is known to refuse.
+    """The parameters of OpenAI's chat API that a call of this model may carry: all but those that the provider is known
+    to refuse.
 
     Sorted. That a parameter is sent does not say that the model heeds it; docs/parameters.md has what is known.
     """
@@ -46,7 +47,8 @@ def get_supported_openai_params(
 def validate_environment(
     model: str | None = None, api_key: str | None = None, api_base: str | None = None
 ) -> dict[str, Any]:
-    """`{"keys_in_environment": bool, "missing_keys": [names]}` for the provider of a model. A blank variable is missing."""
+    """`{"keys_in_environment": bool, "missing_keys": [names]}` for the provider of a model. A blank variable is
+    missing."""
     if model is None:
         return {"keys_in_environment": False, "missing_keys": []}
     row, _ = named(model, defaults.client()._core.registry, base_url=api_base)
@@ -56,7 +58,8 @@ def validate_environment(
 
 
 def stream_chunk_builder(chunks: Iterable[Any], messages: Any = None) -> Completion | None:
-    """The Completion that a list of chunks streams; None for an empty list. Chunks may be Chunk, dicts, or openai's objects.
+    """The Completion that a list of chunks streams; None for an empty list. Chunks may be Chunk, dicts, or openai's
+    objects.
 
     `messages` is taken for LiteLLM's sake; usage is what the provider gave, never counted here. Raises BadRequestError.
     """

@@ -1,5 +1,5 @@
-"""`mock_response`: the answer to give without calling anybody, in the forms that LiteLLM takes. It goes through the same flow as a
-real one, as bytes from memory."""
+"""`mock_response`: the answer to give without calling anybody, in the forms that LiteLLM takes. It goes through the
+same flow as a real one, as bytes from memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BaseModel
 
 from quoth import errors
-from quoth.transport.canned import Canned, CannedAsync
+from quoth.transport.canned import Answer
 
 __all__ = ["canned"]
 
@@ -24,8 +24,8 @@ _WORDS: dict[str, type[errors.APIError]] = {
 }
 
 
-def canned(mock: Any, *, stream: bool, asynchronous: bool) -> Canned:
-    """A transport that gives this answer. Raises the error that it stands for."""
+def canned(mock: Any, *, stream: bool) -> list[Answer]:
+    """The answers of a canned transport that stand for this one. Raises the error that it stands for."""
     if isinstance(mock, BaseException) or (isinstance(mock, type) and issubclass(mock, BaseException)):
         raise mock
     if isinstance(mock, str):
@@ -39,10 +39,9 @@ def canned(mock: Any, *, stream: bool, asynchronous: bool) -> Canned:
         raise errors.BadRequestError(
             "mock_response has to be a text, an exception, an object or a Completion", param="mock_response"
         )
-    kind = CannedAsync if asynchronous else Canned
     if stream:
-        return kind([(200, _SSE, _events(document))])
-    return kind([(200, _JSON, [msgspec.json.encode(document)])])
+        return [(200, _SSE, _events(document))]
+    return [(200, _JSON, [msgspec.json.encode(document)])]
 
 
 def _raise_named(mock: str) -> None:

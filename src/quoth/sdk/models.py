@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import Field
+
 from quoth.engine.fetch import fetch
 from quoth.errors import BadRequestError, NotFoundError
 from quoth.sdk.core import Core
@@ -26,7 +28,7 @@ class ModelList(Record):
     """All models; iterate it, or read `.data`."""
 
     object: str | None = None
-    data: list[Model] = []
+    data: list[Model] = Field(default_factory=list)
 
     def __iter__(self) -> Iterator[Model]:  # type: ignore[override]
         return iter(self.data)

@@ -1,4 +1,4 @@
-"""The keywords of `completion` and `acompletion`, for editors and type checkers, and the two functions themselves.
+"""The keywords of `completion` and `acompletion` for editors and type checkers, and the two functions.
 
 Made by scripts/generate_signatures.py; edit the table there.
 """
@@ -593,9 +593,10 @@ else:
     ):
         """One call to any model.
 
-        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the result is
-        a Stream of chunks; with a pydantic class as `response_format` the answer is validated and `message.parsed` is an instance.
-        Keywords that are not named here travel to the provider (a bot's own parameters, for instance).
+        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the
+        result is a Stream of chunks; with a pydantic class as `response_format` the answer is validated and
+        `message.parsed` is an instance. Keywords that are not named here travel to the provider (a bot's own
+        parameters, for instance).
 
         Returns a Completion. Raises QuothError; see `quoth.errors` for the tree.
         """
@@ -665,9 +666,10 @@ else:
     ):
         """One call to any model, for asyncio.
 
-        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the result is
-        an AsyncStream of chunks; with a pydantic class as `response_format` the answer is validated and `message.parsed` is an instance.
-        Keywords that are not named here travel to the provider (a bot's own parameters, for instance).
+        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the
+        result is an AsyncStream of chunks; with a pydantic class as `response_format` the answer is validated and
+        `message.parsed` is an instance. Keywords that are not named here travel to the provider (a bot's own
+        parameters, for instance).
 
         Returns a Completion. Raises QuothError; see `quoth.errors` for the tree.
         """

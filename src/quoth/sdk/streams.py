@@ -1,4 +1,5 @@
-"""Streams: iterate them, and read `.response`, `.usage` and `.cost` at the end. Leaving one early closes its connection."""
+"""Streams: iterate them, and read `.response`, `.usage` and `.cost` at the end. Leaving one early closes its
+connection."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ __all__ = ["AsyncStream", "Stream"]
 
 
 class _Source:
-    """The stream itself, apart from the object that the user holds: so that dropping that object ends the iteration at once,
-    without a cycle for the garbage collector to find."""
+    """The stream itself, apart from the object that the user holds: so that dropping that object ends the iteration at
+    once, without a cycle for the garbage collector to find."""
 
     __slots__ = ("answer", "response")
 
@@ -78,8 +79,8 @@ class _Streaming:
 class Stream(_Streaming):
     """An answer in pieces, for blocking programs: `for chunk in stream`. Chunks are not kept.
 
-    Also a context manager; leaving it, `close()`, or dropping the stream closes the connection. Raises StreamInterrupted from the
-    iteration when the stream breaks.
+    Also a context manager; leaving it, `close()`, or dropping the stream closes the connection. Raises
+    StreamInterrupted from the iteration when the stream breaks.
     """
 
     def __init__(self, answer: Answer, extra: list[Warning]):
@@ -95,7 +96,8 @@ class Stream(_Streaming):
     def close(self) -> None:
         """Leave the stream, from any thread."""
         self._source.close()
-        if not self._chunks.gi_running:
+        # Another thread may be in the middle of the iteration; closing the connection ends that by itself.
+        with contextlib.suppress(ValueError):
             self._chunks.close()
 
     def __enter__(self) -> Self:
@@ -110,8 +112,8 @@ class Stream(_Streaming):
 class AsyncStream(_Streaming):
     """An answer in pieces, for asyncio: `async for chunk in stream`. Chunks are not kept.
 
-    Also an async context manager; leaving it, `aclose()`, cancellation, or dropping the stream closes the connection. Raises
-    StreamInterrupted from the iteration when the stream breaks.
+    Also an async context manager; leaving it, `aclose()`, cancellation, or dropping the stream closes the connection.
+    Raises StreamInterrupted from the iteration when the stream breaks.
     """
 
     def __init__(self, answer: Answer, extra: list[Warning]):

@@ -1,21 +1,23 @@
 """How many tokens a text has: an estimate that says it is one, exact where a vocabulary is at hand.
 
-Exact means: the `tokens` extra (tiktoken) is installed, the model is one of OpenAI's, and tiktoken already has the vocabulary in its
-cache (TIKTOKEN_CACHE_DIR). Nothing is ever downloaded. The estimate counts words, numbers, punctuation and scripts the way byte-pair
-vocabularies usually cut them: for English within about a tenth, for code and other scripts within about a fifth.
+Exact means: the `tokens` extra (tiktoken) is installed, the model is one of OpenAI's, and tiktoken already has the
+vocabulary in its cache (TIKTOKEN_CACHE_DIR). Nothing is ever downloaded. The estimate counts words, numbers,
+punctuation and scripts the way byte-pair vocabularies usually cut them: for English within about a tenth, for code and
+other scripts within about a fifth.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os.path
 import re
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from quoth.engine.check import messages_of, plain
 from quoth.errors import BadRequestError
@@ -63,7 +65,8 @@ def token_counter(
 ) -> TokenCount:
     """The tokens of a text, or of messages with the tools given along. An int with `.exact`.
 
-    `count_response_tokens` leaves out what a conversation adds around its texts. An image counts 255. Raises BadRequestError.
+    `count_response_tokens` leaves out what a conversation adds around its texts. An image counts 255. Raises
+    BadRequestError.
     """
     encode = _exact_encoder(model.rpartition("/")[2].lower())
     exact = encode is not None
@@ -87,11 +90,15 @@ def token_counter(
                 total += _PER_IMAGE
                 exact = False
         for call in message.get("tool_calls") or ():
-            total += count(json.dumps(call))
+            total += count(_json(call))
     if tools:
-        total += count(json.dumps([plain(tool, "tools") for tool in tools]))
+        total += count(_json([plain(tool, "tools") for tool in tools]))
         exact = False
     return TokenCount(total + (0 if count_response_tokens else _PER_REPLY), exact)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _estimate(text: str) -> int:

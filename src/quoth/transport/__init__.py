@@ -1,1 +1,2 @@
-"""The only floor that opens sockets: HTTP for blocking and for asyncio programs, and the two drivers that run a flow over it."""
+"""The only floor that opens sockets: HTTP for blocking and for asyncio programs, and the two drivers that run a flow
+over it."""

@@ -1,4 +1,5 @@
-"""HTTP for asyncio: connections kept per event loop, opened directly or through a proxy, closed at once when a task is cancelled."""
+"""HTTP for asyncio: connections kept per event loop, opened directly or through a proxy, closed at once when a task is
+cancelled."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _Key = tuple[Any, ...]
 
 
 class AsyncioTransport:
-    """HTTP/1.1. One instance serves any number of event loops, in any threads, also after a fork: each loop has its own pool.
+    """HTTP/1.1. One instance serves any number of event loops, in any threads, also after a fork: each loop has its own
+    pool.
 
     `environment` is asked at each call for proxies and certificates.
     """
@@ -107,8 +109,8 @@ class _Pool:
         self._keeper: AsyncGenerator[None] | None = None
 
     async def open(self) -> None:
-        """A generator that has begun is closed by its loop when that shuts down: the only moment at which idle connections of a
-        loop that is about to end can still be closed properly."""
+        """A generator that has begun is closed by its loop when that shuts down: the only moment at which idle
+        connections of a loop that is about to end can still be closed properly."""
         self._keeper = self._until_shutdown()
         await self._keeper.__anext__()
 
@@ -217,7 +219,8 @@ async def _tunnel(
     await connection.wait_head(deadline)
     if connection.status != 200:
         raise TransportFailure("proxy", f"the proxy answered {connection.status} to CONNECT {name}:{port}")
-    assert connection.transport is not None and context is not None
+    assert connection.transport is not None
+    assert context is not None
     loop = asyncio.get_running_loop()
     try:
         secure = await loop.start_tls(connection.transport, connection, context, server_hostname=host)

@@ -1,7 +1,7 @@
 """Blocking HTTP over urllib3: works in threads and after a fork, is interrupted by signals, keeps deadlines of our own.
 
-urllib3's timeouts count from one read to the next; a server that sends one byte a second is never late for them. So the socket
-is wrapped: before every read and write it asks the exchange's Deadline how long that may take.
+urllib3's timeouts count from one read to the next; a server that sends one byte a second is never late for them. So the
+socket is wrapped: before every read and write it asks the exchange's Deadline how long that may take.
 """
 
 from __future__ import annotations

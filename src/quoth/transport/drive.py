@@ -1,4 +1,5 @@
-"""The two drivers. They perform a flow's effects and own every connection that it opens; what to do is the flow's decision.
+"""The two drivers. They perform a flow's effects and own every connection that it opens; what to do is the flow's
+decision.
 
 They mirror each other, and nothing else in the house is written twice.
 """
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from quoth.engine.effects import Failed, Flow, Open, Opened, Sleep, Together
 from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport, TransportFailure
 
-__all__ = ["adrive", "aread", "drive", "finish", "afinish", "read"]
+__all__ = ["adrive", "afinish", "aread", "drive", "finish", "read"]
 
 T = TypeVar("T")
 
@@ -55,10 +56,11 @@ def _let_go(outcome: Any, result: Any) -> None:
 
 
 class _Scope:
-    """The replies that a call holds. Closed, it closes them all, and whatever is opened later at once; waits in it end."""
+    """The replies that a call holds. Closed, it closes them all, and whatever is opened later at once; waits in it
+    end."""
 
     def __init__(self, parent: _Scope | None = None):
-        self.over = threading.Event() if parent is None else parent.over
+        self.over: threading.Event = threading.Event() if parent is None else parent.over
         self._replies: set[Reply] = set()
         self._lock = threading.Lock()
         self._children: list[_Scope] = []
@@ -141,9 +143,7 @@ def _together(effect: Together, transport: Transport, parent: _Scope) -> list[An
     scopes = [_Scope(parent) for _ in effect.flows]
     pool = ThreadPoolExecutor(min(effect.at_once, len(effect.flows)), "quoth")
     try:
-        running = [
-            pool.submit(drive, flow, transport, scope) for flow, scope in zip(effect.flows, scopes, strict=True)
-        ]
+        running = [pool.submit(drive, flow, transport, scope) for flow, scope in zip(effect.flows, scopes, strict=True)]
         return [one.result() for one in running]
     except BaseException:
         parent.close()

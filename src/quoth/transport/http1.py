@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection for asyncio. httptools (llhttp, in C) parses; this decides nothing about requests or retries.
 
-Why not a client library: see docs/decisions/0004. The short of it: cancelled before the answer's head, the connection has to
-close at once, and a burst of stream events must not cost a trip through a thread each.
+Why not a client library: see docs/decisions/0004. The short of it: cancelled before the answer's head, the connection
+has to close at once, and a burst of stream events must not cost a trip through a thread each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ HEAD_LIMIT = 128 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """Serves one exchange at a time: `send`, `wait_head`, `read` until b"", then `reusable` tells whether it can serve another."""
+    """Serves one exchange at a time: `send`, `wait_head`, `read` until b"", then `reusable` tells whether it can serve
+    another."""
 
     def __init__(self) -> None:
         self.status = 0

@@ -1,4 +1,5 @@
-"""How the outside is reached: through which proxy, trusting which certificates. Settings first, then the usual variables."""
+"""How the outside is reached: through which proxy, trusting which certificates. Settings first, then the usual
+variables."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import proxy_bypass_environment
 
 from quoth.transport.ports import TransportFailure
 
@@ -58,11 +59,33 @@ def proxy_for(url: str, network: Network, environment: Mapping[str, str]) -> Pro
     proxies = _from_environment(environment, parts.scheme)
     if proxies is None:
         return None
-    bypass = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    # The standard library's reading of NO_PROXY: names, suffixes, ports, "*".
-    if bypass and proxy_bypass_environment(f"{host}:{port}", {"no": bypass}):
+    if _bypassed(host, port, environment.get("no_proxy") or environment.get("NO_PROXY") or ""):
         return None
     return _parsed(*proxies)
+
+
+def _bypassed(host: str, port: int, patterns: str) -> bool:
+    """NO_PROXY as curl reads it: names with everything below them, addresses, networks, a port after any of them, "*"
+    for all."""
+    for pattern in patterns.lower().replace(",", " ").split():
+        name, _, wanted = pattern.rpartition(":")
+        if name and wanted.isdigit() and ":" not in name:
+            if int(wanted) != port:
+                continue
+            pattern = name
+        pattern = pattern.removeprefix("*.").strip("[].")
+        if pattern == "*" or host == pattern or host.endswith(f".{pattern}") or _within(host, pattern):
+            return True
+    return False
+
+
+def _within(host: str, network: str) -> bool:
+    if "/" not in network:
+        return False
+    try:
+        return ip_address(host) in ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def _from_environment(environment: Mapping[str, str], scheme: str) -> tuple[str, str] | None:
@@ -114,9 +137,7 @@ def _context(verify: bool | str, client_cert: str | tuple[str, str] | None) -> s
 
     if isinstance(verify, str):
         is_folder = os.path.isdir(verify)
-        context = ssl.create_default_context(
-            cafile=None if is_folder else verify, capath=verify if is_folder else None
-        )
+        context = ssl.create_default_context(cafile=None if is_folder else verify, capath=verify if is_folder else None)
     else:
         context = ssl.create_default_context()
         if not verify:

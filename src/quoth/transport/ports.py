@@ -1,4 +1,5 @@
-"""What a transport is: two methods, and a reply with two more. A transport of the user's own can be given to a Client."""
+"""What a transport is: two methods, and a reply with two more. A transport of the user's own can be given to a
+Client."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ __all__ = ["AsyncReply", "AsyncTransport", "Deadline", "Reply", "Transport", "Tr
 class TransportFailure(Exception):
     """No answer, or half of one. `kind`: connect, dns, tls, proxy, timeout, read, write, protocol.
 
-    `reused`: the connection had served an earlier request. `deadline`: the limit that a timeout hit (connect, first, idle, total).
+    `reused`: the connection had served an earlier request. `deadline`: the limit that a timeout hit (connect, first,
+    idle, total).
     """
 
     def __init__(self, kind: str, message: str, *, reused: bool = False, deadline: str | None = None):
@@ -25,9 +27,11 @@ class TransportFailure(Exception):
 
 
 class Deadline:
-    """The limits of one exchange on our own clock. A transport tells it what is under way and asks how long that may take.
+    """The limits of one exchange on our own clock. A transport tells it what is under way and asks how long that may
+    take.
 
-    `connecting()`, then `connected()` once the connection stands, then `reading()` before each further piece of a stream.
+    `connecting()`, then `connected()` once the connection stands, then `reading()` before each further piece of a
+    stream.
     """
 
     __slots__ = ("_connect", "_end", "_first", "_idle", "_limit", "_now", "name", "until")
@@ -93,7 +97,8 @@ class Reply(Protocol):
         """The next piece, b"" at the end. Raises TransportFailure."""
 
     def close(self) -> None:
-        """Let go of the connection; from any thread, any number of times. One that is not read to its end is not used again."""
+        """Let go of the connection; from any thread, any number of times. One that is not read to its end is not used
+        again."""
 
 
 class Transport(Protocol):
@@ -119,6 +124,7 @@ class AsyncTransport(Protocol):
     """HTTP for asyncio."""
 
     async def open(self, request: WireRequest, deadline: Deadline) -> AsyncReply:
-        """Send a request and wait for the head of its answer; cancelled, it closes the connection. Raises TransportFailure."""
+        """Send a request and wait for the head of its answer; cancelled, it closes the connection. Raises
+        TransportFailure."""
 
     async def aclose(self) -> None: ...

@@ -26,6 +26,7 @@ class Assembler:
         self._head: dict[str, Any] = {}
         self._choices: dict[int, _Choice] = {}
         self._usage: Any = None
+        self._named = False  # id and model are known; a first chunk may leave them empty (Azure)
 
     @property
     def finished(self) -> bool:
@@ -41,14 +42,18 @@ class Assembler:
             found.add(choice)
         if chunk.usage is not None:
             self._usage = chunk.usage
+        if not self._named or chunk.usage is not None or chunk.__pydantic_extra__:
+            self._add_head(chunk)
+
+    def _add_head(self, chunk: Chunk) -> None:
         head = self._head
-        if not head or chunk.usage is not None or chunk.__pydantic_extra__:
-            for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
-                value = getattr(chunk, name)
-                if value is not None and name not in head:
-                    head[name] = value
-            if chunk.__pydantic_extra__:
-                head.update(chunk.__pydantic_extra__)
+        for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
+            value = getattr(chunk, name)
+            if value is not None and not head.get(name):
+                head[name] = value
+        if chunk.__pydantic_extra__:
+            head.update(chunk.__pydantic_extra__)
+        self._named = bool(head.get("id") and head.get("model"))
 
     def completion(self) -> Completion:
         """The answer so far."""
@@ -73,8 +78,10 @@ class _Choice:
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
         for name in delta.model_fields_set:
-            if name in _TEXTS and (text := getattr(delta, name)) is not None:
-                self.texts.setdefault(name, []).append(text)
+            if name in _TEXTS:
+                pieces = self.texts.setdefault(name, [])
+                if (text := getattr(delta, name)) is not None:
+                    pieces.append(text)
         if delta.role is not None:
             self.role = delta.role
         for piece in delta.tool_calls or ():
@@ -92,8 +99,8 @@ class _Choice:
             self.extra.update(choice.__pydantic_extra__)
 
     def _tool_call(self, piece: ToolCallDelta) -> None:
-        """Find the call a piece belongs to by index and id. Providers repeat indexes, leave them out and send them unordered;
-        two calls are never merged."""
+        """Find the call a piece belongs to by index and id. Providers repeat indexes, leave them out and send them
+        unordered; two calls are never merged."""
         found: _Call | None = None
         if piece.index is not None:
             found = next((call for call in reversed(self.calls) if call.index == piece.index), None)
@@ -110,7 +117,7 @@ class _Choice:
 
     def as_dict(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": self.role or "assistant"}
-        message |= {name: "".join(pieces) for name, pieces in self.texts.items()}
+        message |= {name: "".join(pieces) if pieces else None for name, pieces in self.texts.items()}
         if self.calls:
             message.setdefault("content", None)
             message["tool_calls"] = [call.tool_call() for call in sorted(self.calls, key=lambda call: call.index)]
@@ -156,7 +163,9 @@ class _Call:
         return Function(**{"name": self.name, "arguments": "".join(self.arguments), **self.function_extra})
 
     def tool_call(self) -> ToolCall:
-        head = {"id": self.id, "type": self.type or "function"}
+        head = (
+            {"type": self.type or "function"} if self.id is None else {"id": self.id, "type": self.type or "function"}
+        )
         return ToolCall(**{**head, "function": self.function(), **self.extra})
 
 

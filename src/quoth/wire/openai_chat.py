@@ -1,7 +1,7 @@
 """OpenAI's chat completions: a body to a request, an answer's bytes to a Completion, a stream's bytes to Chunks.
 
-Reading is lenient where meaning is not at stake: a field of an unexpected type is kept out of the typed object with a warning
-rather than losing the whole answer. Source: OpenAI's API reference, chat completions.
+Reading is lenient where meaning is not at stake: a field of an unexpected type is kept out of the typed object with a
+warning rather than losing the whole answer. Source: OpenAI's API reference, chat completions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from pydantic import ValidationError
 
 from quoth.call import Target, WireRequest
-from quoth.types import Chunk, ChunkChoice, Completion, Delta, Record, Usage, Warning
+from quoth.types import Chunk, ChunkChoice, Completion, Delta, Record, Warning
 from quoth.wire.sse import Event
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
 
 R = TypeVar("R", bound=Record)
 
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class Done:
     """The end that a stream announces with `[DONE]`."""
@@ -47,7 +49,8 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ErrorFacts:
-    """What an error body says. `message` is never empty; `code` is text or None; `body` is the decoded body, else its text."""
+    """What an error body says. `message` is never empty; `code` is text or None; `body` is the decoded body, else its
+    text."""
 
     message: str
     type: str | None = None
@@ -93,11 +96,14 @@ def parse_event(event: Event, warnings: list[Warning]) -> Chunk | Done:
     data = event.data
     if data.startswith(b"[DONE]"):
         return DONE
+    if not data:
+        return Chunk()  # a keep-alive in the form of an event
     try:
         chunk = Chunk.model_validate_json(data)
     except ValidationError:
         chunk, found = _read(Chunk, data)
-        warnings += found
+        # What is wrong with one chunk is mostly wrong with all of them: say it once.
+        warnings += [warning for warning in found if warning not in warnings]
     if event.name == b"error" or (b'"error"' in data and (chunk.__pydantic_extra__ or {}).get("error")):
         raise UpstreamError(error_facts(data))
     return chunk
@@ -119,33 +125,34 @@ def is_good(chunk: Chunk) -> bool:
             or delta.refusal
         ):
             return True
-        if delta.__pydantic_extra__:
+        if delta.__pydantic_extra__ and any(delta.__pydantic_extra__.values()):
             return True
     return False
 
 
 def as_chunk(completion: Completion) -> Chunk:
-    """A whole answer as the single chunk of a stream, for a provider that answers a streaming call with one document."""
+    """A whole answer as the single chunk of a stream, for a provider that answers a streaming call with one
+    document."""
     choices = []
     for choice in completion.choices:
         delta = choice.message.model_dump()
         for index, call in enumerate(delta.get("tool_calls") or ()):
             call.setdefault("index", index)
-        choices.append(
-            ChunkChoice(index=choice.index or 0, delta=Delta.model_validate(delta), finish_reason=choice.finish_reason)
-        )
-    head = completion.model_dump(exclude={"choices", "object", "usage"})
-    usage = None if completion.usage is None else Usage.model_validate(completion.usage.model_dump())
-    return Chunk(**{**head, "object": "chat.completion.chunk", "choices": choices, "usage": usage})
+        rest = choice.model_dump(exclude={"index", "message"})
+        choices.append(ChunkChoice(**{**rest, "index": choice.index or 0, "delta": Delta.model_validate(delta)}))
+    head = completion.model_dump(exclude={"choices", "object"})
+    return Chunk(**{**head, "object": "chat.completion.chunk", "choices": choices})
 
 
 def error_facts(raw: bytes) -> ErrorFacts:
     """Whatever an error body says, in any of the shapes in use; a page of HTML becomes its first words."""
     try:
         body: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_JSON:
         return ErrorFacts(_sample(raw) or "no body", body=raw[:4096].decode("utf-8", "replace"))
-    error = body.get("error", body) if isinstance(body, dict) else body
+    # Google's compatible endpoint puts its error object into a list.
+    error = body[0] if isinstance(body, list) and body else body
+    error = (error.get("error") or error) if isinstance(error, dict) else error
     if isinstance(error, str):
         return ErrorFacts(error or "no message", body=body)
     if not isinstance(error, dict):
@@ -182,19 +189,26 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
         problems = wrong.errors(include_url=False, include_context=False)
     try:
         data = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise Unreadable(f"not JSON ({error}): {_sample(raw) or 'an empty body'}") from None
     if not isinstance(data, dict):
         raise Unreadable(f"JSON, but not an object: {_sample(raw)}")
     warnings = []
     for problem in problems:
-        where = ".".join(map(str, problem["loc"]))
         if _set_aside(data, problem["loc"]):
-            warnings.append(Warning("malformed_field", where, f"the provider's {where} is not usable: {problem['msg']}"))
+            warnings.append(_malformed(problem["loc"], problem["msg"], problem["input"]))
     try:
         return kind.model_validate(data), warnings
     except ValidationError as wrong:
         raise Unreadable(f"not the shape of this API: {wrong.errors(include_url=False)[0]['msg']}") from None
+
+
+def _malformed(path: tuple[int | str, ...], problem: str, value: Any) -> Warning:
+    where = ".".join(map(str, path))
+    if path[-1] == "content" and isinstance(value, list):
+        message = f"{where} came in parts: the texts are joined, and the parts are in {path[-1]}_as_sent"
+        return Warning("content_parts", where, message)
+    return Warning("malformed_field", where, f"the provider's {where} is not usable: {problem}")
 
 
 def _set_aside(data: Any, path: tuple[int | str, ...]) -> bool:
@@ -207,7 +221,7 @@ def _set_aside(data: Any, path: tuple[int | str, ...]) -> bool:
             return False
         if last or not isinstance(value, dict | list):
             if isinstance(data, list):
-                data[key] = {}
+                data[int(key)] = {"as_sent": value}
             else:
                 del data[key]
                 data[f"{key}_as_sent"] = value
@@ -224,6 +238,8 @@ def _from_parts(message: dict[str, Any], parts: list[Any]) -> None:
     def texts(parts: Any, kind: str) -> str:
         if isinstance(parts, str):
             return parts
+        if not isinstance(parts, list):
+            return ""
         return "".join(
             part if isinstance(part, str) else texts(part.get(kind, part.get("text", "")), "text")
             for part in parts

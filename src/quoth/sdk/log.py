@@ -1,0 +1,49 @@
+"""The logger "quoth" of the standard library: silent by default; QUOTH_LOG=debug writes a line per attempt to stderr.
+
+A line says who was called, how it ended and how long it took. It never holds a prompt, an answer or a key.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from quoth.errors import QuothError
+from quoth.sdk.environment import environment
+from quoth.types import Attempt
+
+__all__ = ["note"]
+
+logger = logging.getLogger("quoth")
+logger.addHandler(logging.NullHandler())
+
+
+def note(attempts: list[Attempt], request_id: str | None, error: QuothError | None = None) -> None:
+    """Log a call that has been answered or has failed."""
+    _obey_environment()
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    for attempt in attempts:
+        logger.debug(
+            "%s/%s %s in %.3f s%s",
+            attempt.provider,
+            attempt.model,
+            attempt.status_code or "no answer"
+            if attempt.error is None
+            else f"{attempt.status_code or ''} {attempt.error}",
+            attempt.seconds,
+            f" (request {request_id})" if request_id else "",
+        )
+    if error is not None:
+        logger.debug("gave up after %d attempts: %s", len(attempts), type(error).__name__)
+
+
+def _obey_environment() -> None:
+    wanted = environment().get("QUOTH_LOG", "").strip().upper()
+    if not wanted or any(getattr(handler, "quoth", False) for handler in logger.handlers):
+        return
+    level = logging.getLevelName(wanted)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    handler.quoth = True  # type: ignore[attr-defined]
+    logger.addHandler(handler)
+    logger.setLevel(level if isinstance(level, int) else logging.DEBUG)
