@@ -1,0 +1,106 @@
+"""Every example runs as it stands on its page, against the emulator; what it is said to print, it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from quoth.emulator import Emulator
+from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
+
+# After an example, `#> text` is a line that it prints.
+PRINTED = re.compile(r"^ *#> ?(.*)$", re.MULTILINE)
+
+
+@pytest.fixture
+def offline(poe_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Whatever provider an example calls, the emulator answers; files it writes go to a folder that is thrown away."""
+    for provider in ("ACME", "OPENAI", "VLLM"):
+        monkeypatch.setenv(f"{provider}_API_BASE", poe_emulator.base_url)
+        monkeypatch.setenv(f"{provider}_API_KEY", "emulated-key")
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def python_of(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language == "python" and not block.reason]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
+def test_python_runs_and_prints_what_it_says(page: Path, offline: None) -> None:
+    """The blocks of a page are one program, in order."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in python_of(page):
+        # Line numbers of the page, so that a traceback points into it.
+        code = compile("\n" * (block.line - 1) + block.body, str(page), "exec")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        promised = PRINTED.findall(block.body)
+        if promised:
+            assert printed.getvalue().splitlines() == promised, block.place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_shell_lines_name_what_exists(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "sh" and not block.reason:
+            for line in block.body.replace("\\\n", " ").splitlines():
+                check_shell(shlex.split(line, comments=True), block.place)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_that_do_not_run_say_why(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language, f"{block.place}: the fence does not say what language it holds"
+        if "no-run" in (page.read_text().splitlines()[block.line - 2]):
+            assert block.reason, f"{block.place}: no-run needs a reason"
+
+
+def check_shell(words: list[str], place: str) -> None:
+    """Commands that a reader is told to type are there: make's targets, quoth's commands, pip's extras."""
+    for separator in ("|", "&&", ";"):
+        if separator in words:
+            at = words.index(separator)
+            check_shell(words[:at], place)
+            check_shell(words[at + 1 :], place)
+            return
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+    if not words:
+        return
+    command, *rest = words
+    if command == "make":
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        assert {word for word in rest if "=" not in word} <= targets, place
+    elif command == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        for extra in re.findall(r"\[([^]]*)]", " ".join(rest)):
+            assert set(extra.split(",")) <= extras.keys(), place
+    elif command == "quoth":
+        sub = next((word for word in rest if not word.startswith("-")), None)
+        assert sub is None or re.search(rf"\b{re.escape(sub)}\b", help_text()), place
+    else:
+        assert command in ("export", "echo", "cat", "head", "jq", "git", "cd", "python", "pytest", "jupyter", "curl"), (
+            place
+        )
+
+
+@cache
+def help_text() -> str:
+    done = subprocess.run([sys.executable, "-m", "quoth.cli", "--help"], capture_output=True, text=True, check=True)
+    return done.stdout
