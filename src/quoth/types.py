@@ -132,7 +132,7 @@ class Cost:
             usd=None if self.usd is None or other.usd is None else self.usd + other.usd,
             points=None if self.points is None or other.points is None else self.points + other.points,
             items=items,
-            source=max(self.source, other.source, key=order.index),
+            source=order[max(order.index(self.source), order.index(other.source))],
             prices_as_of=min(filter(None, (self.prices_as_of, other.prices_as_of)), default=None),
         )
 

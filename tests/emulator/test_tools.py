@@ -189,3 +189,14 @@ def test_a_schema_is_honoured_by_the_models_of_the_profile(emulator: Emulator) -
     )
     with Emulator(token_delay=0, json_schema_models="all") as lenient:
         assert chat(lenient, prompt, model="gpt-5.2", response_format=wanted).text == honoured
+
+
+def test_a_schema_given_in_words_is_followed(emulator: Emulator) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+    def answer(told: str) -> str:
+        said = [{"role": "system", "content": told}, {"role": "user", "content": "Where is the Louvre?"}]
+        return chat(emulator, messages=said, model="gpt-5.2").text
+
+    assert list(json.loads(answer(f"Answer by this JSON schema: {json.dumps(schema)}"))) == ["city"]
+    assert "emulated" in answer("A JSON schema is a {thing}.")

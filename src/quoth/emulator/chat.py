@@ -66,7 +66,10 @@ def decide(request: ChatRequest, seed: str, switches: Switches) -> Outcome:
 
 
 def _structured(request: ChatRequest, switches: Switches) -> str | None:
-    """JSON text when `response_format` asks for it and the model honours it."""
+    """JSON text when the conversation asks for it in words, or `response_format` does and the model honours it."""
+    asked_in_words = _schema_in(request.system) or _schema_in(request.prompt)
+    if asked_in_words is not None:
+        return json.dumps(instance(asked_in_words, request.prompt), ensure_ascii=False)
     wanted = request.response_format or {}
     models = switches.json_schema_models
     honoured = models == "all" or (models != "none" and request.facts.id in models)
@@ -82,6 +85,19 @@ def _structured(request: ChatRequest, switches: Switches) -> str | None:
     ):
         return json.dumps(instance(described["schema"], request.prompt), ensure_ascii=False)
     return None
+
+
+def _schema_in(text: str) -> dict[str, Any] | None:
+    """The JSON schema that a text gives after those words; models follow one that they are told of in plain words."""
+    _, found, rest = text.partition("JSON schema")
+    start = rest.find("{")
+    if not found or start < 0:
+        return None
+    try:
+        schema, _ = json.JSONDecoder().raw_decode(rest[start:])
+    except ValueError:
+        return None
+    return schema if isinstance(schema, dict) and {"type", "properties", "$ref", "anyOf"} & set(schema) else None
 
 
 def _reasons(request: ChatRequest) -> bool:
