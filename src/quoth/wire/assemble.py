@@ -10,6 +10,8 @@ from quoth.types import Chunk, ChunkChoice, Completion, Function, Message, Recor
 __all__ = ["Assembler", "assemble"]
 
 _TEXTS = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
+# Objects whose texts grow: spoken answers (gpt-4o-audio), and tools whose input is free text.
+_IN_PIECES = {"audio": ("data", "transcript"), "custom": ("input",)}
 
 
 def assemble(chunks: Iterable[Chunk]) -> Completion:
@@ -148,7 +150,7 @@ class _Call:
         if piece.function is not None:
             self.add_function(piece.function)
         if piece.__pydantic_extra__:
-            self.extra.update(piece.__pydantic_extra__)
+            _merge(self.extra, piece.__pydantic_extra__)
 
     def add_function(self, function: Any) -> None:
         # A name that comes again whole is a repetition, not a continuation.
@@ -163,18 +165,23 @@ class _Call:
         return Function(**{"name": self.name, "arguments": "".join(self.arguments), **self.function_extra})
 
     def tool_call(self) -> ToolCall:
-        head = (
-            {"type": self.type or "function"} if self.id is None else {"id": self.id, "type": self.type or "function"}
-        )
-        return ToolCall(**{**head, "function": self.function(), **self.extra})
+        call: dict[str, Any] = {} if self.id is None else {"id": self.id}
+        call["type"] = self.type or "function"
+        if call["type"] == "function":
+            call["function"] = self.function()
+        return ToolCall(**{**call, **self.extra})
 
 
 def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
-    """Fields of no known meaning: lists grow, texts and everything else are replaced by the later value."""
+    """Fields that are not typed: lists grow, as do the objects known to come in pieces; else the later value counts."""
     for name, value in more.items():
         if isinstance(value, Record):
             value = value.model_dump()
-        if isinstance(value, list) and isinstance(into.get(name), list):
-            into[name] = into[name] + value
+        known = into.get(name)
+        if isinstance(value, list) and isinstance(known, list):
+            into[name] = known + value
+        elif name in _IN_PIECES and isinstance(value, dict) and isinstance(known, dict):
+            grown = {key: known[key] + value[key] for key in _IN_PIECES[name] if key in known and key in value}
+            into[name] = {**known, **value, **grown}
         elif value is not None or name not in into:
             into[name] = value

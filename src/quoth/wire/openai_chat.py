@@ -6,6 +6,7 @@ warning rather than losing the whole answer. Source: OpenAI's API reference, cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ __all__ = [
 
 R = TypeVar("R", bound=Record)
 
+_TITLE = re.compile(r"<title>([^<]+)</title>", re.IGNORECASE)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -176,8 +178,8 @@ def _text(value: Any) -> str | None:
 def _sample(raw: bytes) -> str:
     text = " ".join(raw[:2048].decode("utf-8", "replace").split())
     if text[:1] == "<":
-        title = text.lower().partition("<title>")[2].partition("</title>")[0]
-        return f"an HTML page ({title[:80]})" if title else "an HTML page"
+        title = _TITLE.search(text)
+        return f"an HTML page ({title[1][:80]})" if title else "an HTML page"
     return text if len(text) <= 200 else text[:200] + "…"
 
 
@@ -235,18 +237,20 @@ def _set_aside(data: Any, path: tuple[int | str, ...]) -> bool:
 def _from_parts(message: dict[str, Any], parts: list[Any]) -> None:
     """Content given as parts (Mistral's reasoning models do): the texts joined, the thinking apart."""
 
-    def texts(parts: Any, kind: str) -> str:
-        if isinstance(parts, str):
-            return parts
-        if not isinstance(parts, list):
-            return ""
-        return "".join(
-            part if isinstance(part, str) else texts(part.get(kind, part.get("text", "")), "text")
-            for part in parts
-            if isinstance(part, str) or (isinstance(part, dict) and (kind in part or part.get("type") == kind))
-        )
-
-    message["content"] = texts(parts, "text")
-    thinking = texts(parts, "thinking")
+    message["content"] = _texts(parts, "text")
+    thinking = _texts([part for part in parts if isinstance(part, dict)], "thinking")
     if thinking:
         message.setdefault("reasoning_content", thinking)
+
+
+def _texts(parts: Any, kind: str) -> str:
+    """The texts of the parts of this kind, joined. A thinking part holds text parts of its own."""
+    if isinstance(parts, str):
+        return parts
+    if not isinstance(parts, list):
+        return ""
+    return "".join(
+        part if isinstance(part, str) else _texts(part.get(kind, part.get("text")), "text")
+        for part in parts
+        if isinstance(part, str) or (isinstance(part, dict) and (kind in part or part.get("type") == kind))
+    )
