@@ -33,6 +33,8 @@ def hint(target: Target, body: Mapping[str, Any], status: int, facts: ErrorFacts
         if len(tools) > MANY_TOOLS:
             return f"Poe gives this answer to more than about {MANY_TOOLS} tools; {len(tools)} were sent. Send fewer."
         return 'Poe gives this answer to a function whose parameters have no "properties" key.'
+    if body.get("stream") and isinstance(body.get("n"), int) and body["n"] > 1:
+        return "Poe gives one choice a call. Without stream=True, n of them are made of n calls."
     if known is None or known.parameters is None:
         return None
     named = facts.param or next((name for name in body if name in facts.message), None)

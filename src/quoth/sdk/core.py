@@ -6,7 +6,7 @@ import inspect
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import World
 from quoth.errors import BadRequestError, ContextWindowExceededError
 from quoth.providers.quirks import QUIRKS
-from quoth.providers.resolve import resolve
+from quoth.providers.resolve import named, resolve
 from quoth.providers.rows import Registry, row_from, rows_from_file
 from quoth.sdk.controls import CONTROLS, INERT
 from quoth.sdk.environment import environment
@@ -29,6 +29,9 @@ from quoth.types import Warning
 
 __all__ = ["Core", "Job", "Settings"]
 
+# What belongs to the provider that it was given for, and goes to no other.
+_TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider"})
+_CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"})
 _CONTROL_CHARS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _USER_AGENT = f"quoth/{__version__}"
 
@@ -126,33 +129,55 @@ class Core:
             keep_usage_chunk=bool(isinstance(options, Mapping) and options.get("include_usage")),
         )
 
-    def _target(self, model: Any, control: Mapping[str, Any]) -> Any:
-        settings = self.settings
+    def _target(self, model: Any, control: Mapping[str, Any]) -> Callable[[], Target]:
+        """How to find a model's target, once its turn comes."""
         headers = {
             "user-agent": _USER_AGENT,
             "accept-encoding": "identity",
-            **_headers(settings.headers),
+            **_headers(self.settings.headers),
             **_headers(control.get("extra_headers") or {}),
             **_headers(control.get("headers") or {}),
         }
-        quirks = _names(control, "disable_quirks") or settings.disable_quirks
+        quirks = _names(control, "disable_quirks") or self.settings.disable_quirks
         for name in quirks:
             if name not in QUIRKS:
                 raise BadRequestError(
                     f"disable_quirks: {name!r} is not a quirk; there are {', '.join(QUIRKS)}", param="disable_quirks"
                 )
-        return partial(
-            self._resolve,
+        return partial(self._resolve, model, control, headers, quirks)
+
+    def _resolve(
+        self, model: Any, control: Mapping[str, Any], headers: Mapping[str, str], quirks: tuple[str, ...]
+    ) -> Target:
+        settings = self.settings
+        provider = control.get("custom_llm_provider")
+        key, url = control.get("api_key"), control.get("base_url") or control.get("api_base")
+        if provider is None and url is None and self._at_home(model):
+            provider, url = settings.provider, settings.base_url
+            key = settings.api_key if key is None else key
+        return resolve(
             model,
-            provider=control.get("custom_llm_provider") or settings.provider,
-            api_key=control.get("api_key") or settings.api_key,
-            base_url=control.get("base_url") or control.get("api_base") or settings.base_url,
+            self.registry,
+            environment(),
+            provider=provider,
+            api_key=key,
+            base_url=url,
             headers=headers,
             without_quirks=quirks,
         )
 
-    def _resolve(self, model: Any, **how: Any) -> Target:
-        return resolve(model, self.registry, environment(), **how)
+    def _at_home(self, model: Any) -> bool:
+        """True when this client's own provider, key and base URL are meant for this model. They are not when it belongs to
+        another provider than the one they are for: a key must not travel to a stranger."""
+        settings, registry = self.settings, self.registry
+        home = settings.provider or (registry.owner_of(settings.base_url) if settings.base_url else None)
+        if home is None:
+            return True
+        try:
+            row, _ = named(model, registry, provider=None, base_url=settings.base_url)
+        except BadRequestError:
+            return True  # a bare name is the home provider's
+        return row is registry.get(home) or "/" not in model
 
     def provider_target(self, provider: str | None) -> Target:
         """A target for what concerns a provider and no model of it."""
@@ -189,8 +214,15 @@ class Core:
 
     def _other(self, call: Call, control: Mapping[str, Any], own: Mapping[str, Any], where: str) -> Plan:
         """The same call for another model. A key and a base URL belong to the model they were given with."""
-        inherited = {"api_key", "api_base", "base_url", "custom_llm_provider"}
-        other = {name: value for name, value in control.items() if name not in inherited}
+        kin = self._same_provider(call.model, own["model"], control)
+        other = {name: value for name, value in control.items() if kin or name not in _TO_ONE_PROVIDER}
+        for name in () if kin else ("extra_headers", "headers"):
+            if name in other:
+                given = _headers(other[name])
+                other[name] = {key: value for key, value in given.items() if key not in _CREDENTIALS}
+        if not kin and self.settings.provider is None and self.settings.base_url is None:
+            # A key without a provider was meant for the model that was called.
+            other["api_key"] = ""
         params = dict(call.params)
         messages = call.messages
         for name, value in own.items():
@@ -214,6 +246,16 @@ class Core:
             keep_usage_chunk=call.keep_usage_chunk,
         )
         return Plan(new, self._target(new.model, other))
+
+    def _same_provider(self, model: Any, other: str, control: Mapping[str, Any]) -> bool:
+        how = {
+            "provider": control.get("custom_llm_provider") or self.settings.provider,
+            "base_url": control.get("base_url") or control.get("api_base") or self.settings.base_url,
+        }
+        try:
+            return named(model, self.registry, **how)[0] is named(other, self.registry, **how)[0]
+        except BadRequestError:
+            return False
 
     def _retries(self, control: Mapping[str, Any]) -> int:
         value = control.get("num_retries", control.get("max_retries", self.settings.num_retries))

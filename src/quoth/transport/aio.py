@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import lru_cache
@@ -41,7 +42,8 @@ class AsyncioTransport:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            pool = self._pools[loop] = _Pool(loop)
+            # The pool must not hold its loop, or the pair would never be freed.
+            pool = self._pools[loop] = _Pool()
             await pool.open()
         environment = self._environment()
         proxy = proxy_for(request.url, self._network, environment)
@@ -102,8 +104,7 @@ class _Reply:
 class _Pool:
     """The idle connections of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop):
-        self._loop = loop
+    def __init__(self) -> None:
         self._idle: dict[_Key, list[Connection]] = {}
         self._count = 0
         self._keeper: AsyncGenerator[None] | None = None
@@ -128,7 +129,7 @@ class _Pool:
 
     def take(self, key: _Key) -> Connection | None:
         idle = self._idle.get(key)
-        now = self._loop.time()
+        now = time.monotonic()
         while idle:
             connection = idle.pop()
             self._count -= 1
@@ -142,7 +143,7 @@ class _Pool:
         if not connection.reusable or self._count >= KEPT_CONNECTIONS:
             connection.abort()
             return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = time.monotonic()
         connection.on_lost = lambda lost: self._forget(key, lost)
         self._idle.setdefault(key, []).append(connection)
         self._count += 1
