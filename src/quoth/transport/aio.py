@@ -119,13 +119,15 @@ class _Pool:
         try:
             yield
         finally:
+            self._keeper = None  # a generator holds the loop it began in
             self._drop_all()
             # The sockets are closed by callbacks of the loop; let them run.
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        if self._keeper is not None:
-            await self._keeper.aclose()
+        keeper = self._keeper
+        if keeper is not None:
+            await keeper.aclose()
 
     def take(self, key: _Key) -> Connection | None:
         idle = self._idle.get(key)
