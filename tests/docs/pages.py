@@ -1,6 +1,6 @@
 """The pages of the documentation, and the code in them.
 
-A fence's first word is its language. `python` is run and `sh` is checked, unless the rest of the line gives the reason why not:
+A fence's first word is its language. `python` is run and `sh` is checked, unless the rest of the line says why not:
 
     ```python no-run: it would call Poe itself
 """
@@ -41,9 +41,7 @@ def blocks(page: Path) -> Iterator[Block]:
         language, _, rest = found["info"].strip().partition(" ")
         marked, _, reason = rest.partition("no-run:")
         if marked.strip():
-            raise ValueError(
-                f"{page.name}: a fence says {found['info']!r}; after the language only `no-run: reason` is known"
-            )
+            raise ValueError(f"{page.name}: {found['info']!r}: after the language only `no-run: reason` is known")
         line = text.count("\n", 0, found.start("body")) + 1
         indent = len(found["indent"])
         body = "".join(row[indent:] if row.strip() else row for row in found["body"].splitlines(keepends=True))

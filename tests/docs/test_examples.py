@@ -19,19 +19,22 @@ import pytest
 from quoth.emulator import Emulator
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
 
+POE = "https://api.poe.com/v1"
 # After an example, `#> text` is a line that it prints.
 PRINTED = re.compile(r"^ *#> ?(.*)$", re.MULTILINE)
+# What a shell has anyway.
+OTHERS = "cat cd curl echo export git head jq jupyter pytest python".split()
 
 
 @pytest.fixture
-def offline(poe_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def offline(poe_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """Whatever provider an example calls, the emulator answers; files it writes go to a folder that is thrown away."""
     for provider in ("ACME", "OPENAI", "VLLM"):
         monkeypatch.setenv(f"{provider}_API_BASE", poe_emulator.base_url)
         monkeypatch.setenv(f"{provider}_API_KEY", "emulated-key")
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
-    yield
+    yield poe_emulator.base_url
     os.environ.clear()
     os.environ.update(before)
 
@@ -41,12 +44,12 @@ def python_of(page: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
-def test_python_runs_and_prints_what_it_says(page: Path, offline: None) -> None:
-    """The blocks of a page are one program, in order."""
+def test_python_runs_and_prints_what_it_says(page: Path, offline: str) -> None:
+    """The blocks of a page are one program, in order; where it says Poe's address it gets the emulator's."""
     names: dict[str, object] = {"__name__": "__main__"}
     for block in python_of(page):
         # Line numbers of the page, so that a traceback points into it.
-        code = compile("\n" * (block.line - 1) + block.body, str(page), "exec")
+        code = compile("\n" * (block.line - 1) + block.body.replace(POE, offline), str(page), "exec")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code, names)
