@@ -33,13 +33,15 @@ class Timeouts:
 class Rule:
     """What becomes of one parameter on its way to a provider; a parameter without a rule is sent as given.
 
-    refused: the provider answers 400 to it, so it is an UnsupportedParamsError before sending. renamed: sent as `to`.
-    mapped: its value is replaced by `values`. ignored: sent, though the provider documents that it has no effect.
+    refused: the provider answers 400 to it, so it is an UnsupportedParamsError before sending, but for the values that
+    are `allowed`. renamed: sent as `to`. mapped: its value is replaced by `values`. ignored: sent, though the provider
+    documents that it has no effect.
     """
 
     rule: Literal["refused", "renamed", "mapped", "ignored"]
     to: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    allowed: tuple[Any, ...] = ()
     why: str = ""
     source: str = ""
     checked: str = ""
@@ -51,7 +53,8 @@ class Row:
 
     `checked` is the ISO day on which the facts were compared with `docs`, or "unverified". `stream_usage`: "ask" (send
     `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that
-    honour a JSON schema in `response_format`. `quirks`: names from `quoth.providers.quirks`.
+    honour a JSON schema in `response_format`. `quirks`: names from `quoth.providers.quirks`. `retired`: the ISO day on
+    which the provider switched the service off; calls are still made, and their errors say so.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Row:
     params: Mapping[str, Rule] = field(default_factory=dict)
     quirks: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    retired: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def cut(draw: st.DrawFn, value: Any) -> list[Any]:
 @st.composite
 def streams_of(draw: st.DrawFn, answer: Json) -> list[Json]:
     """The chunks of a stream that says what this answer says. Choices are mixed; each keeps its own order."""
-    head = {name: answer[name] for name in ("id", "created", "model") if name in answer}
+    head: Json = {name: answer[name] for name in ("id", "created", "model") if name in answer}
     rest = {name: value for name, value in answer.items() if name not in {*head, "object", "choices", "usage"}}
     head |= {"object": "chat.completion.chunk"} | rest
     queues = [_chunk_choices(draw, choice) for choice in answer["choices"]]

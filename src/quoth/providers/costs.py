@@ -38,15 +38,25 @@ def _stated(answer: Completion) -> Cost:
     return Cost(usd=usd, source="provider") if usd.is_finite() and usd >= 0 else Cost()
 
 
+def _countable(usage: Usage | None, facts: ModelFacts) -> bool:
+    """True when the price is for the call, or for tokens that this usage counts.
+
+    For a picture, a film or speech Poe counts the line of text that holds its address; it charges for something else.
+    """
+    price = facts.price or {}
+    if price.get("request") is not None:
+        return True
+    if facts.makes_media or price.get("image") is not None:
+        return False
+    return usage is not None and usage.prompt_tokens is not None and usage.completion_tokens is not None
+
+
 def _poe(facts: ModelFacts, catalogue: Catalogue, answer: Completion) -> Cost:
     """Poe's chat counts are partly synthetic and its prices change, so this is an estimate; points history has the
     truth."""
-    if facts.price is None:
+    if facts.price is None or not _countable(answer.usage, facts):
         return Cost()
-    usage = answer.usage
-    if usage is None and facts.price.get("request") is None:
-        return Cost()
-    counts = usage or Usage()
+    counts = answer.usage or Usage()
     details = counts.prompt_tokens_details
     breakdown = poe_breakdown(
         facts.price,

@@ -8,6 +8,7 @@ then it is a warning or an error. Facts of the catalogue correct and warn; they 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -18,7 +19,7 @@ from quoth.providers.catalogue import Catalogue, ModelFacts, ParameterFacts, shi
 from quoth.providers.quirks import QUIRKS
 from quoth.types import Warning
 
-__all__ = ["OPENAI_PARAMS", "catalogue_of", "honours_json_schema", "prepare"]
+__all__ = ["OPENAI_PARAMS", "catalogue_of", "honours_json_schema", "prepare", "undeclared"]
 
 # The fields of OpenAI's chat completions request; everything else in a call is a custom parameter of the model.
 OPENAI_PARAMS = frozenset(
@@ -32,7 +33,11 @@ OPENAI_PARAMS = frozenset(
 )
 _NEVER_DROPPED = frozenset({"tools", "tool_choice"})
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_EFFORT_PARAMS = ("reasoning_effort", "output_effort", "thinking_level", "thinking_budget")
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 4096, "high": 16384}
+
+_TYPES: dict[str, Any] = {"boolean": bool, "number": int | float, "string": str}
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6})?")
 
 
 def catalogue_of(target: Target) -> Catalogue | None:
@@ -46,23 +51,23 @@ def honours_json_schema(target: Target) -> bool:
 
 
 def prepare(call: Call, target: Target) -> tuple[dict[str, Any], list[Warning]]:
-    """The body for this target. Raises UnsupportedParamsError, BadRequestError (under `strict`)."""
+    """The body for this target. Raises UnsupportedParamsError, BadRequestError."""
     warnings: list[Warning] = []
     given = dict(call.params)
-    literal = given.pop("extra_body", None)
-    _drop_by_name(given, call, warnings)
+    literal = _literal(given.pop("extra_body", None))
+    _drop_by_name(given, literal, call, warnings)
     catalogue = catalogue_of(target)
     facts = None if catalogue is None else catalogue.get(target.model)
     _apply_rules(given, call, target, facts, warnings)
+    _override(given, literal, warnings)
     own = {name: value for name, value in given.items() if name in OPENAI_PARAMS}
-    custom = {name: value for name, value in given.items() if name not in OPENAI_PARAMS}
-    if isinstance(literal, Mapping):
-        custom |= literal
-    elif literal is not None:
-        raise BadRequestError(f"extra_body is a {type(literal).__name__}; it has to be an object", param="extra_body")
+    custom = {name: value for name, value in given.items() if name not in OPENAI_PARAMS} | literal
     if catalogue is not None:
-        _map_effort(own, custom, facts, warnings)
-        _compare(own, custom, facts, target, catalogue, call.strict, warnings)
+        doubts = _map_effort(own, custom, facts, warnings)
+        doubts += _compare(own, custom, facts, target, catalogue, warnings)
+        if doubts and call.strict:
+            raise _strict(doubts[0], target)
+        warnings += doubts
     body: dict[str, Any] = {"model": target.model, "messages": call.messages, **own, **custom}
     if call.stream:
         body["stream"] = True
@@ -74,12 +79,42 @@ def prepare(call: Call, target: Target) -> tuple[dict[str, Any], list[Warning]]:
     return body, warnings
 
 
-def _drop_by_name(given: dict[str, Any], call: Call, warnings: list[Warning]) -> None:
+def _literal(extra_body: Any) -> dict[str, Any]:
+    """The fields of a literal `extra_body`; they go to the top level as they are, no rule of the row looks at them."""
+    if extra_body is None:
+        return {}
+    if not isinstance(extra_body, Mapping):
+        message = f"extra_body is a {type(extra_body).__name__}; it has to be an object"
+        raise BadRequestError(message, param="extra_body")
+    for name in ("model", "messages", "stream"):
+        if name in extra_body:
+            message = f"extra_body has {name}, which decides how the call is made; give it as {name}=... instead"
+            raise BadRequestError(message, param=f"extra_body.{name}")
+    return dict(extra_body)
+
+
+def _override(given: dict[str, Any], literal: Mapping[str, Any], warnings: list[Warning]) -> None:
+    for name in [name for name in given if name in literal]:
+        if given.pop(name) != literal[name]:
+            message = f"{name} was given twice; the value in extra_body was sent"
+            warnings.append(Warning("overridden", name, message))
+
+
+def _strict(doubt: Warning, target: Target) -> BadRequestError:
+    return BadRequestError(
+        f"{doubt.message} (refused because strict=True)",
+        llm_provider=target.provider,
+        model=target.model,
+        param=doubt.param,
+    )
+
+
+def _drop_by_name(given: dict[str, Any], literal: dict[str, Any], call: Call, warnings: list[Warning]) -> None:
     for path in call.additional_drop_params:
         name, _, rest = path.partition(".")
         if name in _NEVER_DROPPED and not rest:
             warnings.append(Warning("not_dropped", name, f"{name} is never dropped, so it was sent"))
-        elif name in given and _without(given, path.split(".")):
+        elif sum(_without(place, path.split(".")) for place in (given, literal)):
             warnings.append(Warning("dropped", path, f"{path} was left out, as additional_drop_params asks"))
 
 
@@ -108,6 +143,8 @@ def _apply_rules(
         if name in call.allowed_openai_params or (facts is not None and facts.parameter(name) is not None):
             continue
         if rule.rule == "refused":
+            if _is_one_of(given[name], rule.allowed):
+                continue
             _refuse(given, name, rule, call, target, warnings)
         elif rule.rule == "renamed" and rule.to is not None:
             if rule.to in given:
@@ -116,6 +153,8 @@ def _apply_rules(
                 del given[name]
             else:
                 given[rule.to] = given.pop(name)
+                message = f"{name} was sent as {rule.to}, which is its name with {target.provider}"
+                warnings.append(Warning("renamed", name, message))
         elif rule.rule == "mapped":
             value = given[name]
             if isinstance(value, str) and value in rule.values:
@@ -127,8 +166,15 @@ def _apply_rules(
             warnings.append(Warning("ignored_upstream", name, message))
 
 
+def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
+    """True and 1 are two values here, though Python thinks them equal."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+
+
 def _refuse(given: dict[str, Any], name: str, rule: Rule, call: Call, target: Target, warnings: list[Warning]) -> None:
     why = f": {rule.why}" if rule.why else ""
+    if rule.allowed:
+        why = f" other than {' or '.join(map(str, rule.allowed))}{why}"
     if call.drop_params and name not in _NEVER_DROPPED:
         del given[name]
         warnings.append(Warning("dropped", name, f"{name} was left out: {target.provider} refuses it{why}"))
@@ -142,39 +188,47 @@ def _refuse(given: dict[str, Any], name: str, rule: Rule, call: Call, target: Ta
     )
 
 
-def _map_effort(own: dict[str, Any], custom: dict[str, Any], facts: ModelFacts | None, warnings: list[Warning]) -> None:
-    """`reasoning_effort` under the name and in the unit that the model declares."""
+def _map_effort(
+    own: dict[str, Any], custom: dict[str, Any], facts: ModelFacts | None, warnings: list[Warning]
+) -> list[Warning]:
+    """`reasoning_effort` under the name and in the unit that the model declares; returns what is doubtful about it."""
     effort = own.get("reasoning_effort")
     if not isinstance(effort, str):
-        return
+        return []
     if facts is None or facts.parameters is None:
         message = "reasoning_effort was sent as given; what this model calls it is not known"
         warnings.append(Warning("effort_as_given", "reasoning_effort", message))
+        return []
+    parameter = next(filter(None, map(facts.parameter, _EFFORT_PARAMS)), None)
+    if parameter is None:
+        message = "this model declares no parameter for reasoning effort; reasoning_effort was sent as given"
+        warnings.append(Warning("effort_as_given", "reasoning_effort", message))
+    elif parameter.name in custom:
+        message = f"reasoning_effort was left out: {parameter.name}, which is the same thing here, was given too"
+        warnings.append(Warning("dropped", "reasoning_effort", message))
+        del own["reasoning_effort"]
+    elif parameter.name == "reasoning_effort":
+        # A step that is not declared is sent all the same: the model may know more than its list says.
+        doubt = _doubt(effort, parameter, facts)
+        return [] if doubt is None else [doubt]
+    else:
+        _translate(effort, parameter, own, custom, warnings)
+    return []
+
+
+def _translate(
+    effort: str, parameter: ParameterFacts, own: dict[str, Any], custom: dict[str, Any], warnings: list[Warning]
+) -> None:
+    name = parameter.name
+    value = _as_budget(effort, parameter) if name == "thinking_budget" else _nearest(effort, parameter)
+    if value is None:
+        message = f"reasoning_effort {effort!r} was sent as given; what it is in this model's {name} is not known"
+        warnings.append(Warning("effort_as_given", "reasoning_effort", message))
         return
-    for name in ("reasoning_effort", "output_effort", "thinking_level", "thinking_budget"):
-        parameter = facts.parameter(name)
-        if parameter is None:
-            continue
-        if name in custom:
-            message = f"reasoning_effort was left out because {name}, which is the same thing here, was given too"
-            warnings.append(Warning("dropped", "reasoning_effort", message))
-            del own["reasoning_effort"]
-            return
-        value = _as_budget(effort, parameter) if name == "thinking_budget" else _nearest(effort, parameter)
-        if value is None:
-            break
-        if name != "reasoning_effort":
-            del own["reasoning_effort"]
-            custom[name] = value
-            message = f"reasoning_effort {effort!r} was sent as {name} {value!r}, which is what this model declares"
-            warnings.append(Warning("mapped", "reasoning_effort", message))
-        elif value != effort:
-            # The model declares other steps than the one asked for: it may know more than its list says.
-            message = f"this model declares reasoning_effort {', '.join(parameter.enum or ())}; {effort!r} was sent"
-            warnings.append(Warning("doubtful_value", "reasoning_effort", message))
-        return
-    message = "this model declares no parameter for reasoning effort; reasoning_effort was sent as given"
-    warnings.append(Warning("effort_as_given", "reasoning_effort", message))
+    del own["reasoning_effort"]
+    custom[name] = value
+    message = f"reasoning_effort {effort!r} was sent as {name} {value!r}, which is what this model declares"
+    warnings.append(Warning("mapped", "reasoning_effort", message))
 
 
 def _nearest(effort: str, parameter: ParameterFacts) -> str | None:
@@ -203,41 +257,35 @@ def _compare(
     facts: ModelFacts | None,
     target: Target,
     catalogue: Catalogue,
-    strict: bool,
     warnings: list[Warning],
-) -> None:
-    """Hold the call against what is known of the model: lossless corrections first, then doubts."""
+) -> list[Warning]:
+    """Hold the call against what is known of the model: lossless corrections first, then the doubts that are left."""
     if facts is None:
         near = catalogue.near(target.model)
         guess = f"; near names: {', '.join(near)}" if near else ""
         message = f"{target.model!r} is not in the list of known models, which says nothing of private bots{guess}"
         warnings.append(Warning("unknown_model", "model", message))
-        return
+        return []
     doubts: list[Warning] = []
     if own.get("tools") and facts.supported_features is not None and "tools" not in facts.supported_features:
         doubts.append(Warning("tools_not_declared", "tools", f"{facts.id} does not declare that it can call tools"))
-    if facts.parameters is not None:
-        for given in (own, custom):
-            for name in given:
-                parameter = facts.parameter(name)
-                if parameter is not None and name != "reasoning_effort":
-                    given[name] = _coerced(given[name], parameter)
-                    if doubt := _doubt(given[name], parameter, facts):
-                        doubts.append(doubt)
-                elif parameter is None and given is custom:
-                    doubts.append(_undeclared(name, facts))
-    if strict and doubts:
-        first = doubts[0]
-        raise BadRequestError(
-            f"{first.message} (refused because strict=True)",
-            llm_provider=target.provider,
-            model=target.model,
-            param=first.param,
-        )
-    warnings += doubts
+    if facts.parameters is None:
+        return doubts
+    for place, name in [*((own, name) for name in own), *((custom, name) for name in custom)]:
+        if place is own and name == "reasoning_effort":
+            continue  # held against the model where it was mapped
+        parameter = facts.parameter(name)
+        if parameter is not None:
+            place[name] = _coerced(place[name], parameter)
+            if doubt := _doubt(place[name], parameter, facts):
+                doubts.append(doubt)
+        elif place is custom:
+            doubts.append(undeclared(name, facts))
+    return doubts
 
 
-def _undeclared(name: str, facts: ModelFacts) -> Warning:
+def undeclared(name: str, facts: ModelFacts) -> Warning:
+    """The warning about a custom parameter that a model does not declare, with the names that it does."""
     names = [parameter.name for parameter in facts.parameters or ()]
     near = difflib.get_close_matches(name, names, n=1)
     declared = f"it declares {', '.join(names)}" if names else "it declares none"
@@ -250,14 +298,11 @@ def _coerced(value: Any, parameter: ParameterFacts) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float) and (parameter.enum is not None or parameter.type == "string"):
-        text = f"{value:g}" if isinstance(value, float) else str(value)
+        text = str(int(value)) if value == int(value) else str(value)
         return text if parameter.enum is None or text in parameter.enum else value
     if isinstance(value, str):
         if parameter.type == "number":
-            try:
-                return int(value)
-            except ValueError:
-                return value
+            return _as_number(value)
         if parameter.type == "boolean" and value in ("true", "false"):
             return value == "true"
         for step in parameter.enum or ():
@@ -266,11 +311,23 @@ def _coerced(value: Any, parameter: ParameterFacts) -> Any:
     return value
 
 
+def _as_number(text: str) -> Any:
+    """ "8" and "0.5" as numbers; any other text unchanged."""
+    if not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)
+
+
 def _doubt(value: Any, parameter: ParameterFacts, facts: ModelFacts) -> Warning | None:
     name = parameter.name
-    if parameter.enum is not None and value not in parameter.enum:
+    if parameter.enum is not None:
+        if value in parameter.enum:
+            return None
         steps = ", ".join(parameter.enum[:12]) + (" …" if len(parameter.enum) > 12 else "")
         return Warning("doubtful_value", name, f"{facts.id} declares {name} as one of {steps}; {value!r} was given")
+    expected = _TYPES.get(parameter.type or "")
+    if expected is not None and (not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)):
+        return Warning("doubtful_value", name, f"{facts.id} declares {name} as a {parameter.type}; {value!r} was given")
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = parameter.minimum, parameter.maximum
         if (low is not None and value < low) or (high is not None and value > high):

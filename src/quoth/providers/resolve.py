@@ -91,7 +91,7 @@ def resolve(
     if key is None:
         found = next(((name, value) for name in row.key_env if (value := _given(environment.get(name)))), None)
         if found is not None:
-            if base_url is not None and (owner := registry.owner_of(url)) not in (None, row.name):
+            if base_url is not None and (owner := registry.other_owner_of(url, row)) is not None:
                 raise AuthenticationError(
                     f"{found[0]} is {row.name}'s key and {url} is {owner}'s host, so it is not sent there. "
                     f"Pass api_key for that host, or call {owner}/{name}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,12 +13,18 @@ from urllib.parse import urlsplit
 
 from quoth.call import Row, Rule
 from quoth.errors import QuothError
+from quoth.providers.quirks import QUIRKS
 
 __all__ = ["Registry", "packaged_names", "row_from", "rows_from_file"]
 
 _TUPLES = ("key_env", "base_env", "wires", "json_schema", "quirks", "aliases")
 _FIELDS = frozenset(Row.__dataclass_fields__)
 _RULE_FIELDS = frozenset(Rule.__dataclass_fields__)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_KINDS: dict[str, type] = {"key_required": bool, "max_stop": int, "headers": Mapping, "params": Mapping}
+_WORDS = {str: "a text", bool: "true or false", int: "a whole number", Mapping: "a table"}
+_STREAM_USAGE = ("ask", "given", "none")
 _NEVER_REFUSED = frozenset({"model", "messages", "stream", "tools", "tool_choice"})
 
 
@@ -30,6 +37,8 @@ def row_from(data: Mapping[str, Any], where: str = "a provider row") -> Row:
     if missing:
         raise QuothError(f"{where}: {sorted(missing)[0]!r} is missing")
     values = dict(data)
+    for problem in _problems(values):
+        raise QuothError(f"{where}: {problem}")
     for name in _TUPLES:
         if name in values:
             values[name] = tuple(values[name])
@@ -41,7 +50,31 @@ def row_from(data: Mapping[str, Any], where: str = "a provider row") -> Row:
     return Row(**values)
 
 
-def _rule_from(data: Mapping[str, Any], where: str, param: str) -> Rule:
+def _problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the fields of a row, the first of a kind first: types, then what the values mean."""
+    for name, value in values.items():
+        if name in _TUPLES:
+            if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+                yield f"{name} is {value!r}; it has to be a list of texts"
+        elif not isinstance(value, kind := _KINDS.get(name, str)):
+            yield f"{name} is {value!r}; it has to be {_WORDS[kind]}"
+    for name in (values["name"], *values.get("aliases", ())):
+        if not _NAME.fullmatch(name):
+            yield f"{name!r} is no name; lower-case letters, digits, '.', '_' and '-' make one"
+    if values["base_url"] and not host_of(values["base_url"]):
+        yield f"base_url {values['base_url']!r} is not a URL of the form https://host/v1"
+    if values.get("stream_usage", "ask") not in _STREAM_USAGE:
+        yield f"stream_usage is {values['stream_usage']!r}; it is one of {', '.join(_STREAM_USAGE)}"
+    if values.get("retired") and not _DAY.fullmatch(values["retired"]):
+        yield f"retired is {values['retired']!r}; it has to be a day such as 2026-07-30"
+    for quirk in values.get("quirks", ()):
+        if quirk not in QUIRKS:
+            yield f"there is no quirk {quirk!r}; there are {', '.join(QUIRKS)}"
+
+
+def _rule_from(data: Any, where: str, param: str) -> Rule:
+    if not isinstance(data, Mapping):
+        raise QuothError(f'{where}: it has to be a table such as {{ rule = "refused" }}')
     unknown = set(data) - _RULE_FIELDS
     if unknown:
         raise QuothError(f"{where}: unknown field {sorted(unknown)[0]!r}")
@@ -52,19 +85,25 @@ def _rule_from(data: Mapping[str, Any], where: str, param: str) -> Rule:
         raise QuothError(f"{where}: {param} is never refused or dropped")
     if kind == "renamed" and not data.get("to"):
         raise QuothError(f"{where}: a renamed parameter needs `to`")
-    return Rule(**data)
+    return Rule(**{**data, "allowed": tuple(data.get("allowed", ()))})
 
 
 def rows_from_file(path: str) -> list[Row]:
-    """Rows of the user's own: a TOML file with one or more `[[provider]]` tables."""
+    """Rows of the user's own: a TOML file with one or more `[[provider]]` tables. Raises QuothError."""
     try:
         data = tomllib.loads(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise QuothError(f"the providers file {path!r} cannot be read: {error}") from None
     tables = data.get("provider")
-    if not isinstance(tables, list):
+    if not isinstance(tables, list) or not tables:
         raise QuothError(f"{path}: it needs at least one [[provider]] table")
-    return [row_from(table, f"{path}, provider {number}") for number, table in enumerate(tables, 1)]
+    rows: dict[str, Row] = {}
+    for number, table in enumerate(tables, 1):
+        row = row_from(table, f"{path}, provider {number}")
+        if row.name in rows:
+            raise QuothError(f"{path}, provider {number}: there is a row named {row.name!r} above")
+        rows[row.name] = row
+    return list(rows.values())
 
 
 def packaged_names() -> list[str]:
@@ -142,6 +181,11 @@ class Registry:
             if host_of(row.base_url) == host:
                 return row.name
         return _packaged_hosts().get(host)
+
+    def other_owner_of(self, url: str, row: Row) -> str | None:
+        """The name of the row, other than this one, that a URL's host belongs to. Two rows may share a host."""
+        owner = self.owner_of(url)
+        return None if owner == row.name or host_of(url) == host_of(row.base_url) else owner
 
     def base_variables(self, row: Row) -> tuple[str, ...]:
         """The environment variables that move this provider's base URL, the first that is set wins."""
