@@ -172,7 +172,7 @@ def _interpret(
         price=price_of(target),
     )
     if isinstance(reader, StreamReader):
-        if not reader.good and not reader.complete:
+        if not reader.good and not (reader.complete and reader.document is not None):
             raise _no_stream(sending, reader)
         return Answer(target, call, trace, reader=reader, reply=outcome.reply)
     try:
@@ -195,5 +195,7 @@ def _no_stream(sending: _Sending, reader: StreamReader) -> errors.APIError:
         return failures.in_answer(target, failure, reader.headers)
     if isinstance(failure, openai_chat.Unreadable | EventTooLarge):
         return failures.unreadable(target, str(failure), reader.status, reader.headers)
+    if not reader.ended:
+        return failures.unreadable(target, "events that say nothing, without end", reader.status, reader.headers)
     ended = Failed("read", "the stream ended without an answer", "first")
     return failures.from_failure(target, ended, streaming=True, makes_media=sending.makes_media)

@@ -87,7 +87,7 @@ def from_status(
     text = facts.message.rstrip()
     if more and text and text[-1] not in ".!?…":
         text += "."
-    retryable = kind.retryable and headers.get("x-should-retry") != "false"
+    retryable = {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower(), kind.retryable)
     return _made(
         kind,
         target,
@@ -159,7 +159,9 @@ def from_failure(target: Target, failure: Failed, *, streaming: bool, makes_medi
     }
     start = texts.get(failure.kind, "gave no answer")
     charged = " It may have been charged all the same." if makes_media and failure.kind == "read" else ""
-    return _made(errors.APIConnectionError, target, f"{start}: {failure.message}{charged}", {}, retryable=retryable)
+    # What the other side sent instead of HTTP may be quoted here; it is not to write on anybody's terminal.
+    why = "".join(char if char.isprintable() else " " for char in failure.message[:300]).strip()
+    return _made(errors.APIConnectionError, target, f"{start}: {why}{charged}", {}, retryable=retryable)
 
 
 def interrupted(

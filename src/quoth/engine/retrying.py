@@ -89,7 +89,7 @@ def retrying(
             attempts.append(_attempt(target, reader.status, world.now() - begun, None))
             return result
         attempts.append(_attempt(target, reader.status, world.now() - begun, error))
-        if isinstance(outcome, Failed) and _stale(outcome, reader.status) and not stale_once:
+        if isinstance(outcome, Failed) and _stale(outcome, reader.status) and error.retryable and not stale_once:
             stale_once = True
             continue
         wait = delay(retry, error.retry_after, world.random)

@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected, parse_headers
 from typing import Any
 
 import urllib3
@@ -21,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from quoth.call import WireRequest
+from quoth.transport.inflate import inflater_for
 from quoth.transport.network import Network, context_for, proxy_for, split
 from quoth.transport.ports import Deadline, TransportFailure
 
@@ -33,12 +35,20 @@ POOL = 256
 class _Exchange:
     """What one request's connection and its reply have in common."""
 
-    __slots__ = ("deadline", "reused", "sock")
+    __slots__ = ("deadline", "pid", "reused", "sock")
 
     def __init__(self, deadline: Deadline):
         self.deadline = deadline
+        self.pid = os.getpid()
         self.reused = False
         self.sock: _Socket | None = None
+
+    def interrupt(self) -> None:
+        """End the connection, and wake whoever waits on it in another thread; closing alone would not. In a child of
+        fork the connection is still its parent's, and is left alone."""
+        if self.sock is not None and self.pid == os.getpid():
+            with contextlib.suppress(OSError):
+                self.sock._sock.shutdown(socket.SHUT_RDWR)
 
 
 _current: ContextVar[_Exchange] = ContextVar("quoth_exchange")
@@ -69,7 +79,7 @@ class _Socket:
         self._sock.sendall(data)
 
     def makefile(self, mode: str = "rb", buffering: int | None = None) -> io.BufferedReader:
-        return io.BufferedReader(_Raw(self, self._sock.makefile("rb", buffering=0)), PIECE)
+        return _Lines(_Raw(self, self._sock.makefile("rb", buffering=0)), PIECE)
 
 
 class _Raw(io.RawIOBase):
@@ -89,6 +99,48 @@ class _Raw(io.RawIOBase):
         if not self.closed:
             self._raw.close()
             super().close()
+
+
+class _Lines(io.BufferedReader):
+    """Remembers whether a line was cut off by the end of the connection."""
+
+    cut = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self.cut = not line.endswith(b"\n")
+        return line
+
+
+class _Response(HTTPResponse):
+    """The standard library's parser, made as strict as asyncio's: interim answers of every kind are passed over, a head
+    that is cut off is not taken for a whole one, and an answer that says its length in two ways is none."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == 101:
+                return version, status, reason
+            parse_headers(self.fp)
+
+    def begin(self) -> None:
+        lines: Any = self.fp
+        self._lines = lines
+        super().begin()
+        if lines.cut:
+            raise RemoteDisconnected("the connection was closed in the head of the answer")
+        lengths = set(self.headers.get_all("content-length", ()))
+        if len(lengths) > 1 or (lengths and self.chunked):
+            raise HTTPException("the answer says its length in two ways")
+
+    def _read_next_chunk_size(self) -> int:
+        try:
+            size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        except ValueError:
+            if self._lines.cut:
+                raise RemoteDisconnected("the connection was closed in mid-answer") from None
+            raise HTTPException("a chunk whose size is no number") from None
+        return size
 
 
 class _Bounded:
@@ -117,15 +169,16 @@ class _Bounded:
         exchange = _current.get()
         self.sock.deadline = exchange.deadline
         exchange.sock = self.sock
+        exchange.deadline.interrupts(exchange.interrupt)
         super().send(data)  # type: ignore[misc]
 
 
 class _Connection(_Bounded, HTTPConnection):
-    pass
+    response_class = _Response
 
 
 class _SecureConnection(_Bounded, HTTPSConnection):
-    pass
+    response_class = _Response
 
 
 class _Pool(HTTPConnectionPool):
@@ -157,23 +210,30 @@ class BlockingTransport:
                 body=request.body or None,
                 headers=request.headers,
                 preload_content=False,
+                decode_content=False,
                 redirect=False,
                 retries=False,
                 timeout=urllib3.Timeout(connect=max(0.001, deadline.remaining()), read=None),
             )
-        except http.HTTPError as error:
-            raise _failure(error, exchange) from None
-        except (OSError, ValueError) as error:
+        except (http.HTTPError, OSError, ValueError) as error:
             raise _failure(error, exchange) from None
         finally:
             _current.reset(token)
-        return _Reply(response, exchange)
+        try:
+            return _Reply(response, exchange)
+        except ValueError as error:
+            response.close()
+            raise TransportFailure("protocol", str(error)) from None
 
     def close(self) -> None:
         with self._lock:
             managers, self._managers = self._managers, {}
         if self._pid == os.getpid():
             for manager in managers.values():
+                # `clear` alone leaves the closing to the garbage collector.
+                for pool in map(manager.pools.get, list(manager.pools.keys())):
+                    if pool is not None:
+                        pool.close()
                 manager.clear()
 
     def _manager(self, url: str) -> urllib3.PoolManager:
@@ -203,30 +263,34 @@ class _Reply:
     def __init__(self, response: urllib3.BaseHTTPResponse, exchange: _Exchange):
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self._inflater = inflater_for(self.headers)
         self._response = response
         self._exchange = exchange
         self._ended = False
         self._closed = False
 
     def read(self) -> bytes:
+        inflater = self._inflater
+        if inflater is None:
+            return self._received()
+        while not (piece := inflater.take()):
+            packed = self._received()
+            if not packed:
+                inflater.end()
+                break
+            inflater.feed(packed)
+        return piece
+
+    def _received(self) -> bytes:
         try:
-            while True:
-                piece: bytes = self._response.read1(PIECE)
-                # A compressed answer may give nothing for a piece that is only the beginning of something.
-                if piece or self._response.closed or _spent(self._response):
-                    break
-        except http.HTTPError as error:
-            raise self._broken(error) from None
-        except (OSError, ValueError, AttributeError) as error:
-            raise self._broken(error) from None
+            piece: bytes = self._response.read1(PIECE)
+        except (http.HTTPError, OSError, ValueError, AttributeError) as error:
+            if self._closed:
+                raise TransportFailure("read", "the reply was closed") from None
+            raise _failure(error, self._exchange) from None
         if not piece:
             self._ended = True
         return piece
-
-    def _broken(self, error: Exception) -> TransportFailure:
-        if self._closed:
-            return TransportFailure("read", "the reply was closed")
-        return _failure(error, self._exchange)
 
     def close(self) -> None:
         if self._closed:
@@ -235,18 +299,9 @@ class _Reply:
         if self._ended:
             self._response.release_conn()
             return
-        sock = self._exchange.sock
-        if sock is not None:
-            # Wakes a reader in another thread; closing alone would not.
-            with contextlib.suppress(OSError):
-                sock._sock.shutdown(socket.SHUT_RDWR)
+        self._exchange.interrupt()
         with contextlib.suppress(Exception):
             self._response.close()
-
-
-def _spent(response: Any) -> bool:
-    original = response._original_response
-    return original is None or original.isclosed()
 
 
 def _failure(error: Exception, exchange: _Exchange) -> TransportFailure:
@@ -254,38 +309,36 @@ def _failure(error: Exception, exchange: _Exchange) -> TransportFailure:
     reused = exchange.reused
     if exchange.deadline.remaining() <= 0:
         return exchange.deadline.failure(reused)
-    text = _innermost(error)
     if isinstance(error, http.ConnectTimeoutError) and not isinstance(error, http.NewConnectionError):
         return exchange.deadline.failure(reused)
-    if isinstance(error, http.ProxyError):
-        return TransportFailure("proxy", text)
-    if isinstance(error, http.NameResolutionError):
-        return TransportFailure("dns", text)
-    if isinstance(error, http.SSLError):
-        return TransportFailure("tls", text)
-    if isinstance(error, http.NewConnectionError):
-        return TransportFailure("connect", text)
-    if isinstance(error, http.DecodeError | http.InvalidChunkLength | http.LocationValueError):
+    cause = _innermost(error)
+    text = str(cause) or type(cause).__name__
+    for kind, name in _KINDS:
+        if isinstance(error, kind):
+            return TransportFailure(name, text)
+    ended = isinstance(cause, IncompleteRead | RemoteDisconnected)
+    if isinstance(cause, ValueError | HTTPException) and not ended:
         return TransportFailure("protocol", text, reused=reused)
-    if isinstance(error, http.ProtocolError):
-        kinds = {"BadStatusLine", "UnknownTransferEncoding", "LineTooLong", "HTTPException", "InvalidChunkLength"}
-        cause = error.args[1] if len(error.args) > 1 else error
-        kind = "protocol" if type(cause).__name__ in kinds else "read"
-        return TransportFailure(kind, text, reused=reused)
-    if isinstance(error, ValueError):
-        return TransportFailure("protocol", text)
     return TransportFailure("read", text, reused=reused)
 
 
-def _innermost(error: BaseException) -> str:
-    """The text of the cause at the bottom: what really happened."""
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (http.ProxyError, "proxy"),
+    (http.NameResolutionError, "dns"),
+    (http.SSLError, "tls"),
+    (http.NewConnectionError, "connect"),
+    (http.LocationValueError, "connect"),
+)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The cause at the bottom: what really happened."""
     seen = set()
     while id(error) not in seen:
         seen.add(id(error))
-        inner = error.__cause__ or error.__context__
         nested = next((item for item in error.args[::-1] if isinstance(item, BaseException)), None)
-        if (nested or inner) is None:
+        inner = nested or error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if inner is None:
             break
-        error = nested or inner  # type: ignore[assignment]
-    text = str(error) or type(error).__name__
-    return text
+        error = inner
+    return error

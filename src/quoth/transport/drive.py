@@ -10,8 +10,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from quoth.engine.effects import Failed, Flow, Open, Opened, Sleep, Together
@@ -55,48 +55,48 @@ def _let_go(outcome: Any, result: Any) -> None:
 # Blocking
 
 
-class _Scope:
-    """The replies that a call holds. Closed, it closes them all, and whatever is opened later at once; waits in it
-    end."""
+class _GivenUp(BaseException):
+    """Another of several calls has failed, and nobody waits for this one any more."""
 
-    def __init__(self, parent: _Scope | None = None):
-        self.over: threading.Event = threading.Event() if parent is None else parent.over
-        self._replies: set[Reply] = set()
+
+class _Scope:
+    """What the calls that run together wait for, so that the end of one can end them all."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
         self._lock = threading.Lock()
-        self._children: list[_Scope] = []
-        self.nested = parent is not None
-        if parent is not None:
-            parent._children.append(self)
+        self._waits: set[Deadline | _Scope] = set()
 
     @contextmanager
-    def holding(self, reply: Reply) -> Iterator[None]:
-        """Close the reply unless the block ends well."""
+    def waiting(self, what: Deadline | _Scope) -> Iterator[None]:
         with self._lock:
-            self._replies.add(reply)
+            self._waits.add(what)
         try:
-            if self.over.is_set():
-                raise TransportFailure("read", "the call was given up")
+            self.check()
             yield
-        except BaseException:
-            reply.close()
-            raise
         finally:
             with self._lock:
-                self._replies.discard(reply)
+                self._waits.discard(what)
+            self.check()
 
-    def close(self) -> None:
-        self.over.set()
+    def sleep(self, seconds: float) -> None:
+        self._over.wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        if self._over.is_set():
+            raise _GivenUp
+
+    def abandon(self) -> None:
+        self._over.set()
         with self._lock:
-            replies = list(self._replies)
-        for reply in replies:
-            reply.close()
-        for child in self._children:
-            child.close()
+            waits = list(self._waits)
+        for waiting in waits:
+            waiting.abandon()
 
 
 def drive(flow: Flow[T], transport: Transport, scope: _Scope | None = None) -> T:
     """Run a flow to its result on this thread. Raises whatever the flow raises."""
-    scope = scope or _Scope()
     outcome: Any = None
     try:
         while True:
@@ -109,24 +109,24 @@ def drive(flow: Flow[T], transport: Transport, scope: _Scope | None = None) -> T
             _let_go(outcome, None)
             if isinstance(effect, Open):
                 outcome = _open(effect, transport, scope)
-            elif isinstance(effect, Sleep):
-                if scope.nested:
-                    scope.over.wait(effect.seconds)
-                else:
-                    time.sleep(effect.seconds)
-            else:
+            elif isinstance(effect, Together):
                 outcome = _together(effect, transport, scope)
+            elif scope is None:
+                time.sleep(effect.seconds)
+            else:
+                scope.sleep(effect.seconds)
     except BaseException:
         _let_go(outcome, None)
         flow.close()
         raise
 
 
-def _open(effect: Open, transport: Transport, scope: _Scope) -> Opened | Failed:
+def _open(effect: Open, transport: Transport, scope: _Scope | None) -> Opened | Failed:
     deadline, reader = _deadline(effect), effect.reader
+    reply: Reply | None = None
     try:
-        reply = transport.open(effect.request, deadline)
-        with scope.holding(reply):
+        with scope.waiting(deadline) if scope is not None else nullcontext():
+            reply = transport.open(effect.request, deadline)
             reader.head(reply.status, reply.headers)
             while not reader.settled:
                 piece = reply.read()
@@ -134,22 +134,30 @@ def _open(effect: Open, transport: Transport, scope: _Scope) -> Opened | Failed:
                     reader.feed(piece)
                 else:
                     reader.eof()
-            return Opened(Handle(reply, deadline))
+        return Opened(Handle(reply, deadline))
     except (TransportFailure, OSError) as error:
+        if reply is not None:
+            reply.close()
         return _failed(error)
+    except BaseException:
+        if reply is not None:
+            reply.close()
+        raise
 
 
-def _together(effect: Together, transport: Transport, parent: _Scope) -> list[Any]:
-    scopes = [_Scope(parent) for _ in effect.flows]
+def _together(effect: Together, transport: Transport, parent: _Scope | None) -> list[Any]:
+    scope = _Scope()
     pool = ThreadPoolExecutor(min(effect.at_once, len(effect.flows)), "quoth")
     try:
-        running = [pool.submit(drive, flow, transport, scope) for flow, scope in zip(effect.flows, scopes, strict=True)]
+        with parent.waiting(scope) if parent is not None else nullcontext():
+            running = [pool.submit(drive, flow, transport, scope) for flow in effect.flows]
+            for one in wait(running, return_when=FIRST_EXCEPTION).done:
+                one.result()
         return [one.result() for one in running]
-    except BaseException:
-        parent.close()
-        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        # Whoever still waits is woken. Only a connection that is being made cannot be, and nobody waits for that here.
+        scope.abandon()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def read(handle: Handle) -> bytes | Failed:

@@ -7,18 +7,19 @@ has to close at once, and a burst of stream events must not cost a trip through 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections import deque
 from collections.abc import Callable
 
 import httptools
 
+from quoth.transport.inflate import Inflater, inflater_for
 from quoth.transport.ports import Deadline, TransportFailure
 
 __all__ = ["Connection"]
 
 HIGH_WATER = 256 * 1024
 HEAD_LIMIT = 128 * 1024
+TOO_LARGE = f"a head of more than {HEAD_LIMIT // 1024} KiB"
 
 
 class Connection(asyncio.Protocol):
@@ -36,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        self._head_size = 0
+        self._head_size = self._fields_size = 0
         self._head = False
         self._done = False
         self._bodyless = False
@@ -45,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._failure: TransportFailure | None = None
         self._lost = False
         self._waiter: asyncio.Future[None] | None = None
-        self._inflate: Callable[[bytes], bytes] | None = None
+        self._inflater: Inflater | None = None
 
     # What the caller does
 
@@ -56,10 +57,10 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers = {}
         self._pieces.clear()
-        self._size = self._head_size = 0
+        self._size = self._head_size = self._fields_size = 0
         self._head = self._done = self._keep = False
         self._bodyless = bodyless
-        self._inflate = None
+        self._inflater = None
         self.served += 1
         if len(body) < HIGH_WATER:
             self.transport.write(head + body)
@@ -76,7 +77,10 @@ class Connection(asyncio.Protocol):
 
     async def read(self, deadline: Deadline) -> bytes:
         """All that has arrived, at least one byte; b"" at the end. Raises TransportFailure."""
+        inflater = self._inflater
         while True:
+            if inflater is not None and (piece := inflater.take()):
+                return piece
             if self._pieces:
                 piece = self._pieces.popleft() if len(self._pieces) == 1 else b"".join(self._pieces)
                 self._pieces.clear()
@@ -84,10 +88,15 @@ class Connection(asyncio.Protocol):
                 if self._paused and self.transport is not None and not self._lost:
                     self._paused = False
                     self.transport.resume_reading()
-                return piece
+                if inflater is None:
+                    return piece
+                inflater.feed(piece)
+                continue
             if self._failure is not None:
                 raise self._failure
             if self._done:
+                if inflater is not None:
+                    inflater.end()
                 return b""
             await self._wait(deadline)
 
@@ -136,17 +145,15 @@ class Connection(asyncio.Protocol):
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass
+            self._keep = False
         except httptools.HttpParserCallbackError as error:
             self._fail("protocol", str(error.__context__ or error))
         except httptools.HttpParserError as error:
             self._fail("protocol", str(error) or "not HTTP")
-        except zlib.error as error:
-            self._fail("protocol", f"the compressed answer is broken: {error}")
         if not self._head:
             self._head_size += len(data)
             if self._head_size > HEAD_LIMIT:
-                self._fail("protocol", f"a head of more than {HEAD_LIMIT // 1024} KiB")
+                self._fail("protocol", TOO_LARGE)
         if self._size > HIGH_WATER and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
@@ -157,7 +164,7 @@ class Connection(asyncio.Protocol):
         if not self._done and self._failure is None:
             framed = "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower()
             if self._head and not framed and error is None:
-                self._finish()
+                self._done = True
             else:
                 if error is not None:
                     reason = str(error) or type(error).__name__
@@ -170,32 +177,37 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls
 
+    def on_message_begin(self) -> None:
+        if self._done:
+            # A second answer to one request: the first stands, the connection is not to be trusted with another.
+            self._keep = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._done:
+            return
+        self._fields_size += len(name) + len(value)
+        if self._fields_size > HEAD_LIMIT:
+            raise ValueError(TOO_LARGE)
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
+        if self._done:
+            return
         status = self._parser.get_status_code()
-        if 100 <= status < 200:
+        if 100 <= status < 200 and status != 101:
             self.headers = {}
             return
         self.status = status
-        encoding = self.headers.get("content-encoding", "identity").lower()
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            # 32 + 15: zlib or gzip, by their header; the size of what comes out is bounded by whoever reads.
-            self._inflate = zlib.decompressobj(47).decompress
-        elif encoding != "identity":
-            raise ValueError(f"the answer is encoded as {encoding!r}, which was not asked for")
+        self._inflater = inflater_for(self.headers)
         self._head = True
         if self._bodyless:
             self._keep = True
             self._done = True
 
     def on_body(self, piece: bytes) -> None:
-        if self._inflate is not None:
-            piece = self._inflate(piece)
-        if piece:
+        if not self._done:
             self._pieces.append(piece)
             self._size += len(piece)
 
@@ -203,17 +215,11 @@ class Connection(asyncio.Protocol):
         if self._head and not self._done:
             assert self._parser is not None
             self._keep = self._parser.should_keep_alive()
-            self._finish()
-
-    def _finish(self) -> None:
-        self._done = True
-        if self._inflate is not None:
-            state = self._inflate.__self__  # type: ignore[attr-defined]
-            if not state.eof:
-                self._failure = TransportFailure("protocol", "the compressed answer ends before its end")
+            self._done = True
 
     def _fail(self, kind: str, reason: str) -> None:
-        if self._failure is None:
+        # What follows a whole answer spoils the connection, not the answer.
+        if self._failure is None and not self._done:
             self._failure = TransportFailure(kind, reason, reused=self.served > 1)
         self.abort()
 

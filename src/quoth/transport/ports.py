@@ -31,10 +31,10 @@ class Deadline:
     take.
 
     `connecting()`, then `connected()` once the connection stands, then `reading()` before each further piece of a
-    stream.
+    stream. A transport that blocks says by `interrupts` how another thread can end its wait.
     """
 
-    __slots__ = ("_connect", "_end", "_first", "_idle", "_limit", "_now", "name", "until")
+    __slots__ = ("_connect", "_end", "_first", "_idle", "_interrupt", "_limit", "_now", "abandoned", "name", "until")
 
     def __init__(
         self,
@@ -46,6 +46,8 @@ class Deadline:
         now: Callable[[], float] = time.monotonic,
     ):
         self._connect, self._first, self._idle, self._end, self._now = connect, first, idle, end, now
+        self._interrupt: Callable[[], None] | None = None
+        self.abandoned = False
         self.name = ""
         self.until = end
         self._limit = 0.0
@@ -67,6 +69,18 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left of what is under way; 0 or less when it is over."""
         return self.until - self._now()
+
+    def interrupts(self, interrupt: Callable[[], None]) -> None:
+        """Call this, from any thread, when nobody waits for the answer any more."""
+        self._interrupt = interrupt
+        if self.abandoned:
+            interrupt()
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more; from any thread."""
+        self.abandoned = True
+        if self._interrupt is not None:
+            self._interrupt()
 
     def failure(self, reused: bool = False) -> TransportFailure:
         """The timeout to raise when nothing remains."""

@@ -1,0 +1,1 @@
+"""The flow, driven by hand: no sockets, no clock, no chance."""

@@ -1,0 +1,1 @@
+"""How calls fail: over real sockets, for both clients, streamed and not."""

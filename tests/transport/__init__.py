@@ -1,0 +1,1 @@
+"""The two transports: proxies, certificates, connections."""
