@@ -1,0 +1,5 @@
+"""`python -m quoth.cli`: the command `quoth` where no script is on the PATH."""
+
+from quoth.cli import main
+
+raise SystemExit(main())

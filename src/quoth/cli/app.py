@@ -1,0 +1,311 @@
+"""The command line itself: the commands and what they take. What each does is a module, loaded when called."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import typer
+
+from quoth._version import __version__
+from quoth.cli import terminal
+from quoth.cli.failures import EXIT_CODES, ExitCode, Failed, failing, report, silence
+
+__all__ = ["run"]
+
+# Typer's own base of everything that is wrong with a command line; where it lives differs between its versions.
+_UsageError = cast(type[Exception], typer.BadParameter.__bases__[0])
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="PROVIDER/MODEL; a bare name of a Poe model means poe/NAME. Default: QUOTH_MODEL, else a cheap Poe model.",
+    ),
+]
+
+
+def _epilog(*examples: str, more: str = "") -> str:
+    """Examples in typer's notation for text that is not to be wrapped."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExamples:\n{lines}" + (f"\n\n{more}" if more else "")
+
+
+_CODES = "\b\nExit codes:\n" + "\n".join(f"  {int(code):<3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
+app = typer.Typer(
+    name="quoth",
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_epilog(
+        'quoth chat "What is the capital of France?"',
+        "quoth models claude --supports tools --sort price",
+        "quoth demo",
+        more=f"{_CODES}\n\nThe key for Poe is read from POE_API_KEY. Not affiliated with Quora or Poe.",
+    ),
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        terminal.write(f"quoth {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def quoth(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """All of Poe, and any OpenAI-compatible provider, from one command."""
+
+
+@app.command(
+    epilog=_epilog(
+        'quoth chat "What is the capital of France?"',
+        'cat notes.txt | quoth chat "Summarise this" -m Claude-Sonnet-4.6',
+        'quoth chat "What is on it?" --image photo.jpg',
+        'quoth chat "A raven, ink on paper" -m Nano-Banana -p aspect_ratio=16:9',
+        "quoth chat --json Hello | jq .cost",
+        "quoth chat",
+        more="Without a prompt, on a terminal, it is a conversation: /help lists its commands.",
+    )
+)
+def chat(
+    prompt: Annotated[str | None, typer.Argument(help="What to say. Piped text is the prompt, or its context.")] = None,
+    model: Model = None,
+    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A picture to send along: a file or an http(s) address; may be repeated."),
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
+    temperature: Annotated[float | None, typer.Option(help="0 is the most predictable.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The longest answer, in tokens.")] = None,
+    reasoning_effort: Annotated[str | None, typer.Option(help="Such as low, medium or high.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=VALUE",
+            help="Any other parameter, a bot's own too; VALUE is JSON or else a text; may be repeated.",
+        ),
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="The longest that the whole call may take, in seconds.")] = None,
+    reasoning: Annotated[bool, typer.Option("--reasoning", help="Show the model's reasoning, on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line about tokens and cost.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask a model, or talk with it.
+
+    The answer goes to stdout; tokens, cost and warnings go to stderr.
+    """
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import chat as command
+
+        named = {
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "reasoning_effort": reasoning_effort,
+            "timeout": timeout,
+        }
+        command.run(
+            prompt,
+            model=model,
+            system=system,
+            images=image or [],
+            stream=stream,
+            named=named,
+            pairs=parameter or [],
+            show_reasoning=reasoning,
+            quiet=quiet,
+            as_json=as_json,
+            debug=debug,
+        )
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth models claude",
+        "quoth models --supports tools --input image --max-price 1 --sort price",
+        "quoth models --output video --json | jq -r '.[].id'",
+        "quoth models --provider openrouter --free",
+        more="Prices are USD: for 1 million tokens, prompt / answer, or for a call. The list is the shipped one; with "
+        "--provider it is fetched from that provider now.",
+    )
+)
+def models(
+    search: Annotated[str | None, typer.Argument(help="Part of a name or of an owner.")] = None,
+    takes: Annotated[list[str] | None, typer.Option("--input", help="It takes text, image, audio or video.")] = None,
+    makes: Annotated[list[str] | None, typer.Option("--output", help="It makes text, image, audio or video.")] = None,
+    supports: Annotated[list[str] | None, typer.Option(help="It can do tools, web_search or reasoning.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Whose it is, such as Anthropic.")] = None,
+    max_price: Annotated[float | None, typer.Option(help="Most USD for 1 million prompt tokens.")] = None,
+    free: Annotated[bool, typer.Option("--free", help="Only what is known to cost nothing.")] = False,
+    provider: Annotated[str | None, typer.Option(help="Fetch this provider's own list, such as poe or groq.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="By name, price, context (largest first) or created (newest).")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List models: what they take and make, and what they cost."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import models as command
+
+        wanted = command.Wanted(
+            search=search or "",
+            takes=takes or [],
+            makes=makes or [],
+            supports=supports or [],
+            owner=owner or "",
+            max_price=max_price,
+            free=free,
+        )
+        command.run(wanted, provider=provider, sort=sort, as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth emulate",
+        "quoth emulate --token-delay 0.05 --fault 'status=429; retry-after=1; times=2'",
+        "quoth emulate --profile documented --no-subscriber",
+        "quoth emulate --facts",
+        more="A switch that is not given has the value of its profile; times are seconds, money points. Faults and all "
+        "the rest are explained in docs/emulator.md.",
+    )
+)
+def emulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8100,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    profile: Annotated[str, typer.Option(help="observed or documented.")] = "observed",
+    facts: Annotated[bool, typer.Option("--facts", help="List what is emulated and how well it is known.")] = False,
+    token_delay: Annotated[float | None, typer.Option(help="Between two events of a stream.")] = None,
+    first_token_delay: Annotated[float | None, typer.Option(help="Before an answer begins.")] = None,
+    strict: Annotated[bool | None, typer.Option("--strict/--no-strict", help="Refuse what is not declared.")] = None,
+    json_schema_models: Annotated[
+        str | None, typer.Option(metavar="IDS", help="Models that honour a JSON schema: ids with commas, all, none.")
+    ] = None,
+    forward_reasoning_effort: Annotated[
+        bool | None,
+        typer.Option("--forward-reasoning-effort/--no-forward-reasoning-effort", help="It has an effect."),
+    ] = None,
+    usage_details: Annotated[str | None, typer.Option(help="Token details: recorded, always or never.")] = None,
+    rate_limit: Annotated[int | None, typer.Option(help="Requests a minute for one key.")] = None,
+    rate_limit_headers: Annotated[
+        bool | None, typer.Option("--rate-limit-headers/--no-rate-limit-headers", help="On every chat answer.")
+    ] = None,
+    balance: Annotated[int | None, typer.Option(help="Points at the start.")] = None,
+    subscriber: Annotated[
+        bool | None, typer.Option("--subscriber/--no-subscriber", help="Without: only free models answer.")
+    ] = None,
+    late_costs: Annotated[float | None, typer.Option(help="How long the history shows 0 points.")] = None,
+    numeric_error_codes: Annotated[
+        bool | None, typer.Option("--numeric-error-codes/--no-numeric-error-codes", help="error.code is the status.")
+    ] = None,
+    empty_members: Annotated[
+        bool | None, typer.Option("--empty-members/--no-empty-members", help="Members that are always null are there.")
+    ] = None,
+    full_balance: Annotated[
+        bool | None, typer.Option("--full-balance/--no-full-balance", help="The balance in all its fields.")
+    ] = None,
+    developer_role: Annotated[
+        bool | None, typer.Option("--developer-role/--no-developer-role", help="The role developer is accepted.")
+    ] = None,
+    media_origin: Annotated[str | None, typer.Option(metavar="URL", help="Scheme and host of media.")] = None,
+    max_body: Annotated[int | None, typer.Option(help="A longer request, in bytes, is 413.")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="FAULT", help="A fault for coming requests; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Serve an offline Poe, until Ctrl-C.
+
+    The lines to use it with go to stdout.
+    """
+    given = dict(locals())
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import emulate as command
+
+        if facts:
+            command.show_facts(as_json=as_json)
+            return
+        given["faults"] = tuple(given.pop("fault") or ()) or None
+        if json_schema_models is not None and json_schema_models not in ("all", "none"):
+            given["json_schema_models"] = tuple(name.strip() for name in json_schema_models.split(","))
+        own = ("port", "host", "profile", "facts", "as_json", "debug")
+        switches = {name: value for name, value in given.items() if name not in own and value is not None}
+        command.run(host, port, profile, switches, as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth demo",
+        "POE_API_KEY=... quoth demo -m Claude-Haiku-4.5",
+        "quoth demo --offline --json",
+        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, on a "
+        "cheap model, and says what that cost.",
+    )
+)
+def demo(
+    model: Model = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use the emulator even if there is a key.")] = False,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest single answer, in tokens.")] = 200,
+    serve: Annotated[
+        bool | None,
+        typer.Option(
+            "--serve/--no-serve",
+            help="Keep the emulator running after the tour, until Ctrl-C. Default: on a terminal, if it was started.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the main job: a text call, a stream, a tool call and several calls at once."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import demo as command
+
+        command.run(model, offline=offline, max_tokens=max_tokens, serve=serve, as_json=as_json)
+
+
+def run(arguments: list[str]) -> int:
+    """One command line, from its words to its exit code."""
+    terminal.prepare()
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="quoth", standalone_mode=False)
+        terminal.write("")
+        return int(code or 0)
+    except Failed as failed:
+        return failed.code
+    except _UsageError as error:
+        if (show_help := getattr(error, "ctx", None)) is not None and not arguments:
+            terminal.write(f"{show_help.get_help()}\n")
+            return ExitCode.USAGE
+        _usage(error)
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        silence()
+        return ExitCode.BROKEN_PIPE
+    except Exception as error:
+        report(error)
+        return ExitCode.FAILURE
+
+
+def _usage(error: Exception) -> None:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "quoth"
+    said = error.format_message() if hasattr(error, "format_message") else str(error)
+    terminal.note(f"quoth: {said.rstrip('.')}; `{path} --help` shows how it is used", "red")

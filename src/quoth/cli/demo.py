@@ -1,0 +1,297 @@
+"""`quoth demo`: the main job in four steps, offline against the emulator or, with a key, against the provider."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from quoth._version import __version__
+from quoth.cli import terminal
+from quoth.cli.answers import Shown, Told, cost_text, costs, facts_line, tokens_text, told
+from quoth.cli.emulate import KEY, exports
+from quoth.cli.names import DEFAULT_MODEL, model_name
+from quoth.emulator import Emulator
+from quoth.sdk.client import AsyncClient, Client
+from quoth.sdk.info import get_llm_provider, validate_environment
+from quoth.types import Cost, Usage
+
+__all__ = ["run"]
+
+_INDENT = "   "
+_PORT = 8100
+
+_WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city, now.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+_AT_ONCE = ("What is 17 * 19?", "What is the capital of Japan?", "Count from 1 to 5.")
+
+
+@dataclass(slots=True)
+class _Tour:
+    """What the steps share, and what they brought."""
+
+    model: str
+    settings: Mapping[str, Any]
+    keywords: Mapping[str, Any]
+    silent: bool
+    answers: list[Told] = field(default_factory=list)
+
+    def say(self, text: str = "", style: terminal.Style | None = None) -> None:
+        if self.silent:
+            return
+        lines = terminal.fit(f"{text}\n", sys.stdout)
+        terminal.write(terminal.styled(lines, style, sys.stdout) if style else lines)
+
+    def code(self, text: str) -> None:
+        for line in text.splitlines():
+            self.say(f"{_INDENT}{line}", "cyan")
+        self.say()
+
+    def ask(self, client: Client, messages: list[Any], *, stream: bool = False, **keywords: Any) -> Told:
+        shown = None if self.silent else _Indented()
+        answer = told(client, self.model, messages, {**self.keywords, **keywords}, stream=stream, shown=shown)
+        self.took(answer)
+        return answer
+
+    def took(self, answer: Told) -> None:
+        self.answers.append(answer)
+        self.say(f"{_INDENT}{facts_line(answer)}", "dim")
+        for warning in answer.warnings:
+            self.say(f"{_INDENT}Warning: {warning.message}", "yellow")
+
+
+class _Indented(Shown):
+    """An answer that stands in from the margin."""
+
+    def say(self, text: str) -> None:
+        if text:
+            start = _INDENT if self._at_line_start else ""
+            super().say(start + text.replace("\n", f"\n{_INDENT}"))
+
+
+def _text(tour: _Tour) -> None:
+    tour.code(
+        'messages = [{"role": "user", "content": "What is the capital of France?"}]\n'
+        f'completion("{tour.model}", messages)'
+    )
+    with Client(**tour.settings) as client:
+        tour.ask(client, _user("What is the capital of France?"))
+
+
+def _stream(tour: _Tour) -> None:
+    tour.code(
+        f'for chunk in completion("{tour.model}", messages, stream=True):\n'
+        '    print(chunk.choices[0].delta.content or "", end="")'
+    )
+    with Client(**tour.settings) as client:
+        tour.ask(client, _user("Count from 1 to 9."), stream=True)
+
+
+def _tools(tour: _Tour) -> None:
+    tour.code(
+        f'answer = completion("{tour.model}", messages, tools=[get_weather])\n'
+        'messages += [answer.choices[0].message, {"role": "tool", "tool_call_id": ..., "content": get_weather(...)}]\n'
+        f'completion("{tour.model}", messages, tools=[get_weather])'
+    )
+    messages = _user("Use get_weather: is it warm in Lisbon?")
+    with Client(**tour.settings) as client:
+        first = tour.ask(client, messages, tools=[_WEATHER])
+        choices = first.completion.choices if first.completion is not None else []
+        calls = choices[0].message.tool_calls if choices else None
+        if not calls:
+            tour.say(f"{_INDENT}The model answered without calling the tool.", "dim")
+            return
+        messages.append(choices[0].message.model_dump())
+        for call in calls:
+            result = _get_weather(call.function.arguments)
+            tour.say(f"{_INDENT}get_weather says: {result}")
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+        tour.ask(client, messages, tools=[_WEATHER])
+
+
+def _get_weather(arguments: str) -> str:
+    """The program's own function; what the model wrote as arguments may be anything."""
+    try:
+        city = msgspec.json.decode(arguments)["city"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return 'error: the arguments have to be {"city": "..."}'
+    return f"21 °C and sunny in {city}"
+
+
+def _at_once(tour: _Tour) -> None:
+    tour.code(f'await asyncio.gather(*(acompletion("{tour.model}", question) for question in questions))')
+
+    async def one(client: AsyncClient, question: str) -> Told:
+        started = time.monotonic()
+        answer = await client.acompletion(tour.model, _user(question), stream=False, **tour.keywords)
+        text = (answer.choices[0].message.content or "") if answer.choices else ""
+        seconds = time.monotonic() - started
+        return Told(tour.model, text, answer.usage, answer.cost, answer.warnings, seconds, answer)
+
+    async def all_of_them() -> list[Told]:
+        async with AsyncClient(**tour.settings) as client, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(client, question)) for question in _AT_ONCE]
+        return [task.result() for task in tasks]
+
+    started = time.monotonic()
+    try:
+        with terminal.waiting(tour.model):
+            answers = asyncio.run(all_of_them())
+    except* Exception as group:
+        raise _first(group) from None
+    for question, answer in zip(_AT_ONCE, answers, strict=True):
+        said = terminal.harmless(answer.text, sys.stdout).replace("\n", f"\n{_INDENT}")
+        tour.say(f"{_INDENT}{question}  {said}")
+        tour.took(answer)
+    tour.say(f"{_INDENT}{len(answers)} answers in {time.monotonic() - started:.1f} s", "dim")
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+_STEPS: tuple[tuple[str, Callable[[_Tour], None]], ...] = (
+    ("A text call", _text),
+    ("A stream", _stream),
+    ("A tool call, and its result sent back", _tools),
+    ("Several calls at once, with asyncio", _at_once),
+)
+
+
+def run(model: str | None, *, offline: bool, max_tokens: int, serve: bool | None, as_json: bool) -> None:
+    name = model_name(model)
+    online = not offline and bool(validate_environment(name)["keys_in_environment"])
+    if not online and not name.startswith("poe/"):
+        if model is not None and not offline:
+            online = True  # asked for by name: the call says which key is missing
+        else:
+            name = DEFAULT_MODEL
+    if serve is None:
+        serve = not as_json and terminal.is_terminal(sys.stdout) and terminal.is_terminal(sys.stdin)
+    with ExitStack() as stack:
+        emulator = None if online else _emulator(_PORT if serve else 0)
+        settings: dict[str, Any] = {}
+        if emulator is not None:
+            stack.callback(emulator.stop)
+            settings = {"provider": "poe", "api_key": KEY, "base_url": emulator.base_url}
+        tour = _Tour(name, settings, {"max_tokens": max_tokens}, silent=as_json)
+        _greet(tour, emulator, max_tokens)
+        steps = []
+        for number, (title, step) in enumerate(_STEPS, 1):
+            tour.say(f"{number}  {title}", "bold")
+            before = len(tour.answers)
+            step(tour)
+            tour.say()
+            steps.append({"title": title, "answers": [_as_data(answer) for answer in tour.answers[before:]]})
+        if as_json:
+            total = _total_data(tour.answers)
+            terminal.print_json({"model": name, "offline": not online, "steps": steps, "total": total})
+        else:
+            _sum_up(tour, emulator)
+        if emulator is not None and serve:
+            _keep_serving(emulator)
+
+
+def _emulator(port: int) -> Emulator:
+    """An emulator on the usual port, or on a free one where that is taken."""
+    try:
+        return Emulator(port).start()
+    except OSError:
+        return Emulator(0).start()
+
+
+def _greet(tour: _Tour, emulator: Emulator | None, max_tokens: int) -> None:
+    tour.say(f"Quoth {__version__}: one function for every model", "bold")
+    if emulator is not None:
+        tour.say(
+            "This is offline: it talks to an emulator of Poe, started just now. No network, no cost. Its answers show\n"
+            "that a program works, not what a model would say. With POE_API_KEY set, the tour talks to Poe itself."
+        )
+    else:
+        model, provider, _, base = get_llm_provider(tour.model)
+        tour.say(
+            f"This talks to {provider} at {base} with {model}, on your account; no answer exceeds {max_tokens} tokens.\n"
+            "`quoth demo --offline` does the same without network and cost."
+        )
+    tour.say()
+
+
+def _sum_up(tour: _Tour, emulator: Emulator | None) -> None:
+    cost = _sum(tour.answers)
+    tokens = tokens_text(
+        Usage(
+            prompt_tokens=_tokens(tour.answers, "prompt_tokens"),
+            completion_tokens=_tokens(tour.answers, "completion_tokens"),
+        )
+    )
+    charged = "would have cost " if emulator is not None and cost.usd is not None else ""
+    tour.say(f"Total: {len(tour.answers)} calls · {tokens} · {charged}{cost_text(cost)}", "bold")
+    if cost.usd is not None and cost.source == "estimated":
+        truth = "your points history has the exact figure" if emulator is None else "the emulator charges nothing"
+        tour.say(f"Estimated at Poe's prices of {cost.prices_as_of}; {truth}.", "dim")
+    tour.say()
+    tour.say("Next", "bold")
+    for command, why in (
+        ('quoth chat "Hello"' if emulator is None else 'POE_API_KEY=... quoth chat "Hello"', "ask a model"),
+        ("quoth models claude", "what there is, and its price"),
+        ("quoth emulate", "an offline Poe for your own tests"),
+        ("from quoth import completion", "the same in Python: see README.md"),
+    ):
+        tour.say(f"{_INDENT}{command:<38}{why}")
+
+
+def _keep_serving(emulator: Emulator) -> None:
+    terminal.note(f"\nThe emulator goes on at {emulator.base_url}, until Ctrl-C. In another terminal:", "bold")
+    terminal.write("".join(f"{_INDENT}export {name}={value}\n" for name, value in exports(emulator.base_url).items()))
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        terminal.note("\nStopped.")
+
+
+def _user(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def _sum(answers: Iterable[Told]) -> Cost:
+    first, *others = (answer.cost for answer in answers)
+    return sum(others, start=first)
+
+
+def _tokens(answers: Iterable[Told], name: str) -> int | None:
+    """The sum of one count; None when it is not known of every answer."""
+    counts: list[int | None] = [getattr(answer.usage, name, None) for answer in answers]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _as_data(answer: Told) -> dict[str, Any]:
+    usage = None if answer.usage is None else answer.usage.model_dump(mode="json")
+    calls = []
+    if answer.completion is not None and answer.completion.choices:
+        calls = [call.model_dump(mode="json") for call in answer.completion.choices[0].message.tool_calls or ()]
+    return {"text": answer.text, "tool_calls": calls, "usage": usage, **costs(answer)}
+
+
+def _total_data(answers: list[Told]) -> dict[str, Any]:
+    return {
+        "calls": len(answers),
+        "cost": costs(Told("", cost=_sum(answers)))["cost"],
+        "prompt_tokens": _tokens(answers, "prompt_tokens"),
+        "completion_tokens": _tokens(answers, "completion_tokens"),
+    }
