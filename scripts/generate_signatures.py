@@ -105,7 +105,7 @@ DOC = '''"""{first}
 
 def overload(name: str, asynchronous: bool, stream: str, response_format: str, result: str) -> str:
     keywords = [f"stream: {stream},"]
-    if response_format.startswith("type"):
+    if response_format == "type[T]":
         keywords.insert(0, f"response_format: {response_format},")
     else:
         keywords.append(f"response_format: {response_format} = None,")

@@ -141,7 +141,9 @@ class Cost:
             return "cost unknown"
         amount = f"${self.usd.normalize():f}"
         about = "about " if self.source == "estimated" else ""
-        return f"{about}{amount}" if self.points is None else f"{about}{self.points:,} points ({amount})"
+        if self.points is None:
+            return f"{about}{amount}"
+        return f"{about}{self.points:,} {'point' if self.points == 1 else 'points'} ({amount})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,9 @@ class Trace:
     headers: Mapping[str, str] = field(default_factory=dict)
     started: datetime | None = None
     seconds: float | None = None
-    price: Callable[[Completion], Cost] | None = None
+    price: Callable[[Completion], Cost] | None = field(default=None, compare=False)
     extra_cost: Cost | None = None
+    cost: Cost | None = field(default=None, compare=False)
 
 
 class Function(Record):
@@ -300,7 +303,6 @@ class Completion(_Answer):
 
     choices: list[Choice] = []
     _trace: Trace = PrivateAttr(default_factory=Trace)
-    _cost: Cost | None = PrivateAttr(default=None)
 
     @field_validator("choices", mode="before")
     @classmethod
@@ -317,11 +319,11 @@ class Completion(_Answer):
     @property
     def cost(self) -> Cost:
         """What this answer cost, every repair and every parallel call included."""
-        if self._cost is None:
-            trace = self._trace
+        trace = self._trace
+        if trace.cost is None:
             cost = trace.price(self) if trace.price else Cost()
-            self._cost = cost + trace.extra_cost if trace.extra_cost else cost
-        return self._cost
+            trace.cost = cost + trace.extra_cost if trace.extra_cost else cost
+        return trace.cost
 
     @property
     def warnings(self) -> list[Warning]:

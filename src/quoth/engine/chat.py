@@ -3,7 +3,7 @@ class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from quoth.engine import structured
 from quoth.engine.attempts import Answer, Plan, Policy, answer
 from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import Flow, Together, World
-from quoth.types import Choice, Completion, Cost, Usage, Warning
+from quoth.types import Choice, Usage, Warning
 
 __all__ = ["chat"]
 
@@ -86,18 +86,14 @@ def _merged(found: list[Answer]) -> Answer:
     cost = completions[0].cost
     for completion in completions[1:]:
         cost = cost + completion.cost
-    trace = replace(first.trace, attempts=[], warnings=[], price=_fixed(cost), extra_cost=None)
+    trace = replace(first.trace, attempts=[], warnings=[], price=None, extra_cost=None, cost=cost)
     for one in found:
         trace.attempts += one.trace.attempts
         trace.warnings += [warning for warning in one.trace.warnings if warning not in trace.warnings]
     message = f"{first.target.provider} gives one choice a call, so n={len(found)} was made of {len(found)} calls"
     trace.warnings.append(Warning("n_as_parallel_calls", "n", message))
-    merged._trace, merged._cost = trace, cost
+    merged._trace = trace
     return Answer(first.target, first.call, trace, completion=merged)
-
-
-def _fixed(cost: Cost) -> Callable[[Completion], Cost]:
-    return lambda _: cost
 
 
 def _added(usages: list[Usage]) -> Usage:

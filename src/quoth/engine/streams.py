@@ -34,7 +34,9 @@ def ended(answer: Answer, failed: Failed | None = None) -> Completion:
         why = f"what came cannot be read: {reader.failure}"
     else:
         why = "the connection was closed before the answer was finished"
-    raise failures.interrupted(answer.target, why, completion, reader.headers, facts) from cause
+    error = failures.interrupted(answer.target, why, completion, reader.headers, facts)
+    error.attempts = trace.attempts
+    raise error from cause
 
 
 def _validated(answer: Answer, completion: Completion) -> None:

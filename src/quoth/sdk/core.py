@@ -95,7 +95,7 @@ class Core:
         ]
         control = {name: given.pop(name) for name in list(given) if name in CONTROLS or name in INERT}
         if "mock_response" in control:
-            # Nobody is called, so nobody's key or host is needed.
+            # Nobody is called, so nobody's key is needed.
             control.setdefault("api_key", "mock")
         call = self._call(model, check.messages_of(messages), given, control, stream)
         timeout = control.get("timeout", control.get("request_timeout", self.settings.timeout))

@@ -26,6 +26,8 @@ _WORDS: dict[str, type[errors.APIError]] = {
 
 def canned(mock: Any, *, stream: bool) -> list[Answer]:
     """The answers of a canned transport that stand for this one. Raises the error that it stands for."""
+    if isinstance(mock, type) and issubclass(mock, errors.QuothError):
+        raise _standing_for(mock)
     if isinstance(mock, BaseException) or (isinstance(mock, type) and issubclass(mock, BaseException)):
         raise mock
     if isinstance(mock, str):
@@ -48,7 +50,11 @@ def _raise_named(mock: str) -> None:
     name = mock.removeprefix("litellm.").removeprefix("quoth.")
     found = _WORDS.get(mock) or (getattr(errors, name, None) if name != mock or name in errors.__all__ else None)
     if isinstance(found, type) and issubclass(found, errors.QuothError):
-        raise found(f"a mock {found.__name__}, as mock_response asks", llm_provider="mock")
+        raise _standing_for(found)
+
+
+def _standing_for(kind: type[errors.QuothError]) -> errors.QuothError:
+    return kind(f"a mock {kind.__name__}, as mock_response asks", llm_provider="mock")
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -73,8 +79,8 @@ def _events(document: Mapping[str, Any]) -> list[bytes]:
     for choice in document["choices"]:
         index, message = choice.get("index", 0), dict(choice["message"])
         text = message.pop("content", None) or ""
-        for number, call in enumerate(message.get("tool_calls") or ()):
-            call.setdefault("index", number)
+        if message.get("tool_calls"):
+            message["tool_calls"] = [{"index": number, **call} for number, call in enumerate(message["tool_calls"])]
         pieces.append(event([{"index": index, "delta": {**message, "content": ""}, "finish_reason": None}]))
         words = [word for word in text.replace(" ", "\0 ").split("\0") if word]
         pieces += [event([{"index": index, "delta": {"content": word}, "finish_reason": None}]) for word in words]

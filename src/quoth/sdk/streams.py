@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,7 +73,7 @@ class _Streaming:
         response = self._source.response
         if response is None:
             response = Completion()
-            response._trace = self._source.answer.trace
+            response._trace = replace(self._source.answer.trace, price=None)
         return response._hidden_params
 
 

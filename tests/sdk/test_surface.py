@@ -1,0 +1,86 @@
+"""What is public is a tested fact."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import quoth
+import quoth.errors
+import quoth.exceptions
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+FUNCTIONS = (
+    "abatch_completion acompletion batch_completion completion get_llm_provider get_supported_openai_params "
+    "stream_chunk_builder token_counter validate_environment"
+).split()
+CLASSES = (
+    "AsyncClient AsyncStream Attempt Choice Chunk ChunkChoice Client Completion Cost Delta Function Message Stream "
+    "Timeouts ToolCall Usage Warning"
+).split()
+LITELLMS = {
+    "ModelResponse": "Completion",
+    "ModelResponseStream": "Chunk",
+    "Choices": "Choice",
+    "StreamingChoices": "ChunkChoice",
+    "ChatCompletionMessageToolCall": "ToolCall",
+}
+ERRORS = set(quoth.errors.__all__) - {"for_status"}
+
+
+def test_public_names() -> None:
+    assert sorted(quoth.__all__) == sorted(["__version__", *FUNCTIONS, *CLASSES, *LITELLMS, *ERRORS])
+
+
+def test_every_name_is_there_and_listed() -> None:
+    assert set(quoth.__all__) <= set(dir(quoth))
+    for name in quoth.__all__:
+        assert getattr(quoth, name) is not None
+    names: dict[str, object] = {}
+    exec("from quoth import *", names)
+    assert set(quoth.__all__) <= names.keys()
+
+
+@pytest.mark.parametrize(("theirs", "ours"), LITELLMS.items())
+def test_names_of_litellm_are_the_same_classes(theirs: str, ours: str) -> None:
+    assert getattr(quoth, theirs) is getattr(quoth, ours)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'no_such_name'"):
+        getattr(quoth, "no_such_name")  # noqa: B009  an attribute would be a type error
+    assert not hasattr(quoth, "embedding")
+
+
+def test_exceptions_stand_in_three_places() -> None:
+    for name in ERRORS:
+        assert getattr(quoth, name) is getattr(quoth.exceptions, name) is getattr(quoth.errors, name)
+
+
+def test_functions_and_classes_say_what_they_do() -> None:
+    for name in [*FUNCTIONS, *CLASSES]:
+        assert inspect.getdoc(getattr(quoth, name)), name
+
+
+def test_signatures_of_both_completions_are_one() -> None:
+    assert inspect.signature(quoth.completion) == inspect.signature(quoth.acompletion)
+    assert inspect.iscoroutinefunction(quoth.acompletion)
+    parameters = list(inspect.signature(quoth.completion).parameters.values())
+    assert [parameter.name for parameter in parameters[:2]] == ["model", "messages"]
+    kinds = {parameter.kind for parameter in parameters[2:]}
+    assert kinds == {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
+
+
+def test_clients_take_the_same() -> None:
+    assert inspect.signature(quoth.Client) == inspect.signature(quoth.AsyncClient)
+
+
+def test_signatures_are_as_their_generator_writes_them() -> None:
+    generator = ROOT / "scripts" / "generate_signatures.py"
+    done = subprocess.run([sys.executable, str(generator), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
