@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 __all__ = ["Call", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """Deadlines in seconds.
 
     `connect`: until a connection stands. `first`: until the first good chunk, or the whole answer when it is not
@@ -29,8 +30,7 @@ class Timeouts:
     total: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """What becomes of one parameter on its way to a provider; a parameter without a rule is sent as given.
 
     refused: the provider answers 400 to it, so it is an UnsupportedParamsError before sending, but for the values that
@@ -40,15 +40,14 @@ class Rule:
 
     rule: Literal["refused", "renamed", "mapped", "ignored"]
     to: str | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = msgspec.field(default_factory=dict)
     allowed: tuple[Any, ...] = ()
     why: str = ""
     source: str = ""
     checked: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A provider: nothing but data.
 
     `checked` is the ISO day on which the facts were compared with `docs`, or "unverified". `stream_usage`: "ask" (send
@@ -69,8 +68,8 @@ class Row:
     stream_usage: Literal["ask", "given", "none"] = "ask"
     json_schema: tuple[str, ...] = ("*",)
     max_stop: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, Rule] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    params: Mapping[str, Rule] = msgspec.field(default_factory=dict)
     quirks: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     retired: str = ""

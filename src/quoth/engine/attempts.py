@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+
 from quoth import errors
 from quoth.call import Call, Target, WireRequest
 from quoth.engine import check, failures, structured
@@ -39,8 +41,7 @@ class Plan:
     only_after: type[errors.QuothError] | None = None
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading."""
 
@@ -99,8 +100,7 @@ def _one_target(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Sending:
+class _Sending(Struct, frozen=True):
     """A call on its way to one target."""
 
     call: Call

@@ -8,9 +8,10 @@ the driver's.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from quoth.call import WireRequest
 
@@ -34,8 +35,7 @@ class Reader(Protocol):
     def eof(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """Send a request and read until the reader is settled.
 
     `connect`, `first` and `idle` are seconds for their phase; `end` is a moment on the driver's clock after which
@@ -50,13 +50,11 @@ class Open:
     end: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(Struct, frozen=True):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Struct, frozen=True):
     """Run several flows, at most `at_once` at a time; answered by their results, in order. The first to fail ends them
     all."""
 
@@ -64,16 +62,14 @@ class Together:
     at_once: int = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """The reader is settled. `reply` is the driver's handle on the connection, closed by then unless the stream goes
     on."""
 
     reply: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """No answer, or half of one.
 
     `kind`: connect, dns, tls, proxy, timeout, read, write, protocol, fork. `phase`: what was under way. `reused`: the
@@ -92,8 +88,7 @@ Effect: TypeAlias = Open | Sleep | Together
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """What the engine would otherwise have to reach out for: a monotonic clock in seconds, the date, a random number in
     [0, 1)."""
 

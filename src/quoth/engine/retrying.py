@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from quoth import errors
 from quoth.call import Target, Timeouts, WireRequest
@@ -25,8 +26,7 @@ _MEDIA = Timeouts(connect=5.0, first=900.0, idle=900.0, total=1800.0)
 _PATIENCE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """How much is tried. Sizes are bytes."""
 
     num_retries: int = 2
@@ -36,8 +36,7 @@ class Policy:
     event_limit: int = 16 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
+class _Limits(Struct, frozen=True):
     connect: float
     first: float
     idle: float

@@ -8,16 +8,16 @@ USD per token (`request`: USD per call). All money is Decimal; no float ever tou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+
+from msgspec import Struct
 
 __all__ = ["POINTS_PER_USD", "Breakdown", "poe_breakdown", "usd"]
 
 POINTS_PER_USD = 33_000
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(Struct, frozen=True):
     """Points by line, as Poe's history shows them. `cache_discount` is zero or negative, `cache_write` only the
     surcharge."""
 

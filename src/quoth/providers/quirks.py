@@ -8,8 +8,9 @@ already a copy at the levels they touch); they return warnings.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from quoth.types import Warning
 
@@ -19,8 +20,7 @@ MANY_TOOLS = 215
 Body = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Quirk:
+class Quirk(Struct, frozen=True):
     """`apply` is None for a quirk that works elsewhere: in the flow (one call becomes several) or in an error's
     text."""
 

@@ -18,8 +18,8 @@ from quoth.providers.quirks import QUIRKS
 __all__ = ["Registry", "packaged_names", "row_from", "rows_from_file"]
 
 _TUPLES = ("key_env", "base_env", "wires", "json_schema", "quirks", "aliases")
-_FIELDS = frozenset(Row.__dataclass_fields__)
-_RULE_FIELDS = frozenset(Rule.__dataclass_fields__)
+_FIELDS = frozenset(Row.__struct_fields__)
+_RULE_FIELDS = frozenset(Rule.__struct_fields__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _KINDS: dict[str, type] = {"key_required": bool, "max_stop": int, "headers": Mapping, "params": Mapping}

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from msgspec import Struct
 
 from quoth.transport.ports import TransportFailure
 
 __all__ = ["Network", "Proxy", "context_for", "proxy_for", "split"]
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """`proxy`: a URL for everything but loopback. `ssl_verify`: True, False, or the path of a CA file or folder.
 
     `client_cert`: the path of a PEM file, or of a certificate and its key.
@@ -27,8 +27,7 @@ class Network:
     client_cert: str | tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """`url` without its user; `authorization` is the value of Proxy-Authorization, or None."""
 
     scheme: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -49,8 +48,7 @@ class Unreadable(ValueError):
     """An answer that is not what this wire speaks; the text says what it is instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorFacts:
+class ErrorFacts(msgspec.Struct, frozen=True):
     """What an error body says. `message` is never empty; `code` is text or None; `body` is the decoded body, else its
     text."""
 
