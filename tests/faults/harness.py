@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from quoth.sdk.client import AsyncClient, Client
 from quoth.types import Completion, Warning
-from tests.faultserver import FaultServer, Step
+from tests.faultserver import FaultServer, Request, Step
 
 __all__ = ["CALLERS", "KEY", "MESSAGES", "Caller", "Pieces", "Said", "Upstream", "clean", "elapsed", "upstream"]
 
@@ -183,6 +183,11 @@ class Upstream:
 
     url: str
     server: FaultServer | None = None
+
+    @property
+    def requests(self) -> list[Request]:
+        assert self.server is not None
+        return self.server.requests
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import CALLERS, Caller, clean
+from tests.faults.harness import CALLERS, Caller, Upstream, clean, upstream
 from tests.faultserver import FaultServer
 
 
@@ -52,7 +52,14 @@ def caller_type(request: pytest.FixtureRequest) -> type[Caller]:
 
 
 @pytest.fixture
-def calling(caller_type: type[Caller], server: FaultServer) -> Iterator[Callable[..., Caller]]:
+def another() -> Iterator[Callable[..., Upstream]]:
+    """Further fault servers, each with a script that it repeats; nobody stays connected to them either."""
+    with ExitStack() as opened:
+        yield lambda *steps, **how: opened.enter_context(upstream(*steps, **how))
+
+
+@pytest.fixture
+def calling(caller_type: type[Caller], server: FaultServer, another: Any) -> Iterator[Callable[..., Caller]]:
     """Callers on the fault server, with these settings; closed at the end."""
     with ExitStack() as opened:
         yield lambda **settings: opened.enter_context(caller_type(**{"base_url": f"{server.url}/v1", **settings}))
