@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quoth import errors
+from quoth.providers.quirks import QUIRKS
+from quoth.providers.rows import Registry, packaged_names
 from quoth.sdk.controls import CONTROLS, INERT
+from scripts import probe_parameters
 from tests.docs.pages import ROOT
 
 
@@ -29,10 +32,34 @@ def tree() -> str:
     return "\n".join(["```text", *(line.removeprefix("    ") for line in drawing.splitlines()), "```"])
 
 
+def quirks() -> str:
+    rows = [f"| `{name}` | {quirk.why} | {quirk.evidence} | {quirk.checked} |" for name, quirk in QUIRKS.items()]
+    return "\n".join(["| quirk | what Poe does | evidence | seen |", "| --- | --- | --- | --- |", *rows])
+
+
+def rows() -> str:
+    """Every shipped row, Poe's first."""
+    found = [row for name in packaged_names() if (row := Registry().get(name)) is not None]
+    lines = []
+    for row in sorted(found, key=lambda row: (row.name != "poe", row.name)):
+        also = ", ".join(f"`{alias}`" for alias in row.aliases) or "–"
+        url = f"`{row.base_url}`" if row.base_url else "yours"
+        keys = ", ".join(f"`{name}`" for name in row.key_env) + ("" if row.key_required else " (optional)")
+        checked = f"{row.checked}; switched off {row.retired}" if row.retired else row.checked
+        lines.append(f"| [`{row.name}`]({row.docs}) | {also} | {url} | {keys} | {checked} |")
+    head = ["| name | also as | base URL | key variable | checked |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *lines])
+
+
 SECTIONS: dict[tuple[Path, str], Callable[[], str]] = {
     (ROOT / "docs/sdk.md", "controls"): controls,
     (ROOT / "docs/from-litellm.md", "inert"): inert,
     (ROOT / "docs/errors.md", "tree"): tree,
+    (ROOT / "docs/parameters.md", "poe"): probe_parameters.poe,
+    (ROOT / "docs/parameters.md", "differences"): probe_parameters.differences,
+    (ROOT / "docs/parameters.md", "controls"): probe_parameters.controls,
+    (ROOT / "docs/providers.md", "rows"): rows,
+    (ROOT / "docs/quirks.md", "quirks"): quirks,
 }
 
 

@@ -32,9 +32,7 @@ def hint(target: Target, body: Mapping[str, Any], status: int, facts: ErrorFacts
     tools = body.get("tools")
     if isinstance(tools, list) and "Field required" in facts.message:
         if len(tools) > MANY_TOOLS:
-            return (
-                f"Poe answers so to more than about {MANY_TOOLS} tools; {len(tools)} were sent. Send fewer at a time."
-            )
+            return f"Poe answers so to more than about {MANY_TOOLS} tools; {len(tools)} were sent. Send fewer."
         return 'Poe gives this answer to a function whose parameters have no "properties" key.'
     if body.get("stream") and facts.param in ("n", None) and isinstance(body.get("n"), int) and body["n"] > 1:
         return "Poe gives one choice a call. Without stream=True, n of them are made of n calls."
@@ -51,15 +49,16 @@ def _names(model: str, catalogue: Catalogue) -> str:
 
 def _declared(known: ModelFacts, body: Mapping[str, Any], facts: ErrorFacts) -> str | None:
     """What the model declares about that which was refused."""
-    named = facts.param or next((name for name in body if name in facts.message), None)
-    parameter = known.parameter(named) if named else None
+    named = facts.param or next((name for name in body if name in facts.message), "")
+    parameter = known.parameter(named)
     if parameter is not None:
         if parameter.enum is not None:
             return f"{known.id} declares {parameter.name} as one of {', '.join(parameter.enum[:20])}."
         if parameter.range:
             return f"{known.id} declares {parameter.name} {parameter.range}."
-    elif known.parameters is not None and named in body and named not in OPENAI_PARAMS:
-        return f"{undeclared(named, known).message}."
+    elif named in body and named not in OPENAI_PARAMS and known.parameters is not None:
+        text = undeclared(named, known).message
+        return text if text.endswith("?") else f"{text}."
     if facts.code == "unsupported_feature_for_model" and body.get("tools"):
         return f"{known.id} is not known to call tools; `quoth models --supports tools` lists those that do."
     return None
