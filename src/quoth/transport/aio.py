@@ -136,7 +136,7 @@ class _Pool:
             connection = idle.pop()
             self._count -= 1
             connection.on_lost = None
-            if connection.reusable and now - connection.idle_since < KEPT_SECONDS:
+            if connection.reusable and now - connection.idle_since < KEPT_SECONDS and connection.silent:
                 return connection
             connection.abort()
         return None

@@ -7,6 +7,7 @@ has to close at once, and a burst of stream events must not cost a trip through 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import Callable
 
@@ -112,6 +113,13 @@ class Connection(asyncio.Protocol):
             and not self.transport.is_closing()
             and self.transport.get_write_buffer_size() == 0
         )
+
+    @property
+    def silent(self) -> bool:
+        """Nothing has come that the event loop has not seen: neither an end nor an answer that nobody asked for."""
+        assert self.transport is not None
+        sock = self.transport.get_extra_info("socket")
+        return sock is None or not _readable(sock.fileno())
 
     def abort(self) -> None:
         """Close at once, whatever is unsent or unread."""
@@ -222,6 +230,14 @@ class Connection(asyncio.Protocol):
         if self._failure is None and not self._done:
             self._failure = TransportFailure(kind, reason, reused=self.served > 1)
         self.abort()
+
+
+def _readable(descriptor: int) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([descriptor], (), (), 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
