@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from quoth.engine.attempts import Answer
 from quoth.engine.chat import chat
 from quoth.engine.effects import Flow, Together
 from quoth.errors import BadRequestError, QuothError
 from quoth.sdk import defaults
 from quoth.sdk.core import Core
+from quoth.sdk.log import noted
+from quoth.sdk.mock import canned
+from quoth.transport.canned import Answer as CannedAnswer
+from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
 from quoth.types import Completion
 
@@ -29,7 +32,8 @@ def batch_completion(
     """
     one = client or defaults.client()
     flow = _all(one._core, model, messages, keywords, max_workers)
-    return drive(flow, one._transport())
+    mocks = _mocks(keywords)
+    return drive(flow, one._transport() if mocks is None else Canned(mocks))
 
 
 async def abatch_completion(
@@ -38,7 +42,19 @@ async def abatch_completion(
     """`batch_completion` for asyncio."""
     one = client or defaults.async_client()
     flow = _all(one._core, model, messages, keywords, max_workers)
-    return await adrive(flow, one._transport())
+    mocks = _mocks(keywords)
+    return await adrive(flow, one._transport() if mocks is None else CannedAsync(mocks))
+
+
+def _mocks(keywords: dict[str, Any]) -> list[CannedAnswer] | None:
+    """What answers a batch with a `mock_response`; None without one. An error that it stands for is each call's own."""
+    mock = keywords.get("mock_response")
+    if mock is None:
+        return None
+    try:
+        return canned(mock, stream=False)
+    except QuothError:
+        return []
 
 
 def _all(
@@ -56,7 +72,9 @@ def _all(
 def _caught(core: Core, model: str, messages: Any, keywords: dict[str, Any]) -> Flow[Completion | QuothError]:
     try:
         job = core.job(model, messages, keywords)
-        answer: Answer = yield from chat(job.plans, job.policy, core.world, core.budget)
+        if job.mock is not None:
+            canned(job.mock, stream=False)
+        answer = yield from noted(chat(job.plans, job.policy, core.world, core.budget))
     except QuothError as error:
         return error
     assert answer.completion is not None

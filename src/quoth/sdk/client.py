@@ -12,10 +12,10 @@ from quoth.call import Row, Timeouts
 from quoth.engine.attempts import Answer
 from quoth.engine.chat import chat
 from quoth.engine.effects import Flow
-from quoth.errors import BadRequestError, QuothError
+from quoth.errors import BadRequestError
 from quoth.sdk.core import Core, Job, Settings
 from quoth.sdk.environment import environment
-from quoth.sdk.log import note
+from quoth.sdk.log import noted
 from quoth.sdk.mock import canned
 from quoth.sdk.models import Model, ModelList, listing, read_list
 from quoth.transport.canned import Canned, CannedAsync
@@ -87,17 +87,6 @@ class _Client:
         return chat(job.plans, job.policy, self._core.world, self._core.budget)
 
 
-def _noted(flow: Flow[Answer]) -> Flow[Answer]:
-    """The same flow, its end noted in the log."""
-    try:
-        answer = yield from flow
-    except QuothError as error:
-        note(error.attempts, error.request_id, error)
-        raise
-    note(answer.trace.attempts, answer.trace.request_id)
-    return answer
-
-
 class Client(_Client):
     """For blocking programs, in any number of threads; also after a fork. `with quoth.Client(provider="poe") as client:
     ...`"""
@@ -118,7 +107,7 @@ class Client(_Client):
         transport = self._transport()
         if job.mock is not None:
             transport = Canned(canned(job.mock, stream=job.stream))
-        answer = drive(_noted(self._flow(job)), transport)
+        answer = drive(noted(self._flow(job)), transport)
         if answer.completion is not None:
             answer.completion.warnings[:0] = job.warnings
             return answer.completion
@@ -186,7 +175,7 @@ class AsyncClient(_Client):
         transport = self._transport()
         if job.mock is not None:
             transport = CannedAsync(canned(job.mock, stream=job.stream))
-        answer = await adrive(_noted(self._flow(job)), transport)
+        answer = await adrive(noted(self._flow(job)), transport)
         if answer.completion is not None:
             answer.completion.warnings[:0] = job.warnings
             return answer.completion

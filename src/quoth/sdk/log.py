@@ -7,18 +7,30 @@ from __future__ import annotations
 
 import logging
 
+from quoth.engine.attempts import Answer
+from quoth.engine.effects import Flow
 from quoth.errors import QuothError
 from quoth.sdk.environment import environment
 from quoth.types import Attempt
 
-__all__ = ["note"]
+__all__ = ["noted"]
 
 logger = logging.getLogger("quoth")
 logger.addHandler(logging.NullHandler())
 
 
-def note(attempts: list[Attempt], request_id: str | None, error: QuothError | None = None) -> None:
-    """Log a call that has been answered or has failed."""
+def noted(flow: Flow[Answer]) -> Flow[Answer]:
+    """The same flow, its end noted in the log."""
+    try:
+        answer = yield from flow
+    except QuothError as error:
+        _note(error.attempts, error.request_id, error)
+        raise
+    _note(answer.trace.attempts, answer.trace.request_id)
+    return answer
+
+
+def _note(attempts: list[Attempt], request_id: str | None, error: QuothError | None = None) -> None:
     _obey_environment()
     if not logger.isEnabledFor(logging.DEBUG):
         return

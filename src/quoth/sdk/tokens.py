@@ -38,7 +38,12 @@ _PIECES = re.compile(
 _PER_MESSAGE = 3
 _PER_REPLY = 3
 _PER_IMAGE = 255
-_VOCABULARY = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
+# What tiktoken's cache is keyed by, and the SHA-256 of the files. Source: tiktoken_ext.openai_public, tiktoken 0.14.
+_ADDRESS = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
+VOCABULARIES = {
+    "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+    "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+}
 
 
 class TokenCount(int):
@@ -123,8 +128,10 @@ def _exact_encoder(model: str) -> Any:
     if not re.match(r"(gpt-|o\d|chatgpt)", model) or importlib.util.find_spec("tiktoken") is None:
         return None
     variables = environment()
-    folder = variables.get("TIKTOKEN_CACHE_DIR") or variables.get("DATA_GYM_CACHE_DIR")
-    return _loaded(model, folder or os.path.join(tempfile.gettempdir(), "data-gym-cache"))
+    # As tiktoken looks for it; an empty name switches its cache off, and then it would download.
+    default = os.path.join(tempfile.gettempdir(), "data-gym-cache")
+    folder = variables.get("TIKTOKEN_CACHE_DIR", variables.get("DATA_GYM_CACHE_DIR", default))
+    return _loaded(model, folder) if folder else None
 
 
 @lru_cache(maxsize=32)
@@ -135,7 +142,21 @@ def _loaded(model: str, folder: str) -> Any:
         name = tiktoken.encoding_name_for_model(model)
     except KeyError:
         name = "o200k_base"
-    address = _VOCABULARY.format(name=name)
-    if not os.path.isfile(os.path.join(folder, hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest())):
-        return None
-    return tiktoken.get_encoding(name).encode_ordinary
+    return tiktoken.get_encoding(name).encode_ordinary if _is_whole(name, folder) else None
+
+
+def _is_whole(name: str, folder: str) -> bool:
+    """True when the vocabulary is in the cache and undamaged: tiktoken deletes a damaged one and downloads it again."""
+    digest = VOCABULARIES.get(name)
+    if digest is None:
+        return False
+    try:
+        with open(os.path.join(folder, cache_name(name)), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+    except OSError:
+        return False
+
+
+def cache_name(name: str) -> str:
+    """The file in tiktoken's cache that holds a vocabulary."""
+    return hashlib.sha1(_ADDRESS.format(name=name).encode(), usedforsecurity=False).hexdigest()
