@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from quoth import errors
@@ -229,6 +228,8 @@ def retry_after(headers: Mapping[str, str], today: datetime) -> float | None:
         try:
             seconds = float(value) * unit
         except ValueError:
+            from email.utils import parsedate_to_datetime  # 9 ms that only a date costs
+
             try:
                 seconds = (parsedate_to_datetime(value) - today).total_seconds()
             except (ValueError, TypeError):

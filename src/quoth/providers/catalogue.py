@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -113,5 +113,5 @@ class Catalogue:
 @lru_cache(maxsize=1)
 def shipped() -> Catalogue:
     """The catalogue that is part of the package."""
-    data = msgspec.json.decode(files("quoth.providers").joinpath("models.json").read_bytes(), type=_File)
+    data = msgspec.json.decode(Path(__file__).with_name("models.json").read_bytes(), type=_File)
     return Catalogue(data.models, data.sources)

@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from quoth.providers.quirks import QUIRKS
 __all__ = ["Registry", "packaged_names", "row_from", "rows_from_file"]
 
 _TUPLES = ("key_env", "base_env", "wires", "json_schema", "quirks", "aliases")
+_CATALOG = Path(__file__).parent / "catalog"
 _FIELDS = frozenset(Row.__struct_fields__)
 _RULE_FIELDS = frozenset(Rule.__struct_fields__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -108,7 +108,7 @@ def rows_from_file(path: str) -> list[Row]:
 
 def packaged_names() -> list[str]:
     """The names of the shipped rows, sorted."""
-    names = (item.name for item in files("quoth.providers").joinpath("catalog").iterdir())
+    names = (item.name for item in _CATALOG.iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
@@ -116,7 +116,7 @@ def packaged_names() -> list[str]:
 def _packaged(name: str) -> Row | None:
     if not name.isidentifier():
         return None
-    file = files("quoth.providers").joinpath("catalog", f"{name}.toml")
+    file = _CATALOG / f"{name}.toml"
     if not file.is_file():
         return None
     return row_from(tomllib.loads(file.read_text("utf-8")), f"{name}.toml")
