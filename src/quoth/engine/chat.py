@@ -49,7 +49,9 @@ def _one(plans: Sequence[Plan], policy: Policy, world: World, budget: RetryBudge
     )
     problem = structured.parsed(second.completion, wanted)
     if problem is not None:
-        raise structured.does_not_fit(second.completion, second.target, problem)
+        error = structured.does_not_fit(second.completion, second.target, problem)
+        error.attempts = second.trace.attempts
+        raise error
     return second
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
 from quoth import errors
 from quoth.call import Call, Target
@@ -27,10 +28,18 @@ _REPAIR = (
 
 
 def shaped(call: Call, target: Target) -> Call:
-    """The call with the schema of its `output_type` where this target will read it; unchanged without one."""
+    """The call with the schema of its `output_type` where this target will read it; unchanged without one.
+
+    Raises BadRequestError for a class that has no schema.
+    """
     if call.output_type is None:
         return call
-    schema = _schema(call.output_type)
+    try:
+        schema = _schema(call.output_type)
+    except PydanticUserError as wrong:
+        name = getattr(call.output_type, "__name__", call.output_type)
+        message = f"response_format: {name} has no JSON schema: {wrong.message.splitlines()[0]}"
+        raise errors.BadRequestError(message, param="response_format") from wrong
     if honours_json_schema(target):
         name = getattr(call.output_type, "__name__", "answer")
         wanted = {"name": name[:64], "schema": _closed(schema), "strict": True}
