@@ -172,7 +172,7 @@ def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
 
 
 def _refuse(given: dict[str, Any], name: str, rule: Rule, call: Call, target: Target, warnings: list[Warning]) -> None:
-    why = f": {rule.why}" if rule.why else ""
+    why = f": {rule.why.rstrip('.')}" if rule.why else ""
     if rule.allowed:
         why = f" other than {' or '.join(map(str, rule.allowed))}{why}"
     if call.drop_params and name not in _NEVER_DROPPED:
