@@ -41,16 +41,16 @@ class Settings:
     """The defaults of a client; a call's own keywords win."""
 
     provider: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
     timeout: float | Timeouts | None = None
     num_retries: int = 2
     fallbacks: Sequence[Any] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     drop_params: bool = False
     strict: bool = False
     disable_quirks: tuple[str, ...] = ()
-    network: Network = field(default_factory=Network)
+    network: Network = field(default_factory=Network, repr=False)  # a proxy's URL may hold a password
 
 
 @dataclass(slots=True)
