@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 __all__ = ["main"]
-
-_EXTRA = frozenset({"typer", "rich"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (without `arguments` that of the process) and return its exit code."""
+    for package in ("typer", "rich"):
+        if find_spec(package) is None:
+            sentence = f'the commands need {package}, which is not installed: run pip install "quoth[cli]"'
+            print(f"quoth: {sentence}", file=sys.stderr)
+            return 1
     try:
         from quoth.cli.app import run
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        print(
-            f'quoth: the commands need {error.name}, which is not installed: run pip install "quoth[cli]"',
-            file=sys.stderr,
-        )
-        return 1
+
+        return run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
         return 130
-    return run(sys.argv[1:] if arguments is None else list(arguments))

@@ -225,8 +225,8 @@ def _greet(tour: _Tour, emulator: Emulator | None, max_tokens: int) -> None:
     else:
         model, provider, _, base = get_llm_provider(tour.model)
         tour.say(
-            f"This talks to {provider} at {base} with {model}, on your account; no answer exceeds {max_tokens} tokens.\n"
-            "`quoth demo --offline` does the same without network and cost."
+            f"This talks to {provider} at {base} with {model}, on your account;\n"
+            f"an answer takes {max_tokens} tokens at most. `quoth demo --offline` needs no network and costs nothing."
         )
     tour.say()
 

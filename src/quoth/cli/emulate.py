@@ -14,6 +14,8 @@ __all__ = ["KEY", "exports", "run", "show_facts"]
 # Any key is valid there; this one says what it is.
 KEY = "emulated"
 
+_USAGE_DETAILS = ("recorded", "always", "never")
+
 
 def exports(base_url: str) -> dict[str, str]:
     """The environment that points programs to an emulator."""
@@ -22,6 +24,10 @@ def exports(base_url: str) -> dict[str, str]:
 
 def run(host: str, port: int, profile: str, switches: Mapping[str, Any], *, as_json: bool) -> None:
     from quoth.emulator import serve
+
+    details = switches.get("usage_details", _USAGE_DETAILS[0])
+    if details not in _USAGE_DETAILS:
+        raise UsageFault(f"--usage-details {details!r} is not known; there are {', '.join(_USAGE_DETAILS)}")
 
     def ready(base_url: str) -> None:
         variables = exports(base_url)

@@ -65,10 +65,14 @@ def exit_code(error: BaseException) -> ExitCode:
         return ExitCode.LIMIT
     if isinstance(error, APIConnectionError):
         return ExitCode.NO_ANSWER
-    # Nothing was sent: it is not the provider who said no.
-    if isinstance(error, UsageFault) or (isinstance(error, BadRequestError) and not error.attempts):
+    if isinstance(error, UsageFault) or (isinstance(error, BadRequestError) and not _was_answered(error)):
         return ExitCode.USAGE
     return ExitCode.FAILURE
+
+
+def _was_answered(error: QuothError) -> bool:
+    """Whether it is a provider who said no, or Quoth before anything was sent."""
+    return any(attempt.status_code is not None for attempt in error.attempts)
 
 
 @contextmanager

@@ -195,7 +195,7 @@ def _price(model: Listed) -> str:
 
 
 def _amount(usd: Decimal) -> str:
-    text = f"{usd.normalize():f}"
+    text = f"{usd.quantize(Decimal('0.01')) if usd >= 1 else usd.normalize():f}"
     whole, _, decimals = text.partition(".")
     return f"{whole}.{decimals:0<2}"
 

@@ -1,0 +1,104 @@
+"""`quoth demo`: the tour, offline and against a provider."""
+
+from __future__ import annotations
+
+import pytest
+
+from quoth.emulator import Emulator
+from tests.cli.running import Quoth
+
+TITLES = ("1  A text call", "2  A stream", "3  A tool call", "4  Several calls at once")
+
+
+def test_without_a_key_it_is_offline(quoth: Quoth, emulator: Emulator) -> None:
+    done = quoth("demo", POE_API_KEY=None, POE_API_BASE=None)
+    assert (done.code, done.err) == (0, "")
+    assert "This is offline: it talks to an emulator" in done.out
+    places = [done.out.index(title) for title in TITLES]
+    assert places == sorted(places)
+    for said in (
+        "The capital of France is Paris.",
+        "1, 2, 3, 4, 5, 6, 7, 8, 9",
+        'get_weather({"city": "Lisbon"})',
+        "get_weather returned: 21 °C and sunny in Lisbon",
+        "17 * 19 = 323",
+        "Total: 7 calls",
+        "the emulator charges nothing",
+        "Next",
+    ):
+        assert said in done.out
+    assert not emulator.requests
+
+
+def test_with_a_key_it_calls_the_provider(quoth: Quoth, emulator: Emulator) -> None:
+    done = quoth("demo", "--max-tokens", "77")
+    assert (done.code, done.err) == (0, "")
+    assert f"This talks to poe at {emulator.base_url} with GPT-4.1-nano" in done.out
+    assert "points history has the exact figure" in done.out
+    bodies = [request.body for request in emulator.requests]
+    assert len(bodies) == 7
+    assert all(isinstance(body, dict) and body["max_tokens"] == 77 for body in bodies)
+    assert [bool(body.get("stream")) for body in bodies if isinstance(body, dict)].count(True) == 1
+
+
+@pytest.mark.parametrize("model", ["Claude-Haiku-4.5", "poe/Grok-4"])
+def test_another_model(quoth: Quoth, emulator: Emulator, model: str) -> None:
+    done = quoth("demo", "-m", model)
+    assert done.code == 0
+    body = emulator.requests[0].body
+    assert isinstance(body, dict)
+    assert body["model"] == model.removeprefix("poe/")
+
+
+def test_offline_though_there_is_a_key(quoth: Quoth, emulator: Emulator) -> None:
+    assert quoth("demo", "--offline").code == 0
+    assert not emulator.requests
+
+
+def test_json(quoth: Quoth) -> None:
+    done = quoth("demo", "--json", POE_API_KEY=None)
+    assert (done.code, done.err) == (0, "")
+    tour = done.json
+    assert tour["offline"] is True
+    assert [len(step["answers"]) for step in tour["steps"]] == [1, 1, 2, 3]
+    assert tour["total"]["calls"] == 7
+    assert tour["total"]["cost"]["points"] == sum(
+        answer["cost"]["points"] for step in tour["steps"] for answer in step["answers"]
+    )
+    assert tour["steps"][2]["answers"][0]["tool_calls"][0]["function"]["name"] == "get_weather"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("status=401", 3), ("status=402", 4), ("skip=4; status=400", 1), ("skip=4; status=403", 1)]
+)
+def test_a_failure_is_one_sentence(quoth: Quoth, emulator: Emulator, fault: str, code: int) -> None:
+    emulator.faults(fault)
+    done = quoth("demo")
+    assert done.code == code
+    assert done.err.startswith("quoth: poe answered 4")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_model_of_a_provider_without_a_key(quoth: Quoth) -> None:
+    done = quoth("demo", "-m", "groq/llama")
+    assert done.code == 3
+    assert "GROQ_API_KEY" in done.err
+    assert quoth("demo", QUOTH_MODEL="groq/llama", POE_API_KEY=None).code == 0
+
+
+def test_on_a_terminal_the_emulator_goes_on(quoth: Quoth) -> None:
+    with quoth.on_terminal("demo", POE_API_KEY=None, POE_API_BASE=None) as terminal:
+        terminal.until("export POE_API_BASE=")
+        base_url = terminal.until("\n")
+        terminal.until("export POE_API_KEY=emulated")
+        assert Quoth(base_url)("chat", "What is 2 + 3?").code == 0
+        terminal.press("\x03")
+        terminal.until("Stopped.")
+        assert terminal.ended() == 0
+
+
+def test_on_a_terminal_without_serving(quoth: Quoth) -> None:
+    with quoth.on_terminal("demo", "--no-serve", POE_API_KEY=None, TERM="xterm") as terminal:
+        assert terminal.ended() == 0
+    assert "export POE_API_BASE" not in terminal.text
+    assert "\x1b[1m" in terminal.raw
