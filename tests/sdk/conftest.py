@@ -20,7 +20,7 @@ class Complete(Protocol):
 
     def __call__(self, model: str = ..., messages: Any = ..., **keywords: Any) -> quoth.Completion: ...
 
-    def stream(self, **keywords: Any) -> tuple[list[quoth.Chunk], Any]:
+    def stream(self, model: str = ..., messages: Any = ..., **keywords: Any) -> tuple[list[quoth.Chunk], Any]:
         """All chunks, and the stream at its end."""
 
 

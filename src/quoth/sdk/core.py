@@ -167,8 +167,8 @@ class Core:
         )
 
     def _at_home(self, model: Any) -> bool:
-        """True when this client's own provider, key and base URL are meant for this model. They are not when it belongs to
-        another provider than the one they are for: a key must not travel to a stranger."""
+        """True when this client's own provider, key and base URL are meant for this model. They are not when it belongs
+        to another provider than the one they are for: a key must not travel to a stranger."""
         settings, registry = self.settings, self.registry
         home = settings.provider or (registry.owner_of(settings.base_url) if settings.base_url else None)
         if home is None:
@@ -206,7 +206,11 @@ class Core:
         return plans
 
     def _larger(self, call: Call, control: Mapping[str, Any]) -> list[Plan]:
-        larger = (control.get("context_window_fallback_dict") or {}).get(call.model)
+        given = control.get("context_window_fallback_dict") or {}
+        if not isinstance(given, Mapping):
+            where = "context_window_fallback_dict"
+            raise BadRequestError(f"{where} has to be an object of model names", param=where)
+        larger = given.get(call.model)
         if larger is None:
             return []
         plan = self._other(call, control, {"model": larger}, "context_window_fallback_dict")
@@ -310,12 +314,15 @@ def _timeouts(value: Any) -> Timeouts:
         parts = {"connect": value.connect, "first": value.read, "idle": value.read}
     else:
         try:
-            parts = {"total": float(value)}
-        except (TypeError, ValueError):
-            raise BadRequestError(
-                f"timeout is {value!r}; it has to be seconds or quoth.Timeouts(...)", param="timeout"
-            ) from None
+            parts = {"total": float(value) if isinstance(value, str) else value}
+        except ValueError:
+            parts = {"total": value}
     for name, seconds in parts.items():
-        if seconds is not None and not 0 < seconds < float("inf"):
-            raise BadRequestError(f"the {name} timeout is {seconds!r}; it has to be above 0", param="timeout")
+        if seconds is None:
+            continue
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+            message = (
+                f"the {name} timeout is {seconds!r}; it has to be seconds above 0 (timeout=60, quoth.Timeouts(...))"
+            )
+            raise BadRequestError(message, param="timeout")
     return Timeouts(**parts)

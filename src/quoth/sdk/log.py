@@ -46,7 +46,7 @@ def _note(attempts: list[Attempt], request_id: str | None, error: QuothError | N
             f" (request {request_id})" if request_id else "",
         )
     if error is not None:
-        logger.debug("gave up after %d attempts: %s", len(attempts), type(error).__name__)
+        logger.debug("gave up with %s; attempts: %d", type(error).__name__, len(attempts))
 
 
 def _obey_environment() -> None:
