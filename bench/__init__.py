@@ -1,1 +1,1 @@
-"""What a call costs, beside the openai and litellm packages and the bare HTTP clients: `make bench`, or `python -m bench`."""
+"""What a call costs, beside the openai and litellm packages and bare HTTP clients: `make bench`, `python -m bench`."""

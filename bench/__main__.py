@@ -35,9 +35,7 @@ def main() -> int:
     if pythons[True] is None:
         say("QUOTH_BENCH_PEERS names no Python, so LiteLLM and aiohttp are left out: `make bench` sets them up.")
     if (about["load_before"] or 0) > 0.5:
-        say(
-            f"This machine is busy (load {about['load_before']}): expect a wide spread, and times above what they could be."
-        )
+        say(f"This machine is busy (load {about['load_before']}): expect a wide spread and high figures.")
     rounds = options.rounds or (2 if options.quick else 5)
     results = measure(options.work, options.who, rounds=rounds, quick=options.quick, progress=say)
     versions = {

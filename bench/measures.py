@@ -23,12 +23,16 @@ SUBJECTS = {
     "urllib3": Subject("bare_urllib3", "urllib3 alone", "urllib3"),
     "httptools": Subject("bare_httptools", "httptools alone", "httptools"),
     "aiohttp": Subject("bare_aiohttp", "aiohttp alone", "aiohttp", peers=True),
+    "urllib3-json": Subject("decoded_urllib3", "urllib3, events decoded", "urllib3"),
+    "httptools-json": Subject("decoded_httptools", "httptools, events decoded", "httptools"),
     "quoth": Subject("quoth_sdk", "Quoth", "quoth"),
     "openai": Subject("openai_sdk", "openai", "openai"),
     "litellm": Subject("litellm_sdk", "LiteLLM", "litellm", peers=True, slow=True),
 }
 _BLOCKING = ("urllib3", "quoth", "openai", "litellm")
 _ASYNC = ("httptools", "aiohttp", "quoth", "openai", "litellm")
+_STREAM = ("urllib3", "urllib3-json", "quoth", "openai", "litellm")
+_ASTREAM = ("httptools", "httptools-json", "aiohttp", "quoth", "openai", "litellm")
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,10 @@ WORKS = {
     "afirst": Work("afirst", _ASYNC),
     "call": Work("call", _BLOCKING, full=1000, quick=300),
     "acall": Work("acall", _ASYNC, full=1000, quick=300),
-    "burst": Work("stream", _BLOCKING, "/burst", full=20, quick=5),
-    "aburst": Work("astream", _ASYNC, "/burst", full=20, quick=5),
-    "paced": Work("stream", _BLOCKING, "/paced", full=15, quick=5),
-    "apaced": Work("astream", _ASYNC, "/paced", full=15, quick=5),
+    "burst": Work("stream", _STREAM, "/burst", full=20, quick=5),
+    "aburst": Work("astream", _ASTREAM, "/burst", full=20, quick=5),
+    "paced": Work("stream", _STREAM, "/paced", full=15, quick=5),
+    "apaced": Work("astream", _ASTREAM, "/paced", full=15, quick=5),
 }
 
 

@@ -74,10 +74,11 @@ def tables(found: dict[str, Any]) -> str:
     about, versions = found["machine"], found["versions"]
     pinned = "program and upstream pinned to a core each" if about["pinned"] else "processes not pinned"
     lines = [
-        f"{about['date']}, {about['processor']}, {about['cores']} cores ({pinned}), {about['system']}, {about['python']}.",
+        f"{about['date']}, {about['processor']}, {about['cores']} cores ({pinned}), {about['system']}, "
+        f"{about['python']}.",
         ", ".join(f"{SUBJECTS[name].package} {version}" for name, version in versions.items() if version) + ".",
     ]
-    cells = []
+    cells: list[tuple[str, ...]] = []
     last = ""
     for row in found["rows"]:
         title = "" if row["measure"] == last else row["measure"]

@@ -1,5 +1,6 @@
-"""Runs probes, each in a fresh process pinned to one core, with the upstream on another; rounds are interleaved, so that a
-noisy minute is shared by all."""
+"""Runs probes, each in a fresh process pinned to one core, with the upstream on another.
+
+Rounds are interleaved, so that a noisy minute is shared by all."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def upstream(core: int | None) -> Iterator[str]:
     """The upstream's base URL, without the /v1."""
     command = [sys.executable, str(HERE / "upstream.py"), *([] if core is None else [str(core)])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin is not None and server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout is not None
         try:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}"
         finally:

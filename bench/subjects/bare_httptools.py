@@ -1,4 +1,5 @@
-"""httptools on an asyncio protocol, one connection: the least that can make a call; a stream's bytes are not looked at."""
+"""httptools on an asyncio protocol, one connection: the least that can make a call. A stream's bytes are taken as they
+come (`decoded_httptools` looks at them)."""
 
 from __future__ import annotations
 
@@ -82,6 +83,11 @@ async def acaller(base):
 
 
 async def astreamer(base):
+    return await reading(base, len)
+
+
+async def reading(base, take):
+    """Reads a stream and gives each piece to `take`, which tells how much it was."""
     connection, head = await _connect(base)
 
     async def run():
@@ -90,7 +96,7 @@ async def astreamer(base):
         while not connection.done:
             await connection.wait()
             pieces, connection.pieces = connection.pieces, []
-            total += len(b"".join(pieces))
+            total += take(b"".join(pieces))
         return total
 
     return run

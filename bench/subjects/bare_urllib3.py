@@ -1,4 +1,4 @@
-"""urllib3 alone: an answer decoded, a stream's bytes taken as they come and not looked at."""
+"""urllib3 alone: an answer decoded, a stream's bytes taken as they come (`decoded_urllib3` looks at them)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def caller(base):
 
 
 def streamer(base):
+    return reading(base, len)
+
+
+def reading(base, take):
+    """Reads a stream and gives each piece to `take`, which tells how much it was."""
     import json
 
     import urllib3
@@ -40,7 +45,7 @@ def streamer(base):
         answer = pool.request("POST", f"{base}/chat/completions", body=body, headers=HEADERS, preload_content=False)
         total = 0
         while piece := answer.read1(65536):
-            total += len(piece)
+            total += take(piece)
         answer.release_conn()
         return total
 
