@@ -124,6 +124,8 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
+    """The request is wrong, and so it would be the next time; `param` and the message say where."""
+
     status, slug = 400, "invalid_request_error"
 
 
@@ -134,10 +136,14 @@ class UnsupportedParamsError(BadRequestError):
 
 
 class ContextWindowExceededError(BadRequestError):
+    """The prompt does not fit into the model. `context_window_fallback_dict` names a larger one to call instead."""
+
     status, slug = 413, "context_window_exceeded"
 
 
 class AuthenticationError(APIStatusError):
+    """No key for the provider (nothing was sent), or one that it refuses."""
+
     status, slug = 401, "authentication_error"
 
 
@@ -148,30 +154,44 @@ class PaymentRequiredError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
+    """The key is good, but not for this."""
+
     status, slug = 403, "permission_denied"
 
 
 class ContentPolicyViolationError(PermissionDeniedError, BadRequestError):
+    """The provider's moderation refused the prompt or the answer."""
+
     status, slug = 403, "moderation_error"
 
 
 class NotFoundError(APIStatusError):
+    """No such model for this key, or no such address."""
+
     status, slug = 404, "not_found_error"
 
 
 class ConflictError(APIStatusError):
+    """The provider is at odds with itself about this request; tried again."""
+
     status, slug, retryable = 409, "conflict", True
 
 
 class UnprocessableEntityError(APIStatusError):
+    """The provider understood the request and cannot follow it."""
+
     status, slug = 422, "unprocessable_entity"
 
 
 class RateLimitError(APIStatusError):
+    """Too many requests, or a used-up quota. `retry_after` is the wait in seconds that the provider asks for."""
+
     status, slug, retryable = 429, "rate_limit_error", True
 
 
 class InternalServerError(APIStatusError):
+    """The provider failed; also every 5xx without a class of its own."""
+
     status, slug, retryable = 500, "provider_error", True
 
 
@@ -182,6 +202,8 @@ class BadGatewayError(APIStatusError):
 
 
 class ServiceUnavailableError(APIStatusError):
+    """The provider is overloaded or down; also 529."""
+
     status, slug, retryable = 503, "overloaded_error", True
 
 

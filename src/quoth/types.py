@@ -70,6 +70,7 @@ class Record(BaseModel):
         return key in self.model_fields_set
 
     def get(self, key: str, default: Any = None) -> Any:
+        """The field, or `default` where the provider left it out or said null."""
         if key not in self:
             return default
         value = self[key]
@@ -87,6 +88,7 @@ class Record(BaseModel):
         return super().model_dump_json(**options)
 
     def to_dict(self) -> dict[str, Any]:
+        """The same as `model_dump()`."""
         return self.model_dump()
 
     def json(self, **options: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -251,11 +253,15 @@ class Choice(Record):
 
 
 class PromptTokensDetails(Record):
+    """Of the prompt's tokens: those read from a cache, those of audio."""
+
     cached_tokens: int | None = None
     audio_tokens: int | None = None
 
 
 class CompletionTokensDetails(Record):
+    """Of the answer's tokens: those of reasoning, of audio, of predictions that came true or did not."""
+
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
     accepted_prediction_tokens: int | None = None
@@ -327,6 +333,7 @@ class Completion(_Answer):
 
     @property
     def warnings(self) -> list[Warning]:
+        """What was not done as asked, and what was odd about the answer; empty when nothing was."""
         return self._trace.warnings
 
     @property
@@ -346,6 +353,7 @@ class Completion(_Answer):
 
     @property
     def response_headers(self) -> Mapping[str, str]:
+        """The HTTP headers of the answer, names in lower case."""
         return self._trace.headers
 
     @property
@@ -369,6 +377,8 @@ class Completion(_Answer):
 
 
 class FunctionDelta(Record):
+    """A piece of a function's name and of its arguments, which are JSON text once put together."""
+
     name: str | None = None
     arguments: str | None = None
 
@@ -392,6 +402,8 @@ class Delta(_Reasoned):
 
 
 class ChunkChoice(Record):
+    """What a chunk adds to the choice with this `index`; `finish_reason` is on its last one."""
+
     index: int | None = None
     delta: Delta = Field(default_factory=Delta)
     finish_reason: str | None = None

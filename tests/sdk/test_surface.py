@@ -63,8 +63,14 @@ def test_exceptions_stand_in_three_places() -> None:
 
 
 def test_functions_and_classes_say_what_they_do() -> None:
-    for name in [*FUNCTIONS, *CLASSES]:
-        assert inspect.getdoc(getattr(quoth, name)), name
+    """In words of their own, not those of a parent; and so do their public methods and properties."""
+    for name in [*FUNCTIONS, *CLASSES, *ERRORS]:
+        thing = getattr(quoth, name)
+        assert vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__, name
+        for member, value in vars(thing).items() if inspect.isclass(thing) else ():
+            if not member.startswith(("_", "model_")) and (inspect.isfunction(value) or isinstance(value, property)):
+                assert inspect.getdoc(value), f"{name}.{member}"
+    assert inspect.getdoc(quoth.Client.__init__)
 
 
 def test_signatures_of_both_completions_are_one() -> None:

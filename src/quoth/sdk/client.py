@@ -32,14 +32,7 @@ __all__ = ["AsyncClient", "Client"]
 
 
 class _Client:
-    """What both clients take. All arguments are keywords.
-
-    `provider`: whose model a bare name is ("poe"). `api_key`, `api_base` (or `base_url`): in place of the
-    environment's. `timeout`: seconds for a whole call, or `quoth.Timeouts`. `num_retries` (or `max_retries`): per
-    target, 2. `fallbacks`: models to call when one fails. `default_headers`: sent with every call. `drop_params`,
-    `strict`, `disable_quirks`: as in a call. `providers`: rows of your own. `proxy`, `ssl_verify` (True, False or a
-    path), `client_cert` (a path, or two). `transport`: one of your own (`quoth.transport.ports`).
-    """
+    """What both clients are made of."""
 
     def __init__(
         self,
@@ -62,6 +55,19 @@ class _Client:
         client_cert: str | tuple[str, str] | None = None,
         transport: Any = None,
     ):
+        """All arguments are keywords; a call's own keywords come before them, the environment comes after.
+
+        `provider`: whose models bare names are ("poe"). `api_key`, `api_base` (or `base_url`): in place of the
+        environment's. `timeout`: seconds for a whole call, or `quoth.Timeouts`. `num_retries` (or `max_retries`): how
+        often one target is tried again, 2 if left out. `fallbacks`: models to call when one fails.
+        `default_headers`: sent with every call. `drop_params`, `strict`, `disable_quirks`: as in a call. `providers`:
+        rows of your own. `proxy`: a URL. `ssl_verify`: True, False, or the path of a CA file or folder. `client_cert`:
+        the path of a PEM file, or of a certificate and its key. `transport`: one of your own, as
+        `quoth.transport.ports` describes it; whoever made it closes it.
+
+        Opens nothing and reads no environment; that happens when a call is made. Raises BadRequestError for a row that
+        is none.
+        """
         retries = num_retries if num_retries is not None else max_retries
         settings = Settings(
             provider=provider,

@@ -593,12 +593,19 @@ else:
     ):
         """One call to any model.
 
-        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the
-        result is a Stream of chunks; with a pydantic class as `response_format` the answer is validated and
-        `message.parsed` is an instance. Keywords that are not named here travel to the provider (a bot's own
-        parameters, for instance).
+        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's: dicts, or messages that
+        came out of an earlier answer. All of OpenAI's chat parameters are keywords; keywords that are not named here
+        travel to the provider (a bot's own parameters, for instance). None means not given.
 
-        Returns a Completion. Raises QuothError; see `quoth.errors` for the tree.
+        With `stream=True` the result is a Stream of chunks, returned once the first chunk with something in it
+        has come. With a pydantic class as `response_format` the answer is validated, asked for once more if it does
+        not fit, and `choices[0].message.parsed` is an instance.
+
+        `timeout` is seconds for each target with its retries, or `quoth.Timeouts`; `num_retries` how often a target is
+        tried again (2); `fallbacks` the next targets: names, or objects with `model` and any keyword of their own.
+
+        Returns a Completion in OpenAI's shape, with `.cost`, `.warnings` and `.attempts`. Raises QuothError, before
+        sending for what is known to be wrong; see `quoth.errors` for the tree.
         """
         given = locals()
         given |= given.pop("custom")
@@ -666,12 +673,19 @@ else:
     ):
         """One call to any model, for asyncio.
 
-        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's. With `stream=True` the
-        result is an AsyncStream of chunks; with a pydantic class as `response_format` the answer is validated and
-        `message.parsed` is an instance. Keywords that are not named here travel to the provider (a bot's own
-        parameters, for instance).
+        `model` is "provider/model", such as "poe/Claude-Sonnet-4.6". `messages` are OpenAI's: dicts, or messages that
+        came out of an earlier answer. All of OpenAI's chat parameters are keywords; keywords that are not named here
+        travel to the provider (a bot's own parameters, for instance). None means not given.
 
-        Returns a Completion. Raises QuothError; see `quoth.errors` for the tree.
+        With `stream=True` the result is an AsyncStream of chunks, returned once the first chunk with something in it
+        has come. With a pydantic class as `response_format` the answer is validated, asked for once more if it does
+        not fit, and `choices[0].message.parsed` is an instance.
+
+        `timeout` is seconds for each target with its retries, or `quoth.Timeouts`; `num_retries` how often a target is
+        tried again (2); `fallbacks` the next targets: names, or objects with `model` and any keyword of their own.
+
+        Returns a Completion in OpenAI's shape, with `.cost`, `.warnings` and `.attempts`. Raises QuothError, before
+        sending for what is known to be wrong; see `quoth.errors` for the tree.
         """
         given = locals()
         given |= given.pop("custom")

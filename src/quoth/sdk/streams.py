@@ -61,10 +61,12 @@ class _Streaming:
 
     @property
     def warnings(self) -> list[Warning]:
+        """What was not done as asked; what is odd in the answer is added as it is read."""
         return self._source.answer.trace.warnings
 
     @property
     def request_id(self) -> str | None:
+        """The provider's id of the request; None when it gave none."""
         return self._source.answer.trace.request_id
 
     @property
