@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
+from math import isfinite
 from typing import Any
 
 from quoth.errors import BadRequestError
@@ -10,6 +12,7 @@ from quoth.errors import BadRequestError
 __all__ = ["check_params", "messages_of", "plain", "unencodable"]
 
 DEEPEST = 200
+MOST_BITS = 1024
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NUMBER, _INT, _LIST = (int, float), (int,), (list, tuple)
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -80,12 +83,10 @@ def check_params(params: Mapping[str, Any]) -> None:
 def plain(value: Any, where: str, depth: int = 0) -> Any:
     """The value in plain JSON types: objects with `model_dump` become dicts. Raises BadRequestError that names the
     place of whatever JSON cannot say: NaN, infinity, bytes, other objects, cycles."""
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or type(value) is str or type(value) is bool:
         return value
-    if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            raise _wrong(f"{where} is {value}; JSON has no such number", where)
-        return value
+    if isinstance(value, str | int | float):
+        return _scalar(value, where)
     if depth > DEEPEST:
         raise _wrong(f"{where[:80]}… is nested deeper than {DEEPEST} levels, or contains itself", where[:80])
     if isinstance(value, Mapping):
@@ -97,25 +98,41 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
         return found
     if isinstance(value, list | tuple):
         return [plain(item, f"{where}[{number}]", depth + 1) for number, item in enumerate(value)]
+    if isinstance(value, Enum):
+        return plain(value.value, where, depth + 1)
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return plain(dump(exclude_unset=True), where, depth + 1)
     raise _wrong(f"{where} is {_kind(value)}, which JSON cannot say", where)
 
 
-def unencodable(value: Any, where: str) -> BadRequestError | None:
-    """The error for the first text that has no UTF-8 form (a lone surrogate), or None."""
+def _scalar(value: str | int | float, where: str) -> str | int | float:
+    """A text or a number as one of Python's own types: subclasses, enums and NumPy's floats among them, say no more."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise _wrong(f"{where} is {value}; JSON has no such number", where)
+        return float.__float__(value)
+    if value.bit_length() > MOST_BITS:
+        raise _wrong(f"{where} is a number of {value.bit_length()} bits; nobody reads more than {MOST_BITS}", where)
+    return value if isinstance(value, bool) else int.__index__(value)
+
+
+def unencodable(value: Any, where: str, what: str = "") -> BadRequestError | None:
+    """The error for the first text that has no UTF-8 form (a lone surrogate), or None. `what` is said in place of
+    `where`."""
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            return _wrong(
-                f"{where} has the lone surrogate {value[error.start]!r} at position {error.start}; UTF-8 has none",
-                where,
-            )
+            surrogate = f"the lone surrogate {value[error.start]!r} at position {error.start}"
+            return _wrong(f"{what or where} has {surrogate}; UTF-8 has none", where)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            if found := unencodable(key, f"a key of {where}") or unencodable(item, f"{where}.{key}"):
+            if found := unencodable(key, where, f"a key of {where}") or unencodable(item, f"{where}.{key}"):
                 return found
     elif isinstance(value, list):
         for number, item in enumerate(value):

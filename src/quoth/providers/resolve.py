@@ -140,13 +140,20 @@ def _checked_url(url: str, source: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError as error:
-        raise BadRequestError(f"{source} {url!r} is not a URL: {error}", param="api_base") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or any(c.isspace() for c in url):
-        raise BadRequestError(f"{source} {url!r} is not a URL of the form https://host/v1", param="api_base")
+        raise BadRequestError(f"{source} {_shown(url)} is not a URL: {error}", param="api_base") from None
+    sayable = url.isprintable() and parts.path.isascii() and not any(char.isspace() or char == "\\" for char in url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not sayable:
+        raise BadRequestError(f"{source} {_shown(url)} is not a URL of the form https://host/v1", param="api_base")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise BadRequestError(f"{source} has to be a plain base URL without user, query or fragment", param="api_base")
     return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """The URL for an error's text, without a password that it may hold."""
+    return ascii(url[:200] if "@" not in url else f"{url.partition('://')[0]}://…@{url.rpartition('@')[2]}"[:200])
 
 
 def _poe_name(model: str) -> str:

@@ -32,6 +32,8 @@ __all__ = ["Core", "Job", "Settings"]
 # What belongs to the provider that it was given for, and goes to no other.
 _TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider"})
 _CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"})
+# What says where a request goes, where it ends and what becomes of its connection.
+_FRAMING = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
 _CONTROL_CHARS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _USER_AGENT = f"quoth/{__version__}"
 
@@ -210,7 +212,7 @@ class Core:
         if not isinstance(given, Mapping):
             where = "context_window_fallback_dict"
             raise BadRequestError(f"{where} has to be an object of model names", param=where)
-        larger = given.get(call.model)
+        larger = given.get(call.model) if isinstance(call.model, str) else None
         if larger is None:
             return []
         plan = self._other(call, control, {"model": larger}, "context_window_fallback_dict")
@@ -282,7 +284,7 @@ def _flag(control: Mapping[str, Any], name: str, default: bool) -> bool:
 
 def _names(control: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = control.get(name) or ()
-    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+    if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(item, str) for item in value):
         raise BadRequestError(f"{name} has to be a list of names", param=name)
     return tuple(value)
 
@@ -294,6 +296,8 @@ def _headers(headers: Any) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise BadRequestError(f"{name!r} is not the name of an HTTP header", param="extra_headers")
+        if name.lower() in _FRAMING:
+            raise BadRequestError(f"the header {name} is not for callers to set", param="extra_headers")
         text = value if isinstance(value, str) else str(value)
         if _CONTROL_CHARS.search(text):
             raise BadRequestError(

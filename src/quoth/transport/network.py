@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from os import PathLike, fspath
+from os.path import isdir
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
@@ -42,16 +44,20 @@ class Proxy(Struct, frozen=True):
 
 @lru_cache(maxsize=512)
 def split(url: str) -> tuple[SplitResult, str, int]:
-    """The parts of a URL, its host as it goes on the wire, its port."""
+    """The parts of a URL, its host as it goes on the wire, its port. Raises TransportFailure."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii").decode("ascii")
+    name = parts.hostname or ""
+    try:
+        host = name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise TransportFailure("dns", f"{name!a} is not the name of a host: {error}") from None
     return parts, host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def proxy_for(url: str, network: Network, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy for a URL, never one for loopback. Raises TransportFailure for a malformed one."""
     parts, host, port = split(url)
-    if host == "localhost" or host == "::1" or host.startswith("127."):
+    if _is_loopback(host):
         return None
     if network.proxy is not None:
         return _parsed("proxy", network.proxy)
@@ -61,6 +67,16 @@ def proxy_for(url: str, network: Network, environment: Mapping[str, str]) -> Pro
     if _bypassed(host, port, environment.get("no_proxy") or environment.get("NO_PROXY") or ""):
         return None
     return _parsed(*proxies)
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _bypassed(host: str, port: int, patterns: str) -> bool:
@@ -95,15 +111,19 @@ def _from_environment(environment: Mapping[str, str], scheme: str) -> tuple[str,
     return None
 
 
-def _parsed(source: str, value: str) -> Proxy:
+def _parsed(source: str, value: object) -> Proxy:
+    if not isinstance(value, str):
+        raise TransportFailure("proxy", f"{source} is not the URL of a proxy: it is of type {type(value).__name__}")
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         port = parts.port
     except ValueError as error:
         raise TransportFailure("proxy", f"{source} is not the URL of a proxy: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        reason = f"scheme {parts.scheme!r} is not http or https" if parts.hostname else "it names no host"
-        raise TransportFailure("proxy", f"{source} is not the URL of a proxy that can be used: {reason}")
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https"):
+        raise TransportFailure("proxy", f"{source} is not the URL of a proxy: {parts.scheme!r} is not http or https")
+    if not host.isascii() or not host.isprintable() or not host or " " in host:
+        raise TransportFailure("proxy", f"{source} is not the URL of a proxy: {host!a} names no host")
     authorization = None
     if parts.username is not None:
         from base64 import b64encode
@@ -111,38 +131,46 @@ def _parsed(source: str, value: str) -> Proxy:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + b64encode(pair.encode()).decode("ascii")
     default = 443 if parts.scheme == "https" else 80
-    return Proxy(parts.scheme, parts.hostname, port or default, authorization)
+    return Proxy(parts.scheme, host, port or default, authorization)
 
 
 def context_for(network: Network, environment: Mapping[str, str]) -> ssl.SSLContext:
-    """The TLS settings. Raises TransportFailure when a file named in them cannot be used."""
-    verify: bool | str = network.ssl_verify
-    source = "ssl_verify"
+    """The TLS settings. Raises TransportFailure when a setting or a file named in one cannot be used."""
+    verify, source = network.ssl_verify, "ssl_verify"
+    if isinstance(verify, PathLike):
+        verify = fspath(verify)
+    # Nothing but a plain False switches checking off: None is a setting that somebody forgot.
+    if not isinstance(verify, bool | str):
+        raise TransportFailure("tls", f"ssl_verify is {verify!r}; it has to be True, False or a path")
     if verify is True:
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"):
             if value := environment.get(name, "").strip():
                 verify, source = value, name
                 break
-    try:
-        return _context(verify, network.client_cert)
-    except (OSError, ssl.SSLError) as error:
-        files = f"{source} {verify!r}" if isinstance(verify, str) else f"client_cert {network.client_cert!r}"
-        raise TransportFailure("tls", f"{files} cannot be used: {error}") from None
+    cert = network.client_cert
+    return _context(verify, source, tuple(cert) if isinstance(cert, list) else cert)
 
 
 @lru_cache(maxsize=32)
-def _context(verify: bool | str, client_cert: str | tuple[str, str] | None) -> ssl.SSLContext:
-    import os.path
-
-    if isinstance(verify, str):
-        is_folder = os.path.isdir(verify)
-        context = ssl.create_default_context(cafile=None if is_folder else verify, capath=verify if is_folder else None)
-    else:
-        context = ssl.create_default_context()
-        if not verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+def _context(verify: bool | str, source: str, client_cert: str | tuple[str, str] | None) -> ssl.SSLContext:
+    try:
+        if isinstance(verify, str):
+            is_folder = isdir(verify)
+            context = ssl.create_default_context(
+                cafile=None if is_folder else verify, capath=verify if is_folder else None
+            )
+        else:
+            context = ssl.create_default_context()
+    except (OSError, ValueError) as error:
+        raise TransportFailure("tls", f"{source} {verify!r} cannot be used: {error}") from None
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     if client_cert is not None:
-        files = (client_cert,) if isinstance(client_cert, str) else client_cert
-        context.load_cert_chain(*files)
+        try:
+            certificate, key = client_cert if isinstance(client_cert, tuple) else (client_cert, None)
+            # The empty password keeps OpenSSL from asking for one on the terminal.
+            context.load_cert_chain(certificate, key, password="")
+        except (OSError, TypeError, ValueError) as error:
+            raise TransportFailure("tls", f"client_cert {client_cert!r} cannot be used: {error}") from None
     return context
