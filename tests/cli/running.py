@@ -101,19 +101,25 @@ class Terminal:
     def line(self, text: str) -> None:
         self.press(f"{text}\n")
 
-    def until(self, text: str) -> str:
-        """Wait for a text that has not been waited for yet; returns what stood before it."""
+    def until(self, text: str, *, pressing: str = "") -> str:
+        """Wait for a text that is new, pressing `pressing` until it comes; returns what stood before it."""
         deadline = time.monotonic() + LONG
+        self.press(pressing)
+        alive = True
         while (found := self.text.find(text, self._seen)) < 0:
+            assert alive, f"{text!r} did not come before the end: {self.text!r}"
             assert time.monotonic() < deadline, f"{text!r} did not come; what came: {self.text[self._seen :]!r}"
-            assert self._read() or text in self.text[self._seen :], f"{text!r} did not come: {self.text!r}"
+            if select.select([self._fd], [], [], 1)[0]:
+                alive = self._read()
+            else:
+                self.press(pressing)
         before = self.text[self._seen : found]
         self._seen = found + len(text)
         return before
 
     def ended(self) -> int:
         """Wait for the end of the program; its exit code, negative for a signal."""
-        while self._read():
+        while select.select([self._fd], [], [], LONG)[0] and self._read():
             pass
         if self._code is None:
             _, status = os.waitpid(self._pid, 0)
@@ -121,8 +127,6 @@ class Terminal:
         return self._code
 
     def _read(self) -> bool:
-        if not select.select([self._fd], [], [], LONG)[0]:
-            raise TimeoutError(f"the terminal is silent after {self.text!r}")
         try:
             data = os.read(self._fd, 65536)
         except OSError:  # how Linux says that the other side has closed

@@ -294,7 +294,7 @@ def test_ctrl_c_ends_the_call(quoth: Quoth, emulator: Emulator) -> None:
     emulator.faults("stall=after:9")
     with quoth.start("chat", "Count from 1 to 50") as process:
         assert process.stdout is not None
-        assert process.stdout.read(5) == b"[emul"
+        assert process.stdout.read(1) == b"["
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=LONG)
         assert process.returncode == 130

@@ -82,8 +82,8 @@ def test_ctrl_c_at_the_prompt_throws_the_line_away(quoth: Quoth, emulator: Emula
         terminal.until(READY)
         terminal.press("never mind")
         terminal.until("never mind")
-        terminal.press(CTRL_C)
-        terminal.until("Ctrl-D leaves.")
+        # Python's readline misses a signal that comes while it handles a key, until the next one.
+        terminal.until("Ctrl-D leaves.", pressing=CTRL_C)
         terminal.until(READY)
         terminal.press(CTRL_D)
         assert terminal.ended() == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sys
 import threading
 import time
@@ -246,13 +248,23 @@ def _sum_up(tour: _Tour, emulator: Emulator | None) -> None:
         tour.say(f"Estimated at Poe's prices of {cost.prices_as_of}; {truth}.", "dim")
     tour.say()
     tour.say("Next", "bold")
-    for command, why in (
-        ('quoth chat "Hello"' if emulator is None else 'POE_API_KEY=... quoth chat "Hello"', "ask a model"),
-        ("quoth models claude", "what there is, and its price"),
-        ("quoth emulate", "an offline Poe for your own tests"),
+    quoth, key = _own_name(), "" if emulator is None else "POE_API_KEY=... "
+    hints = (
+        (f'{key}{quoth} chat "Hello"', "ask a model"),
+        (f"{quoth} models claude", "what there is, and its price"),
+        (f"{quoth} emulate", "an offline Poe for your own tests"),
         ("from quoth import completion", "the same in Python: see README.md"),
-    ):
-        tour.say(f"{_INDENT}{command:<38}{why}")
+    )
+    width = max(len(command) for command, _ in hints)
+    for command, why in hints:
+        tour.say(f"{_INDENT}{command:<{width}}   {why}")
+
+
+def _own_name() -> str:
+    """How this command can be called again: by its name if that is on the PATH, else as it was called."""
+    if shutil.which("quoth"):
+        return "quoth"
+    return sys.argv[0] if os.path.basename(sys.argv[0]) == "quoth" else "python -m quoth"
 
 
 def _keep_serving(emulator: Emulator) -> None:
