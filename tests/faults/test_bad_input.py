@@ -280,6 +280,7 @@ ADDRESSES = [
     "http://.host/v1",
     f"http://{'a' * 70}.test/v1",
     "http://ho\u2100st/v1",
+    "http://nöwhere.invalid/v1",
     "http://\ud800/v1",
     "http://host\\@elsewhere/v1",
     "http://hö st/v1",
