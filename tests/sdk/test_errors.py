@@ -16,8 +16,10 @@ from quoth.emulator import Emulator
 from tests.faultserver import FaultServer, error
 from tests.sdk.conftest import QUESTION, Complete
 
-CLASSES: list[type[quoth.QuothError]] = [
-    kind for name in errors.__all__ if inspect.isclass(kind := getattr(errors, name))
+CLASSES = [
+    kind
+    for name in errors.__all__
+    if inspect.isclass(kind := getattr(errors, name)) and issubclass(kind, quoth.QuothError)
 ]
 OPENAIS = (
     "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AuthenticationError "
