@@ -146,6 +146,9 @@ def _checked_url(url: str, source: str) -> str:
     sayable = url.isprintable() and parts.path.isascii() and not any(char.isspace() or char == "\\" for char in url)
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not sayable:
         raise BadRequestError(f"{source} {_shown(url)} is not a URL of the form https://host/v1", param="api_base")
+    if not parts.hostname.isascii():
+        # Name resolution takes "。" for "." and "ａ" for "a": two spellings of one host would be two owners.
+        raise BadRequestError(f"{source} {_shown(url)} has a host that is not ASCII; write it as xn--...", param="api_base")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise BadRequestError(f"{source} has to be a plain base URL without user, query or fragment", param="api_base")
     return url.rstrip("/")

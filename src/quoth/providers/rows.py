@@ -30,6 +30,8 @@ _NEVER_REFUSED = frozenset({"model", "messages", "stream", "tools", "tool_choice
 
 def row_from(data: Mapping[str, Any], where: str = "a provider row") -> Row:
     """A row from plain data. Raises QuothError that names the place and what is wrong with it."""
+    if not isinstance(data, Mapping):
+        raise QuothError(f"{where}: it has to be a table with name and base_url")
     unknown = set(data) - _FIELDS
     if unknown:
         raise QuothError(f"{where}: unknown field {sorted(unknown)[0]!r}; a row has {', '.join(sorted(_FIELDS))}")
@@ -114,7 +116,7 @@ def packaged_names() -> list[str]:
 
 @cache
 def _packaged(name: str) -> Row | None:
-    if not name.isidentifier():
+    if not name.isidentifier() or len(name) > 64:
         return None
     file = _CATALOG / f"{name}.toml"
     if not file.is_file():
