@@ -197,7 +197,7 @@ def test_each_gets_its_own_key_and_no_other(name: str):
     """With every key in the environment, and with every key but its own."""
     row = REGISTRY.get(name)
     assert row is not None
-    where = {} if row.base_url else {"base_url": ELSEWHERE}
+    where: dict[str, Any] = {} if row.base_url else {"base_url": ELSEWHERE}
     assert target(f"{name}/m", **where).key == f"{name}-key"
     others = {variable: key for variable, key in KEYS.items() if variable not in row.key_env}
     if row.key_required:

@@ -95,7 +95,7 @@ def _literal(extra_body: Any) -> dict[str, Any]:
 
 def _override(given: dict[str, Any], literal: Mapping[str, Any], warnings: list[Warning]) -> None:
     for name in [name for name in given if name in literal]:
-        if given.pop(name) != literal[name]:
+        if repr(given.pop(name)) != repr(literal[name]):  # True and 1 are equal in Python, not in JSON
             message = f"{name} was given twice; the value in extra_body was sent"
             warnings.append(Warning("overridden", name, message))
 

@@ -148,7 +148,9 @@ def _checked_url(url: str, source: str) -> str:
         raise BadRequestError(f"{source} {_shown(url)} is not a URL of the form https://host/v1", param="api_base")
     if not parts.hostname.isascii():
         # Name resolution takes "。" for "." and "ａ" for "a": two spellings of one host would be two owners.
-        raise BadRequestError(f"{source} {_shown(url)} has a host that is not ASCII; write it as xn--...", param="api_base")
+        raise BadRequestError(
+            f"{source} {_shown(url)} has a host that is not ASCII; write it as xn--...", param="api_base"
+        )
     if parts.query or parts.fragment or parts.username or parts.password:
         raise BadRequestError(f"{source} has to be a plain base URL without user, query or fragment", param="api_base")
     return url.rstrip("/")
