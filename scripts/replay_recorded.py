@@ -1,0 +1,191 @@
+"""Give recorded exchanges to the SDK as if upstream: `python scripts/replay_recorded.py DIR`.
+
+Every recorded chat exchange in DIR (`chat-*.json` with endpoint, request, status, headers, body) is served by a local
+server, and asked for with `Client` and with `AsyncClient`. The answer has to be a typed result that keeps every
+recorded fact, fields that nobody has heard of included; a refusal has to be a typed error with status and body as
+recorded. What the server received has to be what was recorded, save for what a warning tells of. Prints a table, exits
+1 on any difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from quoth import AsyncClient, Client, Completion, QuothError
+
+# What belongs to the connection on which the answer was recorded, and not to the answer.
+CONNECTION = {"connection", "content-encoding", "content-length", "transfer-encoding", "server", "date"}
+
+
+class Upstream(ThreadingHTTPServer):
+    """Answers whatever comes with one recorded answer, and keeps what came."""
+
+    daemon_threads = True
+
+    def __init__(self, recorded: dict[str, Any]):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.recorded = recorded
+        self.received: list[tuple[str, Any]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Upstream
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.received.append((self.path, body))
+        answer = json.dumps(self.server.recorded["body"]).encode()
+        self.send_response(self.server.recorded["status"])
+        for name, value in self.server.recorded["headers"].items():
+            if name not in CONNECTION:
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing: the table is what is printed."""
+
+
+@contextmanager
+def serving(recorded: dict[str, Any]) -> Iterator[tuple[str, Upstream]]:
+    with Upstream(recorded) as upstream:
+        thread = threading.Thread(target=upstream.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{upstream.server_port}/v1", upstream
+        finally:
+            upstream.shutdown()
+            thread.join()
+
+
+def replay(recorded: dict[str, Any]) -> Iterator[str]:
+    """Every difference, in words."""
+    for ask in (blocking, on_a_loop):
+        with serving(recorded) as (base_url, upstream):
+            settings = {"provider": "poe", "api_key": "replayed", "base_url": base_url, "num_retries": 0}
+            result = ask(settings, dict(recorded["request"]))
+        for difference in differences(recorded, result, upstream.received):
+            yield f"{ask.__name__}: {difference}"
+
+
+def blocking(settings: dict[str, Any], request: dict[str, Any]) -> Completion | QuothError:
+    with Client(**settings) as client:
+        try:
+            answer: Completion = client.completion(request.pop("model"), request.pop("messages"), **request)
+            return answer
+        except QuothError as error:
+            return error
+
+
+def on_a_loop(settings: dict[str, Any], request: dict[str, Any]) -> Completion | QuothError:
+    async def ask() -> Completion | QuothError:
+        async with AsyncClient(**settings) as client:
+            try:
+                model, messages = request.pop("model"), request.pop("messages")
+                answer: Completion = await client.acompletion(model, messages, **request)
+                return answer
+            except QuothError as error:
+                return error
+
+    return asyncio.run(ask())
+
+
+def differences(
+    recorded: dict[str, Any], result: Completion | QuothError, received: list[tuple[str, Any]]
+) -> Iterator[str]:
+    if len(received) != 1:
+        yield f"upstream was asked {len(received)} times"
+        return
+    path, sent = received[0]
+    if path != recorded["endpoint"]:
+        yield f"sent to {path}, recorded {recorded['endpoint']}"
+    warnings = result.warnings if isinstance(result, Completion) else []
+    for name in sorted({*sent, *recorded["request"]}):
+        told = any(name == warning.param or name in warning.message for warning in warnings)
+        if sent.get(name) != recorded["request"].get(name) and not told:
+            yield f"sent {name} {sent.get(name)!r}, recorded {recorded['request'].get(name)!r}, and no warning says so"
+    if recorded["status"] >= 400:
+        yield from differences_of_error(recorded, result)
+    elif isinstance(result, QuothError):
+        yield f"recorded {recorded['status']}, raised {result!r}"
+    else:
+        yield from differences_of_answer(recorded["body"], result)
+
+
+def differences_of_error(recorded: dict[str, Any], result: Completion | QuothError) -> Iterator[str]:
+    if not isinstance(result, QuothError):
+        yield f"recorded {recorded['status']}, got an answer"
+        return
+    if result.status_code != recorded["status"]:
+        yield f"status {result.status_code}, recorded {recorded['status']}"
+    if result.body != recorded["body"]:
+        yield f"body {result.body!r}, recorded {recorded['body']!r}"
+    said = recorded["body"].get("error", {})
+    if said.get("message", "") not in str(result):
+        yield f"the message lacks what was recorded: {result}"
+    for name in ("type", "code", "param"):
+        if getattr(result, name) != said.get(name):
+            yield f"{name} {getattr(result, name)!r}, recorded {said.get(name)!r}"
+
+
+def differences_of_answer(body: dict[str, Any], result: Completion) -> Iterator[str]:
+    if result.model_dump(mode="json") != body:
+        yield f"dumped {result.model_dump(mode='json')!r}, recorded {body!r}"
+    yield from differences_of_attributes("body", body, result)
+    usage = body["usage"]
+    if result.usage is None or result.usage.total_tokens != usage["total_tokens"]:
+        yield f"usage {result.usage!r}, recorded {usage!r}"
+    if result.cost.source not in ("estimated", "unknown") or (result.cost.usd is None) != (
+        result.cost.source == "unknown"
+    ):
+        yield f"a cost that cannot be: {result.cost!r}"
+
+
+def differences_of_attributes(place: str, recorded: Any, typed: Any) -> Iterator[str]:
+    """Every recorded fact reads as an attribute of that name too."""
+    if isinstance(recorded, dict):
+        for name, value in recorded.items():
+            read = typed[name] if isinstance(typed, dict) else getattr(typed, name, "nothing")
+            yield from differences_of_attributes(f"{place}.{name}", value, read)
+    elif isinstance(recorded, list):
+        if len(recorded) != len(typed):
+            yield f"{place} has {len(typed)} items, recorded {len(recorded)}"
+        for index, value in enumerate(recorded[: len(typed)]):
+            yield from differences_of_attributes(f"{place}[{index}]", value, typed[index])
+    elif recorded != typed:
+        yield f"{place} reads {typed!r}, recorded {recorded!r}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path, help="where the recordings are")
+    files = sorted(parser.parse_args().directory.glob("chat-*.json"))
+    if not files:
+        print("No chat-*.json there: name the directory that holds the recorded exchanges.")
+        return 2
+    failed = 0
+    width = max(len(path.stem) for path in files)
+    for path in files:
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        found = list(replay(recorded))
+        failed += bool(found)
+        print(f"{path.stem:{width}}  {recorded['status']}  {'DIFFERS' if found else 'kept'}")
+        for difference in found:
+            print(f"{'':{width}}       {difference}")
+    print(f"\n{len(files) - failed} of {len(files)} kept whole.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
