@@ -65,6 +65,17 @@ def test_a_wrong_command_line_is_one_sentence(quoth: Quoth, words: tuple[str, ..
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("closing", "code"), [(">&-", 0), ("2>&-", 0), ("<&-", 0), ("> /dev/full", 1)])
+def test_streams_that_are_not_there(closing: str, code: int) -> None:
+    line = f'"$0" -m quoth models claude {closing}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", line, sys.executable], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert "Error" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_a_missing_extra_is_one_sentence(missing: str) -> None:
     without = f"import sys; sys.modules[{missing!r}] = None; from quoth.cli import main; sys.exit(main(['models']))"

@@ -40,7 +40,11 @@ _ASCII = str.maketrans({"→": "->", "·": "-", "–": "-", "…": "...", "×": 
 
 
 def prepare() -> None:
-    """Let no letter that the terminal's encoding lacks end the program."""
+    """Let no closed stream, and no letter that the terminal's encoding lacks, end the program."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (it is the program's stdout until its end)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (it is the program's stderr until its end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
