@@ -166,10 +166,12 @@ class _Bounded:
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        exchange = _current.get()
-        self.sock.deadline = exchange.deadline
-        exchange.sock = self.sock
-        exchange.deadline.interrupts(exchange.interrupt)
+        if isinstance(self.sock, _Socket):
+            exchange = _current.get()
+            self.sock.deadline = exchange.deadline
+            exchange.sock = self.sock
+            exchange.deadline.interrupts(exchange.interrupt)
+        # Else it is the request for a tunnel, which is part of connecting and bounded by urllib3's own timeout.
         super().send(data)  # type: ignore[misc]
 
 
@@ -187,6 +189,11 @@ class _Pool(HTTPConnectionPool):
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
+
+    def _validate_conn(self, conn: Any) -> None:
+        # Without urllib3's warning for `ssl_verify=False`: whoever says that knows it.
+        if conn.is_closed:
+            conn.connect()
 
 
 class BlockingTransport:
