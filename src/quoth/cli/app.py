@@ -297,11 +297,12 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        silence()
         return ExitCode.BROKEN_PIPE
     except Exception as error:
         report(error)
         return ExitCode.FAILURE
+    finally:
+        silence()
 
 
 def _usage(error: Exception) -> None:

@@ -83,7 +83,6 @@ def failing(*, json: bool = False, debug: bool = False) -> Iterator[None]:
     except Failed:
         raise
     except BrokenPipeError:
-        silence()
         raise Failed(ExitCode.BROKEN_PIPE) from None
     except KeyboardInterrupt:
         # The cursor stands behind a half-written answer or an echoed ^C.
@@ -133,7 +132,7 @@ def _described(error: BaseException) -> dict[str, object]:
 
 
 def silence() -> None:
-    """Nobody reads stdout any more: let the interpreter's last flush go nowhere instead of failing in public."""
+    """Let what nobody can read any more go nowhere, instead of failing in public at the interpreter's last flush."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         for stream in (sys.stdout, sys.stderr):
