@@ -46,10 +46,9 @@ def sdk() -> dict[str, float]:
         pip = [python, "-m", "pip", "install", "--quiet", "--compile", "--disable-pip-version-check", "--no-input"]
         lock = ["--require-hashes", "-r", str(ROOT / "requirements" / "sdk.txt")]
         subprocess.run([*pip, *lock], check=True, capture_output=True, text=True)
-        # A wheel, built here with the backend that this environment already has, so that nothing unlocked is fetched.
-        build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder]
-        subprocess.run([*build, str(ROOT)], check=True, capture_output=True, text=True)
-        subprocess.run(
-            [*pip, "--no-deps", *map(str, Path(folder).glob("quoth-*.whl"))], check=True, capture_output=True
-        )
+        # A wheel, built with the backend that this environment already has, so that nothing unlocked is fetched.
+        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+        subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
+        wheel = next(map(str, Path(folder).glob("quoth-*.whl")))
+        subprocess.run([*pip, "--no-deps", wheel], check=True, capture_output=True)
         return installed(python)
