@@ -80,6 +80,7 @@ CONTROL_SAMPLES: dict[str, Any] = {
     "disable_quirks": ["join_text_parts"],
     "drop_params": True,
     "extra_headers": {"x-team": "blue"},
+    "extra_query": {"team": "blue"},
     "fallbacks": ["custom_openai/other"],
     "headers": {"x-team": "blue"},
     "max_retries": 1,
@@ -88,7 +89,9 @@ CONTROL_SAMPLES: dict[str, Any] = {
     "strict": False,
     "stream_timeout": 30,
     "timeout": 30,
+    "wire": "openai_chat",
 }
+_WHERE = frozenset({"api_base", "api_key", "base_url"})  # every probe uses them, or it would not reach the recorder
 
 
 @dataclass
@@ -233,12 +236,12 @@ def controls() -> str:
     found: dict[str, list[str]] = {}
     with probes() as probe:
         plain = probe(PLAIN)
-        for name, value in CONTROL_SAMPLES.items():
-            found.setdefault(plain.ask(name, value), []).append(f"`{name}`")
+        for name in sorted(CONTROLS.keys() - _WHERE):
+            words = "nobody is called" if name.startswith("mock_") else plain.ask(name, CONTROL_SAMPLES[name])
+            found.setdefault(words, []).append(f"`{name}`")
         for name in sorted(INERT):
             found.setdefault(plain.ask(name, "x"), []).append(f"`{name}`")
-    # The call itself uses these: without them the recorder would not be reached.
-    found["does not travel"] += [f"`{name}`" for name in CONTROLS if name not in CONTROL_SAMPLES]
+    found["does not travel"] += [f"`{name}`" for name in _WHERE]
     return _table(["what happens", "keywords"], [[words, ", ".join(sorted(names))] for words, names in found.items()])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+import quoth
 from quoth import BadRequestError, Client, UnsupportedParamsError
 from quoth.providers.params import OPENAI_PARAMS
 from quoth.providers.rows import Registry, packaged_names
@@ -504,3 +507,14 @@ def _rules(model: str) -> Any:
     row = Registry().get(model.partition("/")[0])
     assert row is not None
     return row.params
+
+
+def test_every_warning_is_explained():
+    """A code that the package gives stands in the page on parameters, and the page names no other."""
+    package = Path(quoth.__file__).parent
+    sources = [path.read_text("utf-8") for path in package.rglob("*.py") if "emulator" not in path.parts]
+    given = {code for text in sources for code in re.findall(r'Warning\(\s*"(\w+)"', text)}
+    page = (package.parent.parent / "docs" / "parameters.md").read_text("utf-8")
+    tables = page.partition("## The warnings")[2].partition("\n## ")[0]
+    explained = {code for row in re.findall(r"^\| (`.*?) \|", tables, re.M) for code in re.findall(r"`(\w+)`", row)}
+    assert given == explained
