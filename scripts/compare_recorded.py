@@ -41,6 +41,7 @@ CONTENT_FORMS = (
     r"https://[\w.]+/base/(video|audio)/[0-9a-f]{64}",
     r"!\[[^\]]*\]\(https://[\w.]+/base/image/[0-9a-f]{64}\?w=\d+&h=\d+\S*\)\n\n+https://[\w.]+/base/image/\S+",
 )
+POE_FILES = "https://pfst.cf2.poecdn.net"
 # Counts of two tokenizers may differ by so much.
 TOKEN_TOLERANCE = 0.15
 
@@ -57,7 +58,7 @@ def main() -> int:
     width = max(len(path.stem) for path in files)
     for path in files:
         recorded = json.loads(path.read_text(encoding="utf-8"))
-        with Emulator(token_delay=0) as emulator:
+        with Emulator(token_delay=0, media_origin=POE_FILES) as emulator:
             emulated = replay(emulator, recorded)
         differences = list(compare(recorded, emulated))
         failed += bool(differences)

@@ -144,14 +144,14 @@ def test_reasoning_is_shown_twice_where_it_is_shown(
     [
         (
             "Imagen-4",
-            r"!\[A red fox_image_1\]\((https://pfst\.cf2\.poecdn\.net/base/image/[0-9a-f]{64}\?w=1024&h=1024)\)\n\n\n\1",
+            r"!\[A red fox_image_1\]\((http://127\.0\.0\.1:\d+/base/image/[0-9a-f]{64}\?w=1024&h=1024)\)\n\n\n\1",
         ),
         (
             "GPT-Image-1",
-            r"!\[A red fox\.png\]\((https://pfst\.cf2\.poecdn\.net/base/image/[0-9a-f]{64}\?w=1024&h=1024)\)\n\n\1",
+            r"!\[A red fox\.png\]\((http://127\.0\.0\.1:\d+/base/image/[0-9a-f]{64}\?w=1024&h=1024)\)\n\n\1",
         ),
-        ("Veo-3", r"https://pfst\.cf2\.poecdn\.net/base/video/[0-9a-f]{64}"),
-        ("ElevenLabs-v2.5-Turbo", r"https://pfst\.cf2\.poecdn\.net/base/audio/[0-9a-f]{64}"),
+        ("Veo-3", r"http://127\.0\.0\.1:\d+/base/video/[0-9a-f]{64}"),
+        ("ElevenLabs-v2.5-Turbo", r"http://127\.0\.0\.1:\d+/base/audio/[0-9a-f]{64}"),
     ],
 )
 def test_media_answers_are_addresses(emulator: Emulator, model: str, pattern: str) -> None:

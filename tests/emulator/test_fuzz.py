@@ -51,7 +51,7 @@ def answer(body: Any) -> tuple[int, bytes]:
     headers = {"authorization": "Bearer key"}
     request = Request("POST", "/v1/chat/completions", {}, headers, raw, time.monotonic())
     got = Poe(switches(json_schema_models="all")).answer(request)
-    return got.status, got.body or b"".join(got.events or ())
+    return got.status, got.body or b"".join(event for event in got.events or () if isinstance(event, bytes))
 
 
 @settings(max_examples=150, deadline=None)

@@ -221,7 +221,14 @@ def emulate(
     developer_role: Annotated[
         bool | None, typer.Option("--developer-role/--no-developer-role", help="The role developer is accepted.")
     ] = None,
+    media_delay: Annotated[float | None, typer.Option(help="How long a media bot takes.")] = None,
+    media_progress: Annotated[
+        bool | None, typer.Option("--media-progress/--no-media-progress", help="Streams of media bots tell of it.")
+    ] = None,
     media_origin: Annotated[str | None, typer.Option(metavar="URL", help="Scheme and host of media.")] = None,
+    browser_only: Annotated[
+        bool | None, typer.Option("--browser-only/--no-browser-only", help="Files are refused to Python programs.")
+    ] = None,
     max_body: Annotated[int | None, typer.Option(help="A longer request, in bytes, is 413.")] = None,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="FAULT", help="A fault for coming requests; may be repeated.")
@@ -277,6 +284,76 @@ def demo(
         from quoth.cli import demo as command
 
         command.run(model, offline=offline, max_tokens=max_tokens, serve=serve, as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth batch questions.jsonl -o answers.jsonl -m poe/GPT-4.1-nano",
+        "quoth batch reviews.csv -o labels.jsonl --system 'Answer good or bad.' --max-tokens 5 --max-usd 2",
+        "quoth batch questions.jsonl -o answers.jsonl --retry-errors",
+        more='INPUT is JSON lines, in OpenAI\'s batch format or as {"prompt": ...} or {"messages": ...}, or CSV with a '
+        "column prompt. OUTPUT has a line for each of them, in the same order. Started again, it goes on where it was.",
+    )
+)
+def batch(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="The file of prompts: .jsonl or .csv.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUTPUT", help="The file of answers, JSON lines.")],
+    model: Model = None,
+    system: Annotated[str | None, typer.Option(help="A system message for lines that have none.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is the most predictable.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The longest answer, in tokens.")] = None,
+    reasoning_effort: Annotated[str | None, typer.Option(help="Such as low, medium or high.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=VALUE",
+            help="Any other parameter for lines that do not say it; may be repeated.",
+        ),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The most calls at a time.")] = 16,
+    rpm: Annotated[
+        float | None, typer.Option(min=1, help="The most calls a minute. Default: 480 to Poe, which allows 500.")
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0, help="The most that the batch may cost, earlier runs included.")
+    ] = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Ask again where the answer is an error.")
+    ] = False,
+    timeout: Annotated[float | None, typer.Option(help="The longest that one call may take, in seconds.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask a file of prompts, at a pace, under a cap, and go on where it stopped.
+
+    Progress goes to stderr, with --json a summary to stdout.
+    """
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import batch as command
+
+        named = {
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "reasoning_effort": reasoning_effort,
+            "timeout": timeout,
+        }
+        command.run(
+            source,
+            output,
+            model=model,
+            system=system,
+            named=named,
+            pairs=parameter or [],
+            concurrency=concurrency,
+            rpm=rpm,
+            max_usd=max_usd,
+            retry_errors=retry_errors,
+            quiet=quiet,
+            as_json=as_json,
+        )
 
 
 def run(arguments: list[str]) -> int:

@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from quoth.emulator.attachments import attached
 from quoth.emulator.chat_request import ChatRequest, text_of
 
-__all__ = ["arithmetic", "from_tool_results", "reasoning", "say"]
+__all__ = ["arithmetic", "from_tool_results", "reasoning", "say", "tag"]
 
 _CAPITALS = {
     "argentina": "Buenos Aires",
@@ -58,7 +59,7 @@ def say(request: ChatRequest) -> str:
         answer = rule(request, prompt)
         if answer is not None:
             return answer
-    return f"{_tag(request)} {_reflection(request, prompt)}"
+    return f"{tag(request)} {_reflection(request, prompt)}"
 
 
 def from_tool_results(request: ChatRequest) -> str:
@@ -75,7 +76,7 @@ def from_tool_results(request: ChatRequest) -> str:
             break
         name = message.get("name") or names.get(message["tool_call_id"]) or "the tool"
         results.append(f"{name} returned: {text_of(message)}")
-    return f"{_tag(request)} " + "\n".join(reversed(results))
+    return f"{tag(request)} " + "\n".join(reversed(results))
 
 
 def reasoning(request: ChatRequest) -> str:
@@ -86,14 +87,15 @@ def reasoning(request: ChatRequest) -> str:
     )
 
 
-def _tag(request: ChatRequest) -> str:
+def tag(request: ChatRequest) -> str:
+    """The mark that an answer bears."""
     return f"[emulated {request.facts.display_name or request.facts.id}]"
 
 
 def _tagged(rule: Callable[[str], str | None]) -> Callable[[ChatRequest, str], str | None]:
     def tagged(request: ChatRequest, prompt: str) -> str | None:
         answer = rule(prompt)
-        return None if answer is None else f"{_tag(request)} {answer}"
+        return None if answer is None else f"{tag(request)} {answer}"
 
     return tagged
 
@@ -180,14 +182,10 @@ def _reflection(request: ChatRequest, prompt: str) -> str:
 
 
 def _attached(request: ChatRequest) -> str:
-    users = [message for message in request.messages if message["role"] == "user"]
-    content: Any = users[-1].get("content") if users else None
-    if not isinstance(content, list):
-        return ""
-    kinds = {"image_url": "image", "file": "file"}
-    counts = {kind: sum(1 for part in content if part.get("type") == name) for name, kind in kinds.items()}
+    found = attached(request)
+    counts = {kind: sum(1 for one in found if one.kind == kind) for kind in ("image", "file")}
     named = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count]
-    return f" With it came {' and '.join(named)}." if named else ""
+    return f" With it came {' and '.join(named)}: {'; '.join(map(str, found[:10]))}." if found else ""
 
 
 def _shortened(text: str, length: int) -> str:

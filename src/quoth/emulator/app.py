@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from quoth.emulator import chat
 from quoth.emulator.chat_request import ChatRequest, read
 from quoth.emulator.delivery import Answer
 from quoth.emulator.faults import NONE, Fault
+from quoth.emulator.files import PREFIX, Files
 from quoth.emulator.http1 import Request
 from quoth.emulator.ledger import Ledger
 from quoth.emulator.models import model_list
@@ -26,6 +28,7 @@ __all__ = ["Poe"]
 _CORS = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Headers", "Authorization, Content-Type"))
 _PREFLIGHT = (*_CORS, ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"), ("Access-Control-Max-Age", "600"))
 _CHAT = "/v1/chat/completions"
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 
 
 class Poe:
@@ -33,7 +36,9 @@ class Poe:
 
     def __init__(self, switches: Switches):
         self.switches = switches
+        self.origin = ""  # scheme and host, once it is known where the server listens
         self.ledger = Ledger(switches.balance, int(switches.late_costs * 1_000_000))
+        self.files = Files(browser_only=switches.browser_only)
         self._limit = RateLimit(switches.rate_limit)
         self._calls = 0
         self._models: bytes | None = None
@@ -46,6 +51,7 @@ class Poe:
 
     def clear(self) -> None:
         self.ledger.clear()
+        self.files.clear()
         self._limit.clear()
         self._calls = 0
 
@@ -74,6 +80,8 @@ class Poe:
     def _routed(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         if request.method == "OPTIONS":
             return Answer(204, headers=_PREFLIGHT, content_type=None)
+        if request.path.startswith(PREFIX):
+            return self.files.answer(request)
         if request.path not in self._routes:
             if self.switches.profile == "documented":
                 raise Problem(404, f"Unknown path {request.path}.")
@@ -111,7 +119,8 @@ class Poe:
         seed = f"{self._calls}/{hashlib.sha256(request.raw).hexdigest()}"
         if self.switches.rate_limit_headers:
             headers.append(("x-request-id", f"req_{hashlib.sha256(seed.encode()).hexdigest()[:32]}"))
-        outcome = chat.decide(wanted, seed, self.switches)
+        outcome = chat.decide(wanted, seed, self.switches, self._media_origin(request))
+        self.files.add(outcome.pieces)
         query_id = hashlib.sha256(f"query/{seed}".encode()).hexdigest()[:32]
         self.ledger.charge(query_id, wanted.facts, *outcome.billed_tokens, _now_us())
         if wanted.stream:
@@ -119,14 +128,15 @@ class Poe:
         body = chat.completion(outcome, chat.chat_id(seed), int(time.time()), wanted, self.switches)
         if fault.no_usage:
             del body["usage"]
-        return Answer(200, msgspec.json.encode(body), delay=self.switches.first_token_delay)
+        working = self.switches.media_delay if outcome.media else 0.0
+        return Answer(200, msgspec.json.encode(body), delay=self.switches.first_token_delay + working)
 
     def _streamed(self, wanted: ChatRequest, outcome: chat.Outcome, chat_id: str, fault: Fault) -> Answer:
         created = int(time.time())
 
-        def events() -> Iterator[bytes]:
-            for chunk in chat.chunks(outcome, chat_id, created, wanted, fault):
-                yield msgspec.json.encode(chunk)
+        def events() -> Iterator[bytes | float]:
+            for chunk in chat.chunks(outcome, chat_id, created, wanted, self.switches, fault):
+                yield msgspec.json.encode(chunk) if isinstance(chunk, dict) else chunk
             if not fault.no_done:
                 yield b"[DONE]"
 
@@ -140,6 +150,11 @@ class Poe:
             delay=self.switches.first_token_delay,
             error_event=msgspec.json.encode(problem.body(self.switches.numeric_error_codes)),
         )
+
+    def _media_origin(self, request: Request) -> str:
+        """Where files are said to be: at the name by which this client knows the emulator."""
+        host = request.headers.get("host", "")
+        return self.switches.media_origin or (f"http://{host}" if _HOST.fullmatch(host) else self.origin)
 
     def _list_models(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         """Public: a bad key is not noticed here."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from quoth.emulator import answers, media, tokens, tools
+from quoth.emulator import answers, attachments, media, tokens, tools
 from quoth.emulator.chat_request import THINKING_PARAMETERS, ChatRequest
 from quoth.emulator.faults import NONE, Fault
+from quoth.emulator.files import Piece
 from quoth.emulator.models import traits
 from quoth.emulator.problems import Problem
 from quoth.emulator.schemas import UnusableSchema, instance
@@ -24,6 +25,7 @@ class Outcome:
     """What the model answers.
 
     `usage` counts tokens as Poe shows them, `billed_tokens` are (prompt, completion) as the provider counts them.
+    `media` is what a media bot made; its pieces are the files by their path.
     """
 
     content: str
@@ -32,36 +34,44 @@ class Outcome:
     billed_tokens: tuple[int, int]
     reasoning: str | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    media: media.Media | None = None
+    pieces: dict[str, Piece] = field(default_factory=dict)
 
 
-def decide(request: ChatRequest, seed: str, switches: Switches) -> Outcome:
-    """The answer to a request. `seed` only enters the ids of tool calls and files. Raises Problem for a bad schema."""
+def decide(request: ChatRequest, seed: str, switches: Switches, origin: str) -> Outcome:
+    """The answer to a request. `seed` only enters the ids of tool calls and the addresses of files, which begin with
+    `origin`. Raises Problem for a bad schema."""
     try:
         made = tools.calls(request, seed)
         structured = None if made else _structured(request, switches)
     except UnusableSchema as error:
         param = "response_format" if request.response_format else "tools"
         raise Problem(400, f"Invalid '{param}': unusable JSON schema: {error}", param=param) from None
-    media_answer = None if made else media.content(request, seed, switches.media_origin)
+    hears = not made and attachments.is_transcriber(request.facts.id)
+    drawn = None if made or hears else media.make(request, seed, origin)
     if made:
         content = tools.prose(request, made)
-    elif media_answer is not None:
-        content = media_answer
+    elif hears:
+        content = attachments.transcript(request, answers.tag(request))
+    elif drawn is not None:
+        content = drawn.content
     elif request.last["role"] == "tool":
         content = answers.from_tool_results(request)
     else:
         content = structured or answers.say(request)
     finish_reason = "tool_calls" if made else "stop"
-    if media_answer is None and not made:
+    if drawn is None and not made:
         content, finish_reason = _cut(content, request)
-    reasoning = answers.reasoning(request) if media_answer is None and _reasons(request) else None
+    reasoning = answers.reasoning(request) if drawn is None and _reasons(request) else None
     return Outcome(
         content=content,
         finish_reason=finish_reason,
-        usage=_usage(request, content, reasoning, switches, is_file=media.is_file(request, content)),
+        usage=_usage(request, content, reasoning, switches, is_file=drawn is not None and drawn.kind != "image"),
         billed_tokens=_billed(request, content, reasoning, made),
         reasoning=reasoning,
         tool_calls=made,
+        media=drawn.kind if drawn else None,
+        pieces=drawn.pieces if drawn else {},
     )
 
 
@@ -177,9 +187,12 @@ def completion(
 
 
 def chunks(
-    outcome: Outcome, chat_id: str, created: int, request: ChatRequest, fault: Fault = NONE
-) -> Iterator[dict[str, Any]]:
-    """The chunks of a streamed answer: role, reasoning, content, tool calls, finish reason, usage."""
+    outcome: Outcome, chat_id: str, created: int, request: ChatRequest, switches: Switches, fault: Fault = NONE
+) -> Iterator[dict[str, Any] | float]:
+    """The chunks of a streamed answer: role, reasoning, content, tool calls, finish reason, usage.
+
+    A media bot's progress stands before its content. A number is a pause, in seconds.
+    """
     head = {"id": chat_id, "object": "chat.completion.chunk", "created": created, "model": request.model}
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
@@ -188,9 +201,12 @@ def chunks(
     yield chunk({"role": "assistant", "content": ""})
     if fault.placeholder:
         yield from (chunk({"content": text}) for text in ("Generating...", "\nGenerating (1s elapsed)\n\n"))
+    if outcome.media is not None:
+        yield from _waiting(outcome.media, switches, lambda text: chunk({"content": text}))
     for piece in tokens.pieces(outcome.reasoning or ""):
         yield chunk({"reasoning_content": piece, "reasoning": piece})
-    for piece in _steps(outcome.content, request):
+    # An address comes at once, text token by token.
+    for piece in [outcome.content] if outcome.media else tokens.pieces(outcome.content):
         yield chunk({"content": piece})
     for index, call in enumerate(outcome.tool_calls):
         function = call["function"]
@@ -208,9 +224,18 @@ def chunks(
         yield from ({**head, "choices": [], "usage": usage} for _ in range(2 if fault.usage == "twice" else 1))
 
 
-def _steps(content: str, request: ChatRequest) -> list[str]:
-    """Text token by token; a file's address in one piece, as it comes at once."""
-    return [content] if request.facts.makes_media and "/base/" in content else tokens.pieces(content)
+def _waiting(
+    kind: media.Media, switches: Switches, chunk: Callable[[str], dict[str, Any]]
+) -> Iterator[dict[str, Any] | float]:
+    """The time that making media takes, filled with progress if that is switched on."""
+    texts = media.progress(kind, switches.media_delay) if switches.media_progress else []
+    for text in texts:
+        yield switches.media_delay / len(texts)
+        yield chunk(text)
+    if texts:
+        yield chunk("\n")
+    else:
+        yield switches.media_delay
 
 
 def chat_id(seed: str) -> str:

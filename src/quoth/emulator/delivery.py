@@ -29,14 +29,15 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 class Answer:
     """An answer before it is sent: a `body`, or `events`, which are the data of server-sent events.
 
-    `pace` is seconds between events, `delay` seconds before the head, `error_event` what the fault `error` sends.
+    A number among the events is a pause in seconds. `pace` is seconds between events, `delay` seconds before the head,
+    `error_event` what the fault `error` sends.
     """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = "application/json"
-    events: Iterable[bytes] | None = None
+    events: Iterable[bytes | float] | None = None
     pace: float = 0.0
     delay: float = 0.0
     error_event: bytes = field(default=b"")
@@ -156,19 +157,28 @@ class _Sender:
     async def events(self, answer: Answer) -> None:
         """Server-sent events; each is a unit."""
         pace = answer.pace if self._fault.pace is None else self._fault.pace
-        for number, event in enumerate(self._framed(answer)):
+        number = 0
+        for event in self._framed(answer):
+            if not isinstance(event, bytes):
+                await asyncio.sleep(event)
+                continue
             if number and pace:
                 await asyncio.sleep(pace)
             elif number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             await self._write(self._packed(event))
-            await self.reach(number + 1)
+            number += 1
+            await self.reach(number)
         if self._deflate is not None and self._fault.gzip != "truncated":
             await self._write(self._deflate.flush())
 
-    def _framed(self, answer: Answer) -> Iterator[bytes]:
+    def _framed(self, answer: Answer) -> Iterator[bytes | float]:
         fault, newline = self._fault, self._fault.newline.encode()
-        for number, data in enumerate(answer.events or ()):
+        number = 0
+        for data in answer.events or ():
+            if not isinstance(data, bytes):
+                yield data
+                continue
             if fault.error is not None and fault.error.after == number:
                 yield b"data: " + answer.error_event + newline * 2
                 return
@@ -176,6 +186,7 @@ class _Sender:
             if fault.comments:
                 prefix += b": keep-alive" + newline * 2
             yield prefix + b"data: " + data + newline * 2
+            number += 1
 
     def _packed(self, event: bytes) -> bytes:
         if self._deflate is None:

@@ -18,6 +18,7 @@ import msgspec
 from quoth.emulator.app import Poe
 from quoth.emulator.delivery import Answer, deliver
 from quoth.emulator.faults import HEADER, NONE, Faults
+from quoth.emulator.files import PREFIX
 from quoth.emulator.http1 import Connection, Refused, Request
 from quoth.emulator.problems import Problem
 from quoth.emulator.settings import switches
@@ -43,9 +44,11 @@ class _Service:
     async def listen(self, host: str, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.create_server(self._connection, host, port, backlog=1024)
+            server = await loop.create_server(self._connection, host, port, backlog=1024)
         except OSError as error:
             raise _clear(error, host, port) from None
+        self.poe.origin = _origin(server)
+        return server
 
     async def close(self, server: asyncio.Server) -> None:
         server.close()
@@ -74,7 +77,10 @@ class _Service:
         except ValueError as error:
             return await deliver(connection, request, _problem(Problem(400, str(error), param=HEADER)))
         try:
-            answer = self.poe.answer(request, fault)
+            if request.path.startswith(PREFIX):  # drawing a large picture takes a while, which is no one else's
+                answer = await asyncio.to_thread(self.poe.answer, request, fault)
+            else:
+                answer = self.poe.answer(request, fault)
         except Exception as error:
             _log.exception("The emulator failed at %s %s", request.method, request.path)
             answer = _problem(Problem(500, f"The emulator itself failed: {error!r}", type="emulator_error"))

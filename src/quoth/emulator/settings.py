@@ -29,7 +29,9 @@ class Switches:
     - `empty_members`: the members that are documented as always empty are present, as null.
     - `full_balance`: the balance in all its fields instead of the single documented one.
     - `developer_role`: messages with the role `developer` are accepted.
-    - `media_origin`: scheme and host of the URLs in media answers.
+    - `media_delay`: how long a media bot takes. `media_progress`: its stream says so while it does.
+    - `media_origin`: scheme and host of the URLs in media answers; "" is the emulator itself, where the files are.
+    - `browser_only`: files are refused with 403 to clients that introduce themselves as Python.
     - `max_body`: a longer request body is 413.
     - `faults`: faults for coming requests, see `quoth.emulator.faults`.
     """
@@ -50,7 +52,10 @@ class Switches:
     empty_members: bool = False
     full_balance: bool = True
     developer_role: bool = False
-    media_origin: str = "https://pfst.cf2.poecdn.net"
+    media_delay: float = 0.0
+    media_progress: bool = True
+    media_origin: str = ""
+    browser_only: bool = False
     max_body: int = 64 * 1024 * 1024
     faults: str | tuple[str, ...] = ()
 
