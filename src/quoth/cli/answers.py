@@ -15,7 +15,7 @@ from quoth.types import Chunk, Completion, Cost, Usage, Warning
 if TYPE_CHECKING:
     from quoth.sdk.client import Client
 
-__all__ = ["Shown", "Told", "cost_text", "costs", "document", "facts_line", "tokens_text", "told"]
+__all__ = ["Shown", "Told", "cost_text", "costs", "document", "facts_line", "short", "tokens_text", "told"]
 
 
 @dataclass(slots=True)
@@ -143,13 +143,13 @@ def cost_text(cost: Cost) -> str:
     if cost.usd is None:
         return "cost unknown"
     about = "about " if cost.source == "estimated" else ""
-    dollars = f"${_short(cost.usd)}"
+    dollars = f"${short(cost.usd)}"
     if cost.points is None:
         return f"{about}{dollars}"
     return f"{about}{cost.points:,} point{'' if cost.points == 1 else 's'} ({dollars})"
 
 
-def _short(amount: Decimal) -> str:
+def short(amount: Decimal) -> str:
     if not amount:
         return "0"
     if amount >= 1:
