@@ -18,10 +18,10 @@ __all__ = ["Call", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
 class Timeouts(msgspec.Struct, frozen=True):
     """Deadlines in seconds.
 
-    `connect`: until a connection stands. `first`: until the first good chunk, or the whole answer when it is not
-    streamed (then `total` is what bounds it). `idle`: between two pieces of a stream. `total`: one target, its retries
-    included. A field left None takes the default: connect 5, first 120, idle 60, total 600; for models that make
-    images, audio or video first 900, total 1800.
+    `connect`: until a connection stands. `first`: until the first good chunk of a stream, or the head of an answer that
+    is not streamed. `idle`: between two pieces of an answer. `total`: one target, its retries included. A field left
+    None takes the default: connect 5, first 120, idle 60, total 600; for models that make images, audio or video first
+    900, total 1800; an answer that is not streamed is then bounded by the total alone.
     """
 
     connect: float | None = None
@@ -77,7 +77,10 @@ class Row(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is called and how: provider, wire, URL, key and the provider's own name of the model."""
+    """Who is called and how: provider, wire, URL, key and the provider's own name of the model.
+
+    `headers` and `query` are sent along; a header that says who is calling wins over the key.
+    """
 
     row: Row = field(repr=False)
     model: str
@@ -86,6 +89,7 @@ class Target:
     wire: str = "openai_chat"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     quirks: frozenset[str] = frozenset()
+    query: Mapping[str, Any] | None = None
 
     @property
     def provider(self) -> str:

@@ -342,8 +342,13 @@ PROXIES = [
 ]
 
 
-@pytest.mark.parametrize("proxy", [*PROXIES, 5])
-def test_a_malformed_proxy(caller_type: type[Caller], stream: bool, proxy: Any):
+def test_a_proxy_that_is_no_text(caller_type: type[Caller]):
+    with pytest.raises(errors.BadRequestError, match="proxy"):
+        caller_type(proxy=5)
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_malformed_proxy(caller_type: type[Caller], stream: bool, proxy: str):
     with (
         caller_type(base_url="https://upstream.test", proxy=proxy) as caller,
         pytest.raises(errors.APIConnectionError, match="proxy is not the URL of a proxy") as caught,

@@ -183,7 +183,8 @@ STATUS = [
     fails("page for unavailable", html(503), kind=errors.ServiceUnavailableError, status=503, again=True),
     fails("overloaded", error(529), kind=errors.ServiceUnavailableError, status=529, again=True),
     fails("rate limit", error(429, headers={"retry-after": "7"}), kind=errors.RateLimitError, status=429, again=True),
-    fails("status cut off", error(500).cut(-5), Close(), kind=BROKEN),
+    fails("status cut off", error(500).cut(-5), Close(), kind=errors.InternalServerError, status=500, again=True),
+    fails("refusal cut off", error(401).cut(-5), Close(), kind=errors.AuthenticationError, status=401, again=False),
 ]
 
 ANSWERS = [

@@ -64,15 +64,20 @@ def test_control_keywords_never_travel(complete: Complete, emulator: Emulator) -
         "disable_quirks": [],
         "drop_params": False,
         "extra_headers": {"x-a": "1"},
+        "extra_query": {"q": "1"},
         "fallbacks": [],
         "headers": {"x-b": "2"},
         "max_retries": 1,
+        "mock_delay": None,
         "mock_response": None,
+        "mock_timeout": None,
+        "mock_tool_calls": None,
         "num_retries": 1,
         "request_timeout": 30,
         "strict": False,
         "stream_timeout": 30,
         "timeout": 30,
+        "wire": "openai_chat",
     }
     assert values.keys() == CONTROLS.keys()
     inert: dict[str, Any] = dict.fromkeys(sorted(INERT), "something")

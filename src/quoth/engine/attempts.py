@@ -7,7 +7,7 @@ Everything that may be tried again happens before the first good chunk. After it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,8 @@ from quoth import errors
 from quoth.call import Call, Target, WireRequest
 from quoth.engine import check, failures, structured
 from quoth.engine.backoff import RetryBudget
-from quoth.engine.effects import Failed, Flow, Opened, World
+from quoth.engine.effects import Failed, Flow, Opened, Together, World
+from quoth.engine.merge import merged
 from quoth.engine.reading import BodyReader, StreamReader
 from quoth.engine.retrying import MIB, Policy, limits_of, retrying
 from quoth.providers.costs import price_of
@@ -28,64 +29,74 @@ from quoth.wire.sse import EventTooLarge
 
 __all__ = ["Answer", "Plan", "Policy", "answer"]
 
+MOST_AT_ONCE = 128
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One call and how to find its target, which is done when its turn comes: a missing key only matters then.
+    """One call, how to find its target, and how much is tried there. The target is looked for when its turn comes: a
+    missing key only matters then.
 
     `only_after`: this plan's turn comes only when the one before it failed with this kind of error.
     """
 
     call: Call
     target: Callable[[], Target]
+    policy: Policy = field(default_factory=Policy)
     only_after: type[errors.QuothError] | None = None
 
 
 class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
-    reading."""
+    reading. `plan` is the one that was answered."""
 
     target: Target
-    call: Call
+    plan: Plan
     trace: Trace
     completion: Completion | None = None
     reader: StreamReader | None = None
     reply: Any = None
 
 
-def answer(plans: Sequence[Plan], policy: Policy, world: World, budget: RetryBudget) -> Flow[Answer]:
+def answer(plans: Sequence[Plan], world: World, budget: RetryBudget) -> Flow[Answer]:
     """The first answer that any of the plans yields. Raises the last error, with `attempts` of all."""
-    budget.call()
     attempts: list[Attempt] = []
     last: errors.QuothError | None = None
     for number, plan in enumerate(plans):
         if plan.only_after is not None and not isinstance(last, plan.only_after):
             continue
-        last_target = number == len(plans) - 1
         try:
-            return (yield from _one_target(plan, policy, world, budget, attempts, last_target))
+            return (yield from _one_target(plan, world, budget, attempts, number == len(plans) - 1))
         except errors.QuothError as error:
             last = error
     if last is None:
         raise errors.BadRequestError("there is nothing to call")
     last.attempts = attempts
-    raise last
+    try:
+        raise last
+    finally:
+        del last  # an error that a frame of its own traceback holds is freed late, and the prompt with it
 
 
 def _one_target(
-    plan: Plan, policy: Policy, world: World, budget: RetryBudget, attempts: list[Attempt], last_target: bool
+    plan: Plan, world: World, budget: RetryBudget, attempts: list[Attempt], last_target: bool
 ) -> Flow[Answer]:
     try:
-        sending = _prepared(plan, policy)
+        target = plan.target()
+        count = _calls(plan.call, target)
+        sending = None if count > 1 else _prepared(plan, target)
     except errors.QuothError as error:
         # Nothing was sent; still, whoever reads the attempts wants to know why this target was passed over.
         provider, model = error.llm_provider or "", error.model or str(plan.call.model)
         attempts.append(Attempt(provider, model, "", 0.0, None, type(error).__name__, error.message))
         raise
-    call = sending.call
+    if sending is None:
+        return (yield from _several(plan, target, count, world, budget, attempts))
+    budget.call()
+    call, policy = sending.call, plan.policy
     started = world.now()
     found: Answer = yield from retrying(
-        sending.target,
+        target,
         sending.request,
         partial(_reader, call, policy),
         partial(_interpret, sending, world, attempts),
@@ -100,9 +111,35 @@ def _one_target(
     return found
 
 
-class _Sending(Struct, frozen=True):
-    """A call on its way to one target."""
+def _calls(call: Call, target: Target) -> int:
+    """How many calls stand for this one: `n` where the provider gives one choice a call, else 1."""
+    count = call.params.get("n")
+    if "n_as_parallel_calls" not in target.quirks or call.stream or isinstance(count, bool):
+        return 1
+    return count if isinstance(count, int) and 1 < count <= MOST_AT_ONCE else 1
 
+
+def _several(
+    plan: Plan, target: Target, count: int, world: World, budget: RetryBudget, attempts: list[Attempt]
+) -> Flow[Answer]:
+    """`count` calls at once, as one answer."""
+    params = {name: value for name, value in plan.call.params.items() if name != "n"}
+    single = replace(plan, call=replace(plan.call, params=params), target=lambda: target)
+    try:
+        found: list[Answer] = yield Together([answer([single], world, budget) for _ in range(count)])
+    except errors.QuothError as error:
+        attempts += error.attempts
+        raise
+    whole = merged([one.completion for one in found if one.completion is not None], target.provider)
+    attempts += whole.attempts
+    whole._trace.attempts = attempts
+    return Answer(target, plan, whole._trace, completion=whole)
+
+
+class _Sending(Struct, frozen=True):
+    """A plan on its way to its target; `call` is the plan's, shaped for it."""
+
+    plan: Plan
     call: Call
     target: Target
     body: dict[str, Any]
@@ -111,22 +148,22 @@ class _Sending(Struct, frozen=True):
     makes_media: bool
 
 
-def _prepared(plan: Plan, policy: Policy) -> _Sending:
+def _prepared(plan: Plan, target: Target) -> _Sending:
     """Raises QuothError for what is known to be wrong before sending."""
-    target = plan.target()
     call = structured.shaped(plan.call, target)
     body, warnings = prepare(call, target)
     request = _encoded(target, body)
-    if len(request.body) > policy.request_limit:
+    limit = plan.policy.request_limit
+    if len(request.body) > limit:
         raise errors.BadRequestError(
-            f"the request has {len(request.body) / MIB:.1f} MiB; the limit is {policy.request_limit / MIB:.0f} MiB",
+            f"the request has {len(request.body) / MIB:.1f} MiB; the limit is {limit / MIB:.0f} MiB",
             llm_provider=target.provider,
             model=target.model,
             param="messages",
         )
     catalogue = catalogue_of(target)
     facts = catalogue.get(target.model) if catalogue is not None else None
-    return _Sending(call, target, body, request, warnings, facts is not None and facts.makes_media)
+    return _Sending(plan, call, target, body, request, warnings, facts is not None and facts.makes_media)
 
 
 def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
@@ -156,10 +193,11 @@ def _interpret(
 ) -> Answer:
     """The answer, or the error that it is. Raises QuothError."""
     target, call = sending.target, sending.call
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, Failed) and reader.status < 300:
         raise failures.from_failure(target, outcome, streaming=call.stream, makes_media=sending.makes_media)
     document = reader if isinstance(reader, BodyReader) else reader.document
     failures.check_document(target, sending.body, document, reader.status, reader.headers, world.today)
+    assert isinstance(outcome, Opened)
     trace = Trace(
         provider=target.provider,
         model=target.model,
@@ -174,7 +212,7 @@ def _interpret(
     if isinstance(reader, StreamReader):
         if not reader.good and not (reader.complete and reader.document is not None):
             raise _no_stream(sending, reader)
-        return Answer(target, call, trace, reader=reader, reply=outcome.reply)
+        return Answer(target, sending.plan, trace, reader=reader, reply=outcome.reply)
     try:
         completion, found = openai_chat.parse(reader.body)
     except openai_chat.Unreadable as wrong:
@@ -185,7 +223,7 @@ def _interpret(
     if not completion.choices:
         trace.warnings.append(Warning("no_choices", "choices", "the provider answered without any choice"))
     completion._trace = trace
-    return Answer(target, call, trace, completion=completion)
+    return Answer(target, sending.plan, trace, completion=completion)
 
 
 def _no_stream(sending: _Sending, reader: StreamReader) -> errors.APIError:

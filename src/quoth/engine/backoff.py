@@ -17,7 +17,7 @@ def delay(retry: int, retry_after: float | None, random: Callable[[], float]) ->
     60 s is obeyed instead, None means that it asks for longer."""
     if retry_after is not None:
         return retry_after if retry_after <= LONGEST_RETRY_AFTER else None
-    longest: float = min(_LONGEST, _BASE * 2**retry)
+    longest: float = min(_LONGEST, _BASE * 2 ** min(retry, 9))
     return longest * (0.5 + 0.5 * random())
 
 

@@ -53,9 +53,9 @@ def limits_of(given: Timeouts, *, streaming: bool, makes_media: bool = False) ->
         value = other if own is None else own
         return total if value is None else min(total, value)
 
-    # An answer that is not streamed comes when it is done: only the total bounds the wait for it.
-    first = limit(given.first, default.first) if streaming else total
-    idle = limit(given.idle, default.idle) if streaming else total
+    # An answer that is not streamed comes when it is done: unless told otherwise, only the total bounds the wait.
+    first = limit(given.first, default.first if streaming else None)
+    idle = limit(given.idle, default.idle if streaming else None)
     return _Limits(limit(given.connect, default.connect), first, idle, total)
 
 
@@ -100,7 +100,10 @@ def retrying(
             or (error.retry_after is not None and wait > _PATIENCE and not last_target)
             or not budget.allow()
         ):
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # see `answer`: a traceback must not hold itself
         yield Sleep(wait)
         retry += 1
 

@@ -41,9 +41,9 @@ def ended(answer: Answer, failed: Failed | None = None) -> Completion:
 
 def _validated(answer: Answer, completion: Completion) -> None:
     """A stream cannot be asked again: an answer that does not fit its class is a warning, and `parsed` stays None."""
-    if answer.call.output_type is None:
+    if answer.plan.call.output_type is None:
         return
-    problem = structured.parsed(completion, answer.call.output_type)
+    problem = structured.parsed(completion, answer.plan.call.output_type)
     if problem is not None:
         message = f"the streamed answer does not fit: {problem}"
         answer.trace.warnings.append(Warning("does_not_fit", "response_format", message))

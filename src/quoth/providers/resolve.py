@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from quoth.call import Row, Target
@@ -65,6 +66,7 @@ def resolve(
     api_key: str | None = None,
     base_url: str | None = None,
     headers: Mapping[str, str] | None = None,
+    query: Mapping[str, Any] | None = None,
     without_quirks: Iterable[str] = (),
 ) -> Target:
     """The target that a model's name means.
@@ -121,6 +123,7 @@ def resolve(
         wire=row.wires[0],
         headers={**row.headers, **(headers or {})},
         quirks=frozenset(row.quirks) if not off else frozenset(row.quirks) - off,
+        query=query,
     )
 
 

@@ -9,9 +9,11 @@ from quoth.engine.chat import chat
 from quoth.engine.effects import Flow, Together
 from quoth.errors import BadRequestError, QuothError
 from quoth.sdk import defaults
+from quoth.sdk.arguments import said
+from quoth.sdk.controls import MOCKS
 from quoth.sdk.core import Core
 from quoth.sdk.log import noted
-from quoth.sdk.mock import canned
+from quoth.sdk.mock import canned, waiting
 from quoth.transport.canned import Answer as CannedAnswer
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
@@ -47,12 +49,11 @@ async def abatch_completion(
 
 
 def _mocks(keywords: dict[str, Any]) -> list[CannedAnswer] | None:
-    """What answers a batch with a `mock_response`; None without one. An error that it stands for is each call's own."""
-    mock = keywords.get("mock_response")
-    if mock is None:
+    """What answers a batch with `mock_...` keywords; None without. An error that they stand for is each call's own."""
+    if not any(keywords.get(name) is not None for name in MOCKS):
         return None
     try:
-        return canned(mock, stream=False)
+        return canned(said(keywords), stream=False)
     except QuothError:
         return []
 
@@ -64,6 +65,8 @@ def _all(
         raise BadRequestError("a batch is not streamed; leave `stream` out", param="stream")
     if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
         raise BadRequestError(f"max_workers is {at_once!r}; it has to be 1 or more", param="max_workers")
+    if isinstance(messages, str) or not isinstance(messages, Sequence):
+        raise BadRequestError("messages has to be a list of conversations, each a list of messages", param="messages")
     flows = [_caught(core, model, conversation, keywords) for conversation in messages]
     found: list[Completion | QuothError] = (yield Together(flows, at_once)) if flows else []
     return found
@@ -72,9 +75,10 @@ def _all(
 def _caught(core: Core, model: str, messages: Any, keywords: dict[str, Any]) -> Flow[Completion | QuothError]:
     try:
         job = core.job(model, messages, keywords)
-        if job.mock is not None:
+        if job.mock:
+            yield from waiting(job.mock, job.plans[0].policy.timeouts)
             canned(job.mock, stream=False)
-        answer = yield from noted(chat(job.plans, job.policy, core.world, core.budget))
+        answer = yield from noted(chat(job.plans, core.world, core.budget))
     except QuothError as error:
         return error
     assert answer.completion is not None

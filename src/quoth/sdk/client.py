@@ -9,14 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from quoth.call import Row, Timeouts
-from quoth.engine.attempts import Answer
+from quoth.engine.attempts import Answer, Policy
 from quoth.engine.chat import chat
 from quoth.engine.effects import Flow
 from quoth.errors import BadRequestError
+from quoth.sdk.arguments import headers_of, names_of, retries_of, size_of, text_of, timeouts_of
 from quoth.sdk.core import Core, Job, Settings
 from quoth.sdk.environment import environment
 from quoth.sdk.log import noted
-from quoth.sdk.mock import canned
+from quoth.sdk.mock import canned, waiting
 from quoth.sdk.models import Model, ModelList, listing, read_list
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
@@ -54,6 +55,9 @@ class _Client:
         ssl_verify: bool | str = True,
         client_cert: str | tuple[str, str] | None = None,
         transport: Any = None,
+        max_request_bytes: int | None = None,
+        max_answer_bytes: int | None = None,
+        max_event_bytes: int | None = None,
     ):
         """All arguments are keywords; a call's own keywords come before them, the environment comes after.
 
@@ -63,24 +67,30 @@ class _Client:
         `default_headers`: sent with every call. `drop_params`, `strict`, `disable_quirks`: as in a call. `providers`:
         rows of your own. `proxy`: a URL. `ssl_verify`: True, False, or the path of a CA file or folder. `client_cert`:
         the path of a PEM file, or of a certificate and its key. `transport`: one of your own, as
-        `quoth.transport.ports` describes it; whoever made it closes it.
+        `quoth.transport.ports` describes it; whoever made it closes it. `max_request_bytes`, `max_answer_bytes`,
+        `max_event_bytes` (one event of a stream): 64 MiB, 512 MiB and 16 MiB if left out.
 
         Opens nothing and reads no environment; that happens when a call is made. Raises BadRequestError for a row that
         is none.
         """
         retries = num_retries if num_retries is not None else max_retries
+        files = tuple(client_cert) if isinstance(client_cert, list) else client_cert
+        default = Policy()
         settings = Settings(
-            provider=provider,
-            api_key=api_key,
-            base_url=base_url or api_base,
-            timeout=timeout,
-            num_retries=2 if retries is None else retries,
+            provider=text_of(provider, "provider"),
+            api_key=text_of(api_key, "api_key"),
+            base_url=text_of(base_url, "base_url") or text_of(api_base, "api_base"),
+            timeout=timeouts_of(timeout),
+            num_retries=retries_of(2 if retries is None else retries),
             fallbacks=tuple(fallbacks),
-            headers=default_headers or {},
+            headers=headers_of(default_headers),
             drop_params=drop_params,
             strict=strict,
-            disable_quirks=tuple(disable_quirks),
-            network=Network(proxy, ssl_verify, client_cert),
+            disable_quirks=names_of(disable_quirks, "disable_quirks"),
+            network=Network(text_of(proxy, "proxy"), ssl_verify, files),
+            request_limit=size_of(max_request_bytes, "max_request_bytes", default.request_limit),
+            answer_limit=size_of(max_answer_bytes, "max_answer_bytes", default.answer_limit),
+            event_limit=size_of(max_event_bytes, "max_event_bytes", default.event_limit),
         )
         self._core = Core(settings, providers)
         self._given_transport = transport
@@ -90,7 +100,9 @@ class _Client:
         return self._core.job(model, messages, keywords)
 
     def _flow(self, job: Job) -> Flow[Answer]:
-        return chat(job.plans, job.policy, self._core.world, self._core.budget)
+        if job.mock:
+            yield from waiting(job.mock, job.plans[0].policy.timeouts)
+        return (yield from chat(job.plans, self._core.world, self._core.budget))
 
 
 class Client(_Client):
@@ -111,7 +123,7 @@ class Client(_Client):
             return other._complete(model, messages, **keywords)
         job = self._job(model, messages, keywords)
         transport = self._transport()
-        if job.mock is not None:
+        if job.mock:
             transport = Canned(canned(job.mock, stream=job.stream))
         answer = drive(noted(self._flow(job)), transport)
         if answer.completion is not None:
@@ -179,7 +191,7 @@ class AsyncClient(_Client):
             return await other._complete(model, messages, **keywords)
         job = self._job(model, messages, keywords)
         transport = self._transport()
-        if job.mock is not None:
+        if job.mock:
             transport = CannedAsync(canned(job.mock, stream=job.stream))
         answer = await adrive(noted(self._flow(job)), transport)
         if answer.completion is not None:

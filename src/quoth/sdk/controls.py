@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTROLS", "INERT"]
+__all__ = ["CONTROLS", "INERT", "MOCKS", "ON_THE_CLIENT"]
 
 CONTROLS = {
     "additional_drop_params": "parameters to leave out, dotted paths allowed; each is a warning",
@@ -16,16 +16,24 @@ CONTROLS = {
     "disable_quirks": "names of quirks to switch off",
     "drop_params": "leave out, with a warning, what a provider is known to refuse, instead of raising",
     "extra_headers": "HTTP headers to send; also headers",
+    "extra_query": "parameters for the query of the URL",
     "fallbacks": "models to call when this one fails: names, or objects with model and any keyword of their own",
     "headers": "HTTP headers to send; also extra_headers",
     "max_retries": "another name of num_retries",
+    "mock_delay": "seconds to wait before a mock answers",
     "mock_response": "the answer to give without calling anybody",
+    "mock_timeout": "True: fail with a Timeout without calling anybody, after the timeout if one was given",
+    "mock_tool_calls": "the tool calls to answer with, without calling anybody",
     "num_retries": "how often one target is tried again (2)",
     "request_timeout": "another name of timeout",
     "strict": "refuse, before sending, whatever the catalogue doubts",
     "stream_timeout": "the timeout of a streamed call, in place of timeout",
     "timeout": "seconds for the whole call, or quoth.Timeouts",
+    "wire": 'the protocol to speak; so far "openai_chat"',
 }
+MOCKS = ("mock_delay", "mock_response", "mock_timeout", "mock_tool_calls")
+# Said in a call, these would reach only the connections that are not open yet; so they are a client's.
+ON_THE_CLIENT = ("client_cert", "proxy", "ssl_verify")
 
 # Keywords of LiteLLM that mean nothing here. They are taken, so that calls written for it run, and answered with a
 # warning.
@@ -34,7 +42,8 @@ INERT = frozenset(
         "api_version azure base_model cache caching complete_response deployment_id "
         "enable_json_schema_validation ensure_alternating_roles hf_model_name input_cost_per_second "
         "input_cost_per_token litellm_call_id litellm_logging_obj litellm_session_id litellm_trace_id "
-        "logger_fn merge_reasoning_content_in_choices mock_delay mock_timeout mock_tool_calls model_info "
+        "logger_fn merge_reasoning_content_in_choices model_info "
+        "mock_testing_content_policy_fallbacks mock_testing_context_fallbacks mock_testing_fallbacks "
         "model_list no-log organization output_cost_per_second output_cost_per_token preset_cache_key "
         "proxy_server_request retry_policy retry_strategy rpm shared_session tags text_completion tpm "
         "use_in_pass_through verbose"

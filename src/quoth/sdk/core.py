@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ from quoth.errors import BadRequestError, ContextWindowExceededError
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.resolve import named, resolve
 from quoth.providers.rows import Registry, row_from, rows_from_file
-from quoth.sdk.controls import CONTROLS, INERT
+from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, text_of, timeouts_of
+from quoth.sdk.controls import CONTROLS, INERT, MOCKS, ON_THE_CLIENT
 from quoth.sdk.environment import environment
 from quoth.transport.network import Network
 from quoth.types import Warning
@@ -30,11 +30,9 @@ from quoth.types import Warning
 __all__ = ["Core", "Job", "Settings"]
 
 # What belongs to the provider that it was given for, and goes to no other.
-_TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider"})
-_CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"})
-# What says where a request goes, where it ends and what becomes of its connection.
-_FRAMING = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
-_CONTROL_CHARS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+_TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider", "extra_query"})
+# What concerns the call as a whole, whichever target answers it.
+_OF_THE_CALL = frozenset({"fallbacks", "context_window_fallback_dict", *MOCKS})
 _USER_AGENT = f"quoth/{__version__}"
 
 
@@ -53,17 +51,19 @@ class Settings:
     strict: bool = False
     disable_quirks: tuple[str, ...] = ()
     network: Network = field(default_factory=Network, repr=False)  # a proxy's URL may hold a password
+    request_limit: int = Policy().request_limit
+    answer_limit: int = Policy().answer_limit
+    event_limit: int = Policy().event_limit
 
 
 @dataclass(slots=True)
 class Job:
-    """One call, ready for the engine."""
+    """One call, ready for the engine. `mock` holds the `mock_...` keywords; empty for a real call."""
 
     plans: list[Plan]
-    policy: Policy
     stream: bool
     warnings: list[Warning]
-    mock: Any = None
+    mock: dict[str, Any]
 
 
 class Core:
@@ -86,77 +86,98 @@ class Core:
 
     def job(self, model: Any, messages: Any, keywords: Mapping[str, Any]) -> Job:
         """Raises BadRequestError for what cannot be sent to anybody."""
-        given = {name: value for name, value in keywords.items() if value is not None and not _left_out(value)}
-        stream = given.pop("stream", False)
-        if not isinstance(stream, bool):
-            raise BadRequestError(f"stream is {stream!r}; it has to be True or False", param="stream")
+        given = said(keywords)
+        stream = flag(given, "stream", False)
+        given.pop("stream", None)
+        for name in ON_THE_CLIENT:
+            if name in given:
+                raise BadRequestError(f"{name} is an argument of quoth.Client(...), not of a call", param=name)
         warnings = [
             Warning("no_effect", name, f"{name} is a keyword of LiteLLM that has no effect here")
             for name in given
             if name in INERT
         ]
-        control = {name: given.pop(name) for name in list(given) if name in CONTROLS or name in INERT}
-        if "mock_response" in control:
+        mock = {name: given[name] for name in MOCKS if name in given}
+        if mock:
             # Nobody is called, so nobody's key is needed.
-            control.setdefault("api_key", "mock")
-        call = self._call(model, check.messages_of(messages), given, control, stream)
-        timeout = control.get("timeout", control.get("request_timeout", self.settings.timeout))
-        if stream:
-            timeout = control.get("stream_timeout", timeout)
-        policy = Policy(num_retries=self._retries(control), timeouts=_timeouts(timeout))
-        plans = [Plan(call, self._target(call.model, control))]
-        plans += self._larger(call, control)
-        plans += self._fallbacks(call, control)
-        return Job(plans, policy, stream, warnings, control.get("mock_response"))
+            given.setdefault("api_key", "mock")
+        conversation = check.messages_of(messages)
+        plans = [self._plan(model, conversation, given, stream)]
+        plans += self._larger(model, conversation, given, stream)
+        plans += self._fallbacks(model, conversation, given, stream)
+        return Job(plans, stream, warnings, mock)
 
-    def _call(
-        self, model: Any, messages: list[dict[str, Any]], given: dict[str, Any], control: dict[str, Any], stream: bool
-    ) -> Call:
-        output_type = None
-        if inspect.isclass(given.get("response_format")):
-            output_type = given.pop("response_format")
-        params = {name: check.plain(value, name) for name, value in given.items()}
+    def _plan(self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool) -> Plan:
+        """One model with everything that was said about calling it."""
+        settings = self.settings
+        control = {name: value for name, value in given.items() if name in CONTROLS}
+        params = {name: value for name, value in given.items() if name not in CONTROLS and name not in INERT}
+        output_type = params.pop("response_format") if inspect.isclass(params.get("response_format")) else None
+        params = {name: check.plain(value, name) for name, value in params.items()}
         check.check_params(params)
+        if "tags" in params.get("metadata", {}):
+            # LiteLLM's mark for its own routing; the rest of the metadata is the provider's.
+            params["metadata"] = {name: value for name, value in params["metadata"].items() if name != "tags"}
         options = params.get("stream_options")
-        return Call(
+        call = Call(
             model=model,
             messages=messages,
             params=params,
             stream=stream,
             output_type=output_type,
-            drop_params=_flag(control, "drop_params", self.settings.drop_params),
-            additional_drop_params=_names(control, "additional_drop_params"),
-            allowed_openai_params=_names(control, "allowed_openai_params"),
-            strict=_flag(control, "strict", self.settings.strict),
+            drop_params=flag(control, "drop_params", settings.drop_params),
+            additional_drop_params=names_of(control.get("additional_drop_params"), "additional_drop_params"),
+            allowed_openai_params=names_of(control.get("allowed_openai_params"), "allowed_openai_params"),
+            strict=flag(control, "strict", settings.strict),
             keep_usage_chunk=bool(isinstance(options, Mapping) and options.get("include_usage")),
         )
+        return Plan(call, self._target(model, control), self._policy(control, stream))
+
+    def _policy(self, control: Mapping[str, Any], stream: bool) -> Policy:
+        settings = self.settings
+        timeout = control.get("timeout", control.get("request_timeout", settings.timeout))
+        if stream:
+            timeout = control.get("stream_timeout", timeout)
+        return Policy(
+            num_retries=retries_of(control.get("num_retries", control.get("max_retries", settings.num_retries))),
+            timeouts=timeouts_of(timeout),
+            request_limit=settings.request_limit,
+            answer_limit=settings.answer_limit,
+            event_limit=settings.event_limit,
+        )
+
+    def policy(self) -> Policy:
+        """The policy of a call that says nothing of it."""
+        return self._policy({}, stream=False)
 
     def _target(self, model: Any, control: Mapping[str, Any]) -> Callable[[], Target]:
         """How to find a model's target, once its turn comes."""
-        headers = {
-            "user-agent": _USER_AGENT,
-            "accept-encoding": "identity",
-            **_headers(self.settings.headers),
-            **_headers(control.get("extra_headers") or {}),
-            **_headers(control.get("headers") or {}),
-        }
-        quirks = _names(control, "disable_quirks") or self.settings.disable_quirks
+        wire = control.get("wire", "openai_chat")
+        if wire != "openai_chat":
+            raise BadRequestError(f'wire is {wire!r}; the one that is spoken so far is "openai_chat"', param="wire")
+        quirks = names_of(control.get("disable_quirks"), "disable_quirks") or self.settings.disable_quirks
         for name in quirks:
             if name not in QUIRKS:
                 raise BadRequestError(
                     f"disable_quirks: {name!r} is not a quirk; there are {', '.join(QUIRKS)}", param="disable_quirks"
                 )
-        return partial(self._resolve, model, control, headers, quirks)
+        own = {**headers_of(control.get("extra_headers")), **headers_of(control.get("headers"))}
+        return partial(self._resolve, model, control, own, quirks)
 
     def _resolve(
-        self, model: Any, control: Mapping[str, Any], headers: Mapping[str, str], quirks: tuple[str, ...]
+        self, model: Any, control: Mapping[str, Any], own: Mapping[str, str], quirks: tuple[str, ...]
     ) -> Target:
         settings = self.settings
-        provider = control.get("custom_llm_provider")
-        key, url = control.get("api_key"), control.get("base_url") or control.get("api_base")
-        if provider is None and url is None and self._at_home(model):
-            provider, url = settings.provider, settings.base_url
+        provider = text_of(control.get("custom_llm_provider"), "custom_llm_provider")
+        key = text_of(control.get("api_key"), "api_key")
+        url = text_of(control.get("base_url"), "base_url") or text_of(control.get("api_base"), "api_base")
+        defaults = headers_of(settings.headers)
+        if provider is None and self._at_home(model, url):
+            provider = settings.provider
+            url = url or settings.base_url
             key = settings.api_key if key is None else key
+        else:
+            defaults = {name: value for name, value in defaults.items() if name not in CREDENTIALS}
         return resolve(
             model,
             self.registry,
@@ -164,17 +185,20 @@ class Core:
             provider=provider,
             api_key=key,
             base_url=url,
-            headers=headers,
+            headers={"user-agent": _USER_AGENT, "accept-encoding": "identity", **defaults, **own},
+            query=control.get("extra_query"),
             without_quirks=quirks,
         )
 
-    def _at_home(self, model: Any) -> bool:
-        """True when this client's own provider, key and base URL are meant for this model. They are not when it belongs
-        to another provider than the one they are for: a key must not travel to a stranger."""
+    def _at_home(self, model: Any, url: str | None) -> bool:
+        """True when this client's own provider, key and headers are meant for this model at this URL. They are not when
+        it belongs to another provider than the one they are for: a key must not travel to a stranger."""
         settings, registry = self.settings, self.registry
         home = settings.provider or (registry.owner_of(settings.base_url) if settings.base_url else None)
+        if url is not None and registry.owner_of(url) not in (None, home):
+            return False
         if home is None:
-            return True
+            return url is None or settings.base_url is None
         try:
             row, _ = named(model, registry, provider=None, base_url=settings.base_url)
         except BadRequestError:
@@ -187,146 +211,63 @@ class Core:
         name = provider or settings.provider
         if name is None and settings.base_url is not None:
             name = self.registry.owner_of(settings.base_url) or "custom_openai"
-        resolved: Target = self._target(f"{name or 'poe'}/*", {})()
-        return resolved
+        return self._target(f"{name or 'poe'}/*", {})()
 
-    def policy(self) -> Policy:
-        """The policy of a call that says nothing of it."""
-        return Policy(num_retries=self._retries({}), timeouts=_timeouts(self.settings.timeout))
-
-    def _fallbacks(self, call: Call, control: Mapping[str, Any]) -> list[Plan]:
-        given = control.get("fallbacks", self.settings.fallbacks)
-        if isinstance(given, str) or not isinstance(given, Sequence):
+    def _fallbacks(
+        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool
+    ) -> list[Plan]:
+        entries = given.get("fallbacks", self.settings.fallbacks)
+        if isinstance(entries, str) or not isinstance(entries, Sequence):
             raise BadRequestError("fallbacks has to be a list of model names or objects", param="fallbacks")
         plans = []
-        for number, entry in enumerate(given):
+        for number, entry in enumerate(entries):
             where = f"fallbacks[{number}]"
             own = {"model": entry} if isinstance(entry, str) else entry
             if not isinstance(own, Mapping) or not isinstance(own.get("model"), str):
                 raise BadRequestError(f"{where} has to be a model name, or an object with one as model", param=where)
-            plans.append(self._other(call, control, own, where))
+            try:
+                plans.append(self._other(model, messages, given, said(own), stream))
+            except BadRequestError as error:
+                raise BadRequestError(f"{where}: {error.message}", param=f"{where}.{error.param}") from None
         return plans
 
-    def _larger(self, call: Call, control: Mapping[str, Any]) -> list[Plan]:
-        given = control.get("context_window_fallback_dict") or {}
-        if not isinstance(given, Mapping):
-            where = "context_window_fallback_dict"
+    def _larger(self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool) -> list[Plan]:
+        where = "context_window_fallback_dict"
+        larger = given.get(where) or {}
+        if not isinstance(larger, Mapping):
             raise BadRequestError(f"{where} has to be an object of model names", param=where)
-        larger = given.get(call.model) if isinstance(call.model, str) else None
-        if larger is None:
+        name = larger.get(model) if isinstance(model, str) else None
+        if name is None:
             return []
-        plan = self._other(call, control, {"model": larger}, "context_window_fallback_dict")
-        return [Plan(plan.call, plan.target, only_after=ContextWindowExceededError)]
+        plan = self._other(model, messages, given, {"model": name}, stream)
+        return [Plan(plan.call, plan.target, plan.policy, only_after=ContextWindowExceededError)]
 
-    def _other(self, call: Call, control: Mapping[str, Any], own: Mapping[str, Any], where: str) -> Plan:
-        """The same call for another model. A key and a base URL belong to the model they were given with."""
-        kin = self._same_provider(call.model, own["model"], control)
-        other = {name: value for name, value in control.items() if kin or name not in _TO_ONE_PROVIDER}
-        for name in () if kin else ("extra_headers", "headers"):
-            if name in other:
-                given = _headers(other[name])
-                other[name] = {key: value for key, value in given.items() if key not in _CREDENTIALS}
-        if not kin and self.settings.provider is None and self.settings.base_url is None:
-            # A key without a provider was meant for the model that was called.
-            other["api_key"] = ""
-        params = dict(call.params)
-        messages = call.messages
-        for name, value in own.items():
-            if name in CONTROLS:
-                other[name] = value
-            elif name == "messages":
-                messages = check.messages_of(value)
-            elif name != "model":
-                params[name] = check.plain(value, f"{where}.{name}")
-        check.check_params(params)
-        new = Call(
-            model=own["model"],
-            messages=messages,
-            params=params,
-            stream=call.stream,
-            output_type=call.output_type,
-            drop_params=_flag(other, "drop_params", self.settings.drop_params),
-            additional_drop_params=_names(other, "additional_drop_params"),
-            allowed_openai_params=_names(other, "allowed_openai_params"),
-            strict=call.strict,
-            keep_usage_chunk=call.keep_usage_chunk,
-        )
-        return Plan(new, self._target(new.model, other))
+    def _other(
+        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], own: dict[str, Any], stream: bool
+    ) -> Plan:
+        """The same call for another model, `own` laid over it. A key, a base URL and headers that say who is calling
+        belong to the provider that they were given for."""
+        kin = self._same_provider(model, own["model"], given)
+        keywords = {name: value for name, value in given.items() if name not in _OF_THE_CALL}
+        if not kin:
+            keywords = {name: value for name, value in keywords.items() if name not in _TO_ONE_PROVIDER}
+            for name in ("extra_headers", "headers"):
+                if name in keywords:
+                    headers = headers_of(keywords[name])
+                    keywords[name] = {key: value for key, value in headers.items() if key not in CREDENTIALS}
+            if self.settings.provider is None and self.settings.base_url is None:
+                # A key without a provider was meant for the model that was called.
+                keywords["api_key"] = ""
+        name = own.pop("model")
+        conversation = check.messages_of(own.pop("messages")) if "messages" in own else messages
+        own.pop("stream", None)
+        return self._plan(name, conversation, {**keywords, **own}, stream)
 
-    def _same_provider(self, model: Any, other: str, control: Mapping[str, Any]) -> bool:
-        how = {
-            "provider": control.get("custom_llm_provider") or self.settings.provider,
-            "base_url": control.get("base_url") or control.get("api_base") or self.settings.base_url,
-        }
+    def _same_provider(self, model: Any, other: str, given: Mapping[str, Any]) -> bool:
+        provider = text_of(given.get("custom_llm_provider"), "custom_llm_provider") or self.settings.provider
+        url = text_of(given.get("base_url"), "base_url") or text_of(given.get("api_base"), "api_base")
+        how = {"provider": provider, "base_url": url or self.settings.base_url}
         try:
             return named(model, self.registry, **how)[0] is named(other, self.registry, **how)[0]
         except BadRequestError:
             return False
-
-    def _retries(self, control: Mapping[str, Any]) -> int:
-        value = control.get("num_retries", control.get("max_retries", self.settings.num_retries))
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise BadRequestError(f"num_retries is {value!r}; it has to be 0 or more", param="num_retries")
-        return value
-
-
-def _left_out(value: Any) -> bool:
-    """openai's marks for "not given"."""
-    return type(value).__name__ in ("NotGiven", "Omit")
-
-
-def _flag(control: Mapping[str, Any], name: str, default: bool) -> bool:
-    value = control.get(name, default)
-    if not isinstance(value, bool):
-        raise BadRequestError(f"{name} is {value!r}; it has to be True or False", param=name)
-    return value
-
-
-def _names(control: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = control.get(name) or ()
-    if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(item, str) for item in value):
-        raise BadRequestError(f"{name} has to be a list of names", param=name)
-    return tuple(value)
-
-
-def _headers(headers: Any) -> dict[str, str]:
-    if not isinstance(headers, Mapping):
-        raise BadRequestError("extra_headers has to be an object of texts", param="extra_headers")
-    found = {}
-    for name, value in headers.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise BadRequestError(f"{name!r} is not the name of an HTTP header", param="extra_headers")
-        if name.lower() in _FRAMING:
-            raise BadRequestError(f"the header {name} is not for callers to set", param="extra_headers")
-        text = value if isinstance(value, str) else str(value)
-        if _CONTROL_CHARS.search(text):
-            raise BadRequestError(
-                f"the header {name} has characters that no HTTP header can carry", param="extra_headers"
-            )
-        found[name.lower()] = text
-    return found
-
-
-def _timeouts(value: Any) -> Timeouts:
-    """`timeout` in any of its forms: seconds, Timeouts, or an object with `connect` and `read` such as
-    httpx.Timeout."""
-    if value is None:
-        return Timeouts()
-    if isinstance(value, Timeouts):
-        parts = {name: getattr(value, name) for name in ("connect", "first", "idle", "total")}
-    elif hasattr(value, "connect") and hasattr(value, "read"):
-        parts = {"connect": value.connect, "first": value.read, "idle": value.read}
-    else:
-        try:
-            parts = {"total": float(value) if isinstance(value, str) else value}
-        except ValueError:
-            parts = {"total": value}
-    for name, seconds in parts.items():
-        if seconds is None:
-            continue
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-            message = (
-                f"the {name} timeout is {seconds!r}; it has to be seconds above 0 (timeout=60, quoth.Timeouts(...))"
-            )
-            raise BadRequestError(message, param="timeout")
-    return Timeouts(**parts)

@@ -1,5 +1,5 @@
-"""`mock_response`: the answer to give without calling anybody, in the forms that LiteLLM takes. It goes through the
-same flow as a real one, as bytes from memory."""
+"""The `mock_...` keywords: an answer without calling anybody, in the forms that LiteLLM takes. It goes through the same
+flow as a real one, as bytes from memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import msgspec
 from pydantic import BaseModel
 
 from quoth import errors
+from quoth.call import Timeouts
+from quoth.engine import check
+from quoth.engine.effects import Flow, Sleep
 from quoth.transport.canned import Answer
 
-__all__ = ["canned"]
+__all__ = ["canned", "waiting"]
 
+_TEXT = "This is a mock request"
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
 _JSON = {"content-type": "application/json"}
 _SSE = {"content-type": "text/event-stream"}
@@ -24,8 +28,30 @@ _WORDS: dict[str, type[errors.APIError]] = {
 }
 
 
-def canned(mock: Any, *, stream: bool) -> list[Answer]:
-    """The answers of a canned transport that stand for this one. Raises the error that it stands for."""
+def waiting(mock: Mapping[str, Any], timeouts: Timeouts) -> Flow[None]:
+    """What a mock does before it answers: nothing, wait, or time out."""
+    delay = mock.get("mock_delay", 0)
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < float("inf"):
+        raise errors.BadRequestError(f"mock_delay is {delay!r}; it has to be seconds", param="mock_delay")
+    if mock.get("mock_timeout"):
+        yield Sleep(timeouts.total or 0.0)
+        raise _standing_for(errors.Timeout)
+    if delay:
+        yield Sleep(float(delay))
+
+
+def canned(keywords: Mapping[str, Any], *, stream: bool) -> list[Answer]:
+    """The answers of a canned transport that these keywords ask for. Raises the error that they stand for."""
+    mock = keywords.get("mock_response", "" if "mock_tool_calls" in keywords else _TEXT)
+    try:
+        return _canned(mock, keywords.get("mock_tool_calls"), stream)
+    except (KeyError, TypeError, AttributeError) as wrong:
+        raise errors.BadRequestError(
+            f"mock_response is no chat completion: {type(wrong).__name__} at {wrong}", param="mock_response"
+        ) from None
+
+
+def _canned(mock: Any, tool_calls: Any, stream: bool) -> list[Answer]:
     if isinstance(mock, type) and issubclass(mock, errors.QuothError):
         raise _standing_for(mock)
     if isinstance(mock, BaseException) or (isinstance(mock, type) and issubclass(mock, BaseException)):
@@ -41,6 +67,11 @@ def canned(mock: Any, *, stream: bool) -> list[Answer]:
         raise errors.BadRequestError(
             "mock_response has to be a text, an exception, an object or a Completion", param="mock_response"
         )
+    if tool_calls is not None:
+        calls = check.plain(tool_calls, "mock_tool_calls")
+        for choice in document["choices"]:
+            choice["message"]["tool_calls"] = calls
+            choice["finish_reason"] = "tool_calls"
     if stream:
         return [(200, _SSE, _events(document))]
     return [(200, _JSON, [msgspec.json.encode(document)])]

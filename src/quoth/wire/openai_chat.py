@@ -23,7 +23,9 @@ __all__ = [
     "ErrorFacts",
     "Unreadable",
     "UpstreamError",
+    "address",
     "as_chunk",
+    "authorization",
     "encode",
     "error_facts",
     "is_good",
@@ -70,14 +72,22 @@ class UpstreamError(Exception):
 
 def encode(target: Target, body: Mapping[str, Any]) -> WireRequest:
     """One POST of `body` as JSON. The body holds plain JSON values only."""
-    headers = {
-        "content-type": "application/json",
-        "accept": "text/event-stream" if body.get("stream") else "application/json",
-        **target.headers,
-    }
-    if target.key:
-        headers["authorization"] = f"Bearer {target.key}"
-    return WireRequest("POST", f"{target.base_url}/chat/completions", headers, msgspec.json.encode(body))
+    accept = "text/event-stream" if body.get("stream") else "application/json"
+    headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
+    return WireRequest("POST", address(target, "/chat/completions"), headers, msgspec.json.encode(body))
+
+
+def authorization(target: Target) -> dict[str, str]:
+    return {"authorization": f"Bearer {target.key}"} if target.key else {}
+
+
+def address(target: Target, path: str) -> str:
+    """The URL of a path below the target's base, with the query that was asked for."""
+    if not target.query:
+        return f"{target.base_url}{path}"
+    from urllib.parse import urlencode
+
+    return f"{target.base_url}{path}?{urlencode(target.query, doseq=True)}"
 
 
 def parse(raw: bytes) -> tuple[Completion, list[Warning]]:
