@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quoth.providers.catalogue import shipped
@@ -72,6 +72,7 @@ class TestUnknown:
 COUNTS = st.integers(0, 10**7)
 
 
+@settings(deadline=None)
 @given(COUNTS, COUNTS, st.integers(0, 10**7))
 def test_points_are_the_dollars_rounded_up_line_by_line(prompt: int, completion: int, cached: int):
     cached = min(cached, prompt)

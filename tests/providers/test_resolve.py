@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quoth import AsyncClient, AuthenticationError, BadRequestError, Client
@@ -97,6 +97,7 @@ def test_names_of_nobody(model: Any, how: dict[str, Any], says: str):
     assert caught.value.param == "model"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_name_is_somebodys_or_a_bad_request(model: str):
     with suppress(BadRequestError, AuthenticationError):
@@ -341,6 +342,7 @@ def test_own_rows_have_hosts_of_their_own():
     assert resolve("poe_too/m", registry, KEYS, base_url="https://api.poe.com/v1").key == "poe-key"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.from_regex(r"https?://[a-z.@:\[\]0-9]{0,20}(/[a-z?#]{0,5})?", fullmatch=True))
 def test_any_base_url_is_one_or_a_bad_request(url: str):
     assert isinstance(host_of(url), str)

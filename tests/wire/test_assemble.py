@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quoth import stream_chunk_builder
 from quoth.types import Chunk, Completion, Warning
 from quoth.wire.assemble import Assembler, assemble
 from quoth.wire.openai_chat import Done, as_chunk, is_good, parse, parse_event
@@ -54,6 +55,9 @@ def test_a_stream_assembles_to_the_answer_it_streams(
         assembler.add(chunk)
     assert assembler.finished
     assert meant(assembler.completion()) == meant(whole)
+    built = stream_chunk_builder(chunks)
+    assert built is not None
+    assert meant(built) == meant(whole)
 
 
 @settings(deadline=None)

@@ -65,6 +65,7 @@ class TestEncode:
         assert "authorization" not in headers
         assert headers["x-a"] == "b"
 
+    @settings(deadline=None)
     @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), PLAIN, max_size=5))
     def test_the_body_is_the_json_of_its_values_in_their_order(self, body: Json):
         sent = json.loads(encode(TARGET, body).body)
@@ -305,6 +306,7 @@ def test_neither_is_it_a_chunk(raw: bytes):
         parse_event(Event(raw or b" "), [])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_no_bytes_do_more_harm_than_that(raw: bytes):
     for reading in (parse, lambda raw: parse_event(Event(raw), [])):

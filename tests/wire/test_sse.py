@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quoth.wire.sse import Event, EventTooLarge, SSEDecoder
@@ -127,6 +127,7 @@ def streams(draw: st.DrawFn) -> tuple[list[Event], bytes]:
     return events, raw
 
 
+@settings(deadline=None)
 @given(streams(), st.lists(st.integers(0, 400), max_size=12))
 def test_any_events_in_any_line_ends_cut_anywhere(stream: tuple[list[Event], bytes], cuts: list[int]):
     events, raw = stream
@@ -136,6 +137,7 @@ def test_any_events_in_any_line_ends_cut_anywhere(stream: tuple[list[Event], byt
     assert not decoder.pending
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=8))
 def test_any_bytes_cut_anywhere_mean_the_same(raw: bytes, cuts: list[int]):
     places = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
