@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import size
 from bench.measures import SUBJECTS, WORKS
-from bench.report import document, machine, tables
+from bench.report import document, load, machine, tables
 from bench.run import interpreters, measure, version_of
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -38,6 +38,7 @@ def main() -> int:
         say(f"This machine is busy (load {about['load_before']}): expect a wide spread and high figures.")
     rounds = options.rounds or (2 if options.quick else 5)
     results = measure(options.work, options.who, rounds=rounds, quick=options.quick, progress=say)
+    about["load_after"] = load()
     versions = {
         name: version_of(str(python), subject.package)
         for name, subject in SUBJECTS.items()

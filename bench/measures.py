@@ -78,6 +78,8 @@ MEASURES = (
     Measure("Import", "first", "import_ms", "ms", limit=120),
     Measure("Import and first blocking call", "first", "first_ms", "ms", limit=200),
     Measure("Import and first asyncio call", "afirst", "first_ms", "ms", limit=200),
+    Measure("Import and first blocking call, CPU", "first", "first_cpu_ms", "ms"),
+    Measure("Import and first asyncio call, CPU", "afirst", "first_cpu_ms", "ms"),
     Measure("Blocking call, CPU", "call", "cpu_us", "ms", 1e3, limit=0.45),
     Measure("asyncio call, CPU", "acall", "cpu_us", "ms", 1e3, limit=0.25),
     Measure("Blocking stream in a burst, CPU per chunk", "burst", "cpu_us", "µs", 2000, limit=25),

@@ -11,7 +11,7 @@ from typing import Any
 from bench.measures import MEASURES, SIZE_LIMIT_MB, SUBJECTS, WORKS, Measure
 from bench.run import Results, cores
 
-__all__ = ["document", "tables"]
+__all__ = ["document", "load", "machine", "tables"]
 
 
 def machine() -> dict[str, Any]:
@@ -22,8 +22,13 @@ def machine() -> dict[str, Any]:
         "pinned": cores() is not None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "load_before": None if not hasattr(os, "getloadavg") else round(os.getloadavg()[0], 2),
+        "load_before": load(),
     }
+
+
+def load() -> float | None:
+    """How many processes wanted to run in the last minute; the benchmark itself is about one."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 
 
 def _processor() -> str:
@@ -75,7 +80,8 @@ def tables(found: dict[str, Any]) -> str:
     pinned = "program and upstream pinned to a core each" if about["pinned"] else "processes not pinned"
     lines = [
         f"{about['date']}, {about['processor']}, {about['cores']} cores ({pinned}), {about['system']}, "
-        f"{about['python']}.",
+        f"{about['python']}. Load {about['load_before']} before and {about['load_after']} at the end, of which the "
+        "benchmark itself is about 1.",
         ", ".join(f"{SUBJECTS[name].package} {version}" for name, version in versions.items() if version) + ".",
     ]
     cells: list[tuple[str, ...]] = []
