@@ -29,6 +29,10 @@ test: lint types test-only ## Everything that must pass: lint, types, architectu
 test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
 	$(BIN)/python -m pytest $(PYTEST)
 
+.PHONY: crash
+crash: $(VENV)/.dev ## Kill a running batch fifty times: nothing that is finished is lost, or paid twice
+	QUOTH_KILLS=50 $(BIN)/python -m pytest tests/cli/test_bulk.py -k killed
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Style, and the laws of the floors (import-linter)
 	$(BIN)/ruff check $(PY_DIRS)

@@ -97,10 +97,10 @@ def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(LONGEST)
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
-        if "prompt" not in (rows.fieldnames or ()):
-            names = ", ".join(rows.fieldnames or ()) or "none"
-            raise InputFault(f"{path} has no column named prompt; its columns are {names}")
         try:
+            if "prompt" not in (rows.fieldnames or ()):
+                names = ", ".join(rows.fieldnames or ()) or "none"
+                raise InputFault(f"{path} has no column named prompt; its columns are {names}")
             for row in rows:
                 yield {name: row[name] for name in _NAMES if row.get(name)}
         except (csv.Error, UnicodeDecodeError) as error:
