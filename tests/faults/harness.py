@@ -63,12 +63,15 @@ class Caller(Protocol):
 
     def whole(self, **keywords: Any) -> Completion:
         """One call, not streamed."""
+        ...
 
     def stream(self, **keywords: Any) -> Pieces:
         """One call, streamed; returns at its first good chunk."""
+        ...
 
     def ask(self, *, stream: bool, **keywords: Any) -> Said:
         """The answer as a whole, streamed or not."""
+        ...
 
 
 class _Asking:

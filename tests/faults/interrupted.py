@@ -37,6 +37,7 @@ async def asynchronous(url: str, scene: str) -> None:
 
 
 def main(url: str, face: str, scene: str) -> None:
+    print("ready", flush=True)
     try:
         if face == "blocking":
             blocking(url, scene)

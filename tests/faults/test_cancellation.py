@@ -258,15 +258,41 @@ def test_ctrl_c_ends_any_wait(
 ):
     script, requests = INTERRUPTED[scene]
     server.play(*script)
-    program = [sys.executable, "-X", "dev", "-m", "tests.faults.interrupted", server.url, face, scene]
+    start, reached, end = interrupt(
+        server.url, face, scene, lambda: server.wait_for(lambda: asked(server, requests), 20)
+    )
+    noted(record_property, reached - start)
+    assert end - start < 5
+    for moment in server.disconnects:
+        assert moment - start < AT_ONCE
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("scene", ["head", "parallel"])
+@pytest.mark.parametrize("face", ["blocking", "asyncio"])
+def test_ctrl_c_ends_connecting(face: str, scene: str, record_property: Callable[[str, object], None]):
+    with unanswering() as url:
+        start, reached, _ = interrupt(url, face, scene, lambda: time.sleep(1))
+        noted(record_property, reached - start)
+
+
+def asked(server: FaultServer, count: int) -> bool:
+    return len(server.requests) == count
+
+
+def interrupt(url: str, face: str, scene: str, under_way: Callable[[], object]) -> tuple[float, float, float]:
+    """When the interrupt was sent, when it reached the program, and when that had ended."""
+    program = [sys.executable, "-X", "dev", "-m", "tests.faults.interrupted", url, face, scene]
     root = Path(__file__).parents[2]
     with subprocess.Popen(program, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            server.wait_for(lambda: len(server.requests) == requests, 20)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            under_way()
             time.sleep(0.1)
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
-            output, complaints = process.communicate(timeout=10)
+            output, complaints = process.communicate(timeout=15)
             end = time.monotonic()
         finally:
             process.kill()
@@ -274,8 +300,4 @@ def test_ctrl_c_ends_any_wait(
     assert complaints.rstrip().endswith("KeyboardInterrupt")
     for word in ("ResourceWarning", "Task was destroyed", "never awaited", "Exception ignored"):
         assert word not in complaints
-    noted(record_property, float(output) - start)
-    assert end - start < 5
-    for moment in server.disconnects:
-        assert moment - start < AT_ONCE
-    assert len(server.requests) == requests
+    return start, float(output), end

@@ -15,12 +15,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 
+import quoth
 from quoth import errors
+from quoth.call import Timeouts
+from quoth.sdk import defaults
 from quoth.sdk.client import AsyncClient, Client
 from tests.faults.harness import CALLERS, KEY, MESSAGES, Caller
-from tests.faultserver import Answer, Connection, FaultServer, Read, Send, Stall, answer, chat, error, sse
+from tests.faultserver import (
+    Answer,
+    Close,
+    Connection,
+    FaultServer,
+    Read,
+    Reset,
+    Send,
+    Stall,
+    Step,
+    answer,
+    chat,
+    error,
+    sse,
+)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -226,6 +244,38 @@ async def test_the_blocking_client_inside_a_running_loop(server: FaultServer):
         assert _echo(client, 7, stream=True)
 
 
+# Descriptors.
+
+
+def test_failures_leave_no_descriptor(calling: Calling, server: FaultServer):
+    caller = calling(timeout=Timeouts(first=0.02, total=2))
+    scripts: list[tuple[Step, ...]] = [
+        (Reset(),),
+        (Read(), Close()),
+        (Read(), Stall()),
+        (chat().cut(50), Close()),
+        (error(500),),
+        (answer(b"<html>"),),
+        (sse("a", "b").first(1), Reset()),
+        (sse("a", finish_reason=None, usage=None, done=False),),
+    ]
+
+    def fail() -> None:
+        for script in scripts:
+            server.play(*script)
+            with pytest.raises(errors.QuothError):
+                caller.ask(stream=True)
+
+    fail()
+    gc.collect()
+    before = psutil.Process().num_fds()
+    for _ in range(10):
+        fail()
+    # The server closes its side in its own time; one connection may be kept.
+    server.wait_for(lambda: server.connections_open <= 1)
+    assert psutil.Process().num_fds() <= before + 3
+
+
 # Processes.
 
 
@@ -274,6 +324,33 @@ def test_a_blocking_client_in_a_child(server: FaultServer, forking: None, stream
         assert _echo(client, 5, stream)
     # The parent's connection served the parent alone.
     assert [request.connection for request in server.requests] == [1, 2, 1, 3, 1]
+
+
+def test_the_default_clients_in_a_child(server: FaultServer, forking: None):
+    server.play(Echo())
+    how: dict[str, Any] = {"model": "custom_openai/m", "messages": MESSAGES, "api_base": server.url}
+
+    def call() -> bool:
+        found: Any = quoth.completion(**how)
+        also: Any = asyncio.run(quoth.acompletion(**how))
+        return bool(found.choices[0].message.content == also.choices[0].message.content == "hello")
+
+    try:
+        assert call()
+        in_a_child(call)
+        assert call()
+    finally:
+        defaults.client().close()
+
+
+def test_a_child_of_a_process_with_a_call_in_each_state(server: FaultServer, forking: None):
+    """A lock that is held while the process forks is never released in the child."""
+    server.play(Echo())
+    with Client(base_url=server.url, api_key=KEY) as client:
+        assert _echo(client, 1, False)
+        transport: Any = client._transport()
+        with transport._lock:
+            in_a_child(lambda: _echo(client, 2, False))
 
 
 def test_a_child_leaves_its_parent_s_stream_alone(server: FaultServer, forking: None):

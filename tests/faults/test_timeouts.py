@@ -68,18 +68,25 @@ SILENT: dict[str, tuple[Step, ...]] = {
 
 
 @pytest.mark.parametrize("silence", SILENT, ids=lambda name: name.replace(" ", "-"))
-@pytest.mark.parametrize("how", ["call", "client", "request_timeout", "total"])
-def test_the_total_bounds_everything(calling: Calling, server: FaultServer, stream: bool, silence: str, how: str):
+def test_the_total_bounds_everything(calling: Calling, server: FaultServer, stream: bool, silence: str):
     server.play(*SILENT[silence])
-    ways: dict[str, dict[str, Any]] = {
-        "call": {"timeout": 0.3},
-        "client": {},
-        "request_timeout": {"request_timeout": 0.3},
-        "total": {"timeout": Timeouts(total=0.3)},
-    }
-    caller = calling(timeout=0.3) if how == "client" else calling()
-    late(caller, stream, **ways[how])
+    late(calling(), stream, timeout=0.3)
     server.wait_for(lambda: server.disconnects)
+
+
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "client": ({"timeout": 0.3}, {}),
+    "call over client": ({"timeout": LONG}, {"timeout": 0.3}),
+    "request_timeout": ({}, {"request_timeout": 0.3}),
+    "Timeouts": ({}, {"timeout": Timeouts(total=0.3)}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda name: name.replace(" ", "-"))
+def test_ways_to_say_the_total(calling: Calling, server: FaultServer, way: str):
+    settings, keywords = WAYS[way]
+    server.play(Read(), Stall())
+    late(calling(**settings), False, **keywords)
 
 
 @pytest.mark.parametrize("timeout", [Timeouts(first=0.3), HttpxLike(connect=LONG, read=0.3)], ids=["first", "httpx"])

@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from quoth.call import WireRequest
+from quoth.transport.dial import dial
 from quoth.transport.inflate import inflater_for
 from quoth.transport.network import Network, context_for, proxy_for, split
 from quoth.transport.ports import Deadline, TransportFailure
@@ -35,20 +36,25 @@ POOL = 256
 class _Exchange:
     """What one request's connection and its reply have in common."""
 
-    __slots__ = ("deadline", "pid", "reused", "sock")
+    __slots__ = ("_sock", "deadline", "pid", "reused")
 
     def __init__(self, deadline: Deadline):
         self.deadline = deadline
         self.pid = os.getpid()
         self.reused = False
-        self.sock: _Socket | None = None
+        self._sock: socket.socket | None = None
+
+    def holds(self, sock: socket.socket) -> None:
+        """This is the socket that is waited on now."""
+        self._sock = sock
+        self.deadline.interrupts(self.interrupt)
 
     def interrupt(self) -> None:
         """End the connection, and wake whoever waits on it in another thread; closing alone would not. In a child of
         fork the connection is still its parent's, and is left alone."""
-        if self.sock is not None and self.pid == os.getpid():
+        if self._sock is not None and self.pid == os.getpid():
             with contextlib.suppress(OSError):
-                self.sock._sock.shutdown(socket.SHUT_RDWR)
+                self._sock.shutdown(socket.SHUT_RDWR)
 
 
 _current: ContextVar[_Exchange] = ContextVar("quoth_exchange")
@@ -147,7 +153,20 @@ class _Bounded:
     """Mixed into urllib3's connections: wraps the socket, and hands it the exchange that is under way."""
 
     sock: Any
+    proxy: Any
+    port: Any
+    socket_options: Any
+    _dns_host: str
     _served = 0
+
+    def _new_conn(self) -> socket.socket:
+        exchange = _current.get()
+        try:
+            return dial(self._dns_host, self.port, self.socket_options or (), exchange.deadline, exchange.holds)
+        except TransportFailure as failure:
+            if self.proxy is not None and failure.kind != "timeout":
+                raise TransportFailure("proxy", str(failure)) from None
+            raise
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
@@ -169,8 +188,7 @@ class _Bounded:
         if isinstance(self.sock, _Socket):
             exchange = _current.get()
             self.sock.deadline = exchange.deadline
-            exchange.sock = self.sock
-            exchange.deadline.interrupts(exchange.interrupt)
+            exchange.holds(self.sock._sock)
         # Else it is the request for a tunnel, which is part of connecting and bounded by urllib3's own timeout.
         super().send(data)  # type: ignore[misc]
 
@@ -233,9 +251,9 @@ class BlockingTransport:
             raise TransportFailure("protocol", str(error)) from None
 
     def close(self) -> None:
-        with self._lock:
-            managers, self._managers = self._managers, {}
         if self._pid == os.getpid():
+            with self._lock:
+                managers, self._managers = self._managers, {}
             for manager in managers.values():
                 # `clear` alone leaves the closing to the garbage collector.
                 for pool in map(manager.pools.get, list(manager.pools.keys())):
@@ -249,10 +267,11 @@ class BlockingTransport:
         secure = split(url)[0].scheme == "https" or (proxy is not None and proxy.scheme == "https")
         context = context_for(self._network, environment) if secure else None
         key = (proxy, context)
+        if self._pid != os.getpid():
+            # A child of fork shares its parent's sockets and must not speak on them; and the lock may be held by a
+            # thread that only the parent has.
+            self._pid, self._lock, self._managers = os.getpid(), threading.Lock(), {}
         with self._lock:
-            if self._pid != os.getpid():
-                # A child of fork shares its parent's sockets; it must not speak on them.
-                self._pid, self._managers = os.getpid(), {}
             manager = self._managers.get(key)
             if manager is None:
                 options: dict[str, Any] = {"num_pools": 64, "maxsize": POOL, "ssl_context": context}
@@ -316,8 +335,6 @@ def _failure(error: Exception, exchange: _Exchange) -> TransportFailure:
     reused = exchange.reused
     if exchange.deadline.remaining() <= 0:
         return exchange.deadline.failure(reused)
-    if isinstance(error, http.ConnectTimeoutError) and not isinstance(error, http.NewConnectionError):
-        return exchange.deadline.failure(reused)
     cause = _innermost(error)
     text = str(cause) or type(cause).__name__
     for kind, name in _KINDS:
@@ -331,9 +348,7 @@ def _failure(error: Exception, exchange: _Exchange) -> TransportFailure:
 
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (http.ProxyError, "proxy"),
-    (http.NameResolutionError, "dns"),
     (http.SSLError, "tls"),
-    (http.NewConnectionError, "connect"),
     (http.LocationValueError, "connect"),
 )
 
