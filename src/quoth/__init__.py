@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING
 from quoth._version import __version__
 
 if TYPE_CHECKING:
+    from quoth import call as call
+    from quoth import errors as errors
+    from quoth import exceptions as exceptions
+    from quoth import types as types
     from quoth.call import Timeouts
     from quoth.errors import (
         APIConnectionError,
@@ -160,17 +164,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
+if not TYPE_CHECKING:  # a checker that sees it takes every misspelt name for an object
 
-    if name in _MODULES:
-        return import_module(f"quoth.{name}")
-    home = _HOME_OF.get(_ALIASES.get(name, name))
-    if home is None:
-        raise AttributeError(f"module 'quoth' has no attribute {name!r}")
-    value = getattr(import_module(home), _ALIASES.get(name, name))
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"quoth.{name}")
+        home = _HOME_OF.get(_ALIASES.get(name, name))
+        if home is None:
+            raise AttributeError(f"module 'quoth' has no attribute {name!r}")
+        value = getattr(import_module(home), _ALIASES.get(name, name))
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

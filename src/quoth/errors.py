@@ -29,7 +29,8 @@ whether trying again can help. An error that carries a `status_code` of its own 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
     "APIConnectionError",
@@ -59,13 +60,20 @@ __all__ = [
 ]
 
 
+class ErrorResponse(NamedTuple):
+    """What came with an error status, for programs that ask an error for its `.response`."""
+
+    status_code: int
+    headers: Mapping[str, str]
+
+
 class QuothError(Exception):
     """The root. All attributes are keyword arguments and None when unknown.
 
     `status_code`: the HTTP status that was really received; for an error raised before sending, the status of its
     class. `llm_provider`, `model`: the target. `body`: the provider's error body, decoded if it was JSON. `request_id`:
     the provider's. `retry_after`: seconds. `code`, `type`, `param`: as the provider gave them. `attempts`: every try,
-    oldest first.
+    oldest first. `headers`: the answer's, names in lower case.
     """
 
     status: ClassVar[int | None] = None
@@ -86,6 +94,7 @@ class QuothError(Exception):
         type: str | None = None,
         param: str | None = None,
         attempts: list[Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ):
         super().__init__(message)
         self.message = message
@@ -99,6 +108,12 @@ class QuothError(Exception):
         self.type = type or self.slug
         self.param = param
         self.attempts: list[Any] = attempts or []
+        self.headers: Mapping[str, str] = headers or {}
+
+    @property
+    def response(self) -> ErrorResponse | None:
+        """Status and headers of the provider's answer, under the name that openai's errors have; None without one."""
+        return ErrorResponse(self.status_code, self.headers) if self.headers and self.status_code else None
 
     def __str__(self) -> str:
         return self.message

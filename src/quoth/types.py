@@ -87,9 +87,17 @@ class Record(BaseModel):
         options.setdefault("exclude_unset", True)
         return super().model_dump_json(**options)
 
+    def keys(self) -> list[str]:
+        """The names of what the provider sent, so that `{**message}` works."""
+        return list(self.model_dump())
+
     def to_dict(self) -> dict[str, Any]:
         """The same as `model_dump()`."""
         return self.model_dump()
+
+    def to_json(self) -> str:
+        """The same as `model_dump_json()`."""
+        return self.model_dump_json()
 
     def json(self, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """The object as a dict, as LiteLLM's `.json()` gives it; JSON text is `model_dump_json()`."""
@@ -420,7 +428,7 @@ if TYPE_CHECKING:
     # What an editor knows of an answer when `response_format` is a class; at run time these are the plain classes.
     class ParsedMessage(Message, Generic[T]):
         @property
-        def parsed(self) -> T: ...
+        def parsed(self) -> T | None: ...
 
     class ParsedChoice(Choice, Generic[T]):
         message: ParsedMessage[T]  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]

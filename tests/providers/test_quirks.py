@@ -64,7 +64,7 @@ MENDED: list[tuple[str, Json, Json, list[str]]] = [
         "join_text_parts",
         {"messages": said(text("a"), IMAGE, text("b"), IMAGE)},
         {"messages": said(text("a\n\nb"), IMAGE, IMAGE)},
-        [],
+        ["text_parts_joined"],
     ),
     (
         "join_text_parts",

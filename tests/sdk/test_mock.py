@@ -127,3 +127,19 @@ def test_in_a_batch() -> None:
     ] * 2
     failed = asyncio.run(quoth.abatch_completion("poe/Grok-4", [QUESTION], mock_response="litellm.RateLimitError"))
     assert [type(result) for result in failed] == [quoth.RateLimitError]
+
+
+def test_mocked_tool_calls(complete: Complete) -> None:
+    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    answer = complete(mock_tool_calls=calls)
+    assert answer.choices[0].finish_reason == "tool_calls"
+    assert answer.choices[0].message.tool_calls is not None
+    assert answer.choices[0].message.tool_calls[0].function.name == "f"
+
+
+def test_a_mocked_timeout_and_a_delay(complete: Complete) -> None:
+    with pytest.raises(quoth.Timeout):
+        complete(mock_timeout=True, timeout=0.01)
+    assert complete(mock_delay=0.01).choices[0].message.content == "This is a mock request"
+    with pytest.raises(quoth.BadRequestError, match="mock_response"):
+        complete.stream(mock_response={"choices": [{"text": "x"}]})

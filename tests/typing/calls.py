@@ -23,7 +23,7 @@ def blocking(either: bool) -> None:
     assert_type(completion(model="poe/Grok-4", messages=MESSAGES, stream=True, response_format=City), Stream)
     assert_type(completion(model="poe/Grok-4", messages=MESSAGES, stream=either), Completion | Stream)
     assert_type(completion("poe/Grok-4", MESSAGES, response_format={"type": "json_object"}), Completion)
-    assert_type(completion("poe/Grok-4", MESSAGES, response_format=City).choices[0].message.parsed, City)
+    assert_type(completion("poe/Grok-4", MESSAGES, response_format=City).choices[0].message.parsed, City | None)
     assert_type(completion("poe/Grok-4", MESSAGES, thinking_budget=1024, aspect_ratio="1:1"), Completion)
 
 
@@ -31,7 +31,8 @@ async def asynchronous(either: bool) -> None:
     assert_type(await acompletion("poe/Grok-4", MESSAGES), Completion)
     assert_type(await acompletion(model="poe/Grok-4", messages=MESSAGES, stream=True), AsyncStream)
     assert_type(await acompletion(model="poe/Grok-4", messages=MESSAGES, stream=either), Completion | AsyncStream)
-    assert_type((await acompletion("poe/Grok-4", MESSAGES, response_format=City)).choices[0].message.parsed, City)
+    answer = await acompletion("poe/Grok-4", MESSAGES, response_format=City)
+    assert_type(answer.choices[0].message.parsed, City | None)
 
 
 def clients() -> None:

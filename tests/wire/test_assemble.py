@@ -270,3 +270,21 @@ NOT_YET = [
 )
 def test_what_commits_a_stream(chunk: dict[str, Any], good: bool):
     assert is_good(Chunk.model_validate(chunk)) is good
+
+
+def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
+    pieces = [{"function": {"name": "a", "arguments": "{}"}}, {"function": {"name": "b", "arguments": "{}"}}]
+    chunks = [Chunk.model_validate({"choices": [{"delta": {"tool_calls": [piece]}}]}) for piece in pieces]
+    calls = assemble(chunks).choices[0].message.tool_calls or []
+    assert [call.function.name for call in calls] == ["a", "b"]
+
+
+def test_another_name_at_the_same_index_is_another_call() -> None:
+    pieces = [
+        {"index": 0, "id": "1", "function": {"name": "a", "arguments": '{"x"'}},
+        {"index": 0, "function": {"arguments": ":1}"}},
+        {"index": 0, "function": {"name": "b", "arguments": "{}"}},
+    ]
+    chunks = [Chunk.model_validate({"choices": [{"delta": {"tool_calls": [piece]}}]}) for piece in pieces]
+    calls = assemble(chunks).choices[0].message.tool_calls or []
+    assert [(call.function.name, call.function.arguments) for call in calls] == [("a", '{"x":1}'), ("b", "{}")]

@@ -286,7 +286,6 @@ NO_ANSWER = {
     "an object of another kind": (b'{"hello": "world"}', "JSON, but not a chat completion"),
     "not UTF-8": (b'{"id": "\xff\xfe"}', "not JSON"),
     "half a character": (b'{"id": "\xe6\xbc', "not JSON"),
-    "a lone surrogate": (b'{"id": "\\ud800"}', "not JSON"),
     "nested without end": (b'{"a":' * 100_000, "not JSON"),
     "an event stream": (b'data: {"id": "c1"}\n\n', "not JSON"),
 }
@@ -457,3 +456,10 @@ def test_error_bodies_that_are_no_json(raw: bytes, message: str):
     assert facts.message == message
     assert isinstance(facts.body, str)
     assert len(facts.body) <= 4096
+
+
+def test_half_characters_are_replaced_and_said() -> None:
+    raw = rb'{"choices":[{"message":{"content":"a\ud83d b \ud83d\ude00 \\ud83d \ude00"}}]}'
+    completion, warnings = parse(raw)
+    assert completion.choices[0].message.content == "a\ufffd b \U0001f600 \\ud83d \ufffd"
+    assert [warning.code for warning in warnings] == ["lone_surrogate"]

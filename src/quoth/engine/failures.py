@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -57,6 +58,10 @@ _HELP = {
     401: "The key was refused; is it the right one, and not revoked or expired?",
     402: "The account is out of points or credit, or the model needs a subscription.",
 }
+# Servers that give a too long prompt no code of its own say it in words like these (vLLM, llama.cpp, TGI, Ollama).
+_TOO_LONG = re.compile(
+    r"(maximum|exceeds?|longer than|available) .{0,40}context (length|window|size)|context_length", re.I
+)
 # A quota that is used up answers 429 like a rate limit, but waiting does not help.
 _NOT_WORTH_A_RETRY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
@@ -80,6 +85,8 @@ def from_status(
     facts = error_facts(body)
     kind = errors.for_status(status)
     named = _BY_CODE.get(facts.code or "") or _BY_CODE.get(facts.type or "")
+    if named is None and status == 400 and _TOO_LONG.search(facts.message):
+        named = errors.ContextWindowExceededError
     if named is not None and status in (400, 403, 404, 422):
         kind = named
     more = hint(target, sent, status, facts) or _HELP.get(status, "")
@@ -193,9 +200,10 @@ def _made(
         body=_redacted(facts.body, target.key) if facts is not None else None,
         request_id=request_id(headers),
         retry_after=retry_after,
-        code=code or (facts.code if facts is not None else None),
-        type=facts.type if facts is not None else None,
-        param=facts.param if facts is not None else None,
+        code=code or _redacted(facts.code if facts is not None else None, target.key),
+        type=_redacted(facts.type if facts is not None else None, target.key),
+        param=_redacted(facts.param if facts is not None else None, target.key),
+        headers=dict(headers),
     )
     if retryable is not None and retryable != kind.retryable:
         error.retryable = retryable

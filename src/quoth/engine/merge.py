@@ -40,9 +40,18 @@ def _trace(answers: list[Completion], provider: str) -> Trace:
 
 
 def _added(usages: list[Usage]) -> Usage:
-    counts: dict[str, Any] = {}
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        values = [getattr(usage, name) for usage in usages]
-        if None not in values:
-            counts[name] = sum(values)
-    return Usage(**counts)
+    return Usage.model_validate(_sums([usage.model_dump() for usage in usages]))
+
+
+def _sums(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Numbers added up, objects within added likewise; what any part lacks is unknown of the whole."""
+    sums: dict[str, Any] = {}
+    for name, first in parts[0].items():
+        values = [part.get(name) for part in parts]
+        if all(isinstance(value, dict) for value in values):
+            sums[name] = _sums([value for value in values if isinstance(value, dict)])
+        elif all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            sums[name] = sum(value for value in values if value is not None)
+        elif all(value == first for value in values):
+            sums[name] = first
+    return sums

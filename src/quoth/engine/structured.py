@@ -47,7 +47,11 @@ def shaped(call: Call, target: Target) -> Call:
     instruction = _IN_PROMPT.format(schema=msgspec.json.encode(schema).decode())
     messages = list(call.messages)
     first = messages[0] if messages else None
-    if isinstance(first, dict) and first.get("role") in ("system", "developer") and isinstance(first["content"], str):
+    if (
+        isinstance(first, dict)
+        and first.get("role") in ("system", "developer")
+        and isinstance(first.get("content"), str)
+    ):
         messages[0] = {**first, "content": f"{first['content']}\n\n{instruction}"}
     else:
         messages.insert(0, {"role": "system", "content": instruction})

@@ -68,6 +68,10 @@ def prepare(call: Call, target: Target) -> tuple[dict[str, Any], list[Warning]]:
         if doubts and call.strict:
             raise _strict(doubts[0], target)
         warnings += doubts
+    stop, most = own.get("stop"), target.row.max_stop
+    if most is not None and isinstance(stop, list) and len(stop) > most:
+        message = f"{target.provider} documents at most {most} stop sequences; {len(stop)} were sent"
+        warnings.append(Warning("doubtful_value", "stop", message))
     body: dict[str, Any] = {"model": target.model, "messages": call.messages, **own, **custom}
     if call.stream:
         body["stream"] = True

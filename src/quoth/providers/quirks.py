@@ -94,10 +94,14 @@ def _join_text_parts(body: Body) -> list[Warning]:
         if isinstance(content, list) and sum(map(_is_text, content)) > 1:
             text = "\n\n".join(part["text"] for part in content if _is_text(part))
             lost = {key for part in content if _is_text(part) for key in part} - {"type", "text"}
+            where = f"messages[{number}].content"
             if lost:
-                where = f"messages[{number}].content"
                 warnings.append(Warning("text_parts_joined", where, f"joining the text parts left out {sorted(lost)}"))
-            first = next(index for index, part in enumerate(content) if _is_text(part))
+            places = [index for index, part in enumerate(content) if _is_text(part)]
+            first = places[0]
+            if places[-1] - first >= len(places):
+                message_text = "the text parts were joined into one, before what stood between them"
+                warnings.append(Warning("text_parts_joined", where, message_text))
             parts = [part for index, part in enumerate(content) if index == first or not _is_text(part)]
             parts = [{"type": "text", "text": text} if _is_text(part) else part for part in parts]
             message = {**message, "content": text if len(parts) == 1 else parts}

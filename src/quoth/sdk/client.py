@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient", "Client"]
 
 
-class _Client:
+class _Client(ABC):
     """What both clients are made of."""
 
     def __init__(
@@ -73,8 +74,8 @@ class _Client:
         Opens nothing and reads no environment; that happens when a call is made. Raises BadRequestError for a row that
         is none.
         """
+        self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         retries = num_retries if num_retries is not None else max_retries
-        files = tuple(client_cert) if isinstance(client_cert, list) else client_cert
         default = Policy()
         settings = Settings(
             provider=text_of(provider, "provider"),
@@ -87,7 +88,7 @@ class _Client:
             drop_params=drop_params,
             strict=strict,
             disable_quirks=names_of(disable_quirks, "disable_quirks"),
-            network=Network(text_of(proxy, "proxy"), ssl_verify, files),
+            network=Network(text_of(proxy, "proxy"), ssl_verify, client_cert),
             request_limit=size_of(max_request_bytes, "max_request_bytes", default.request_limit),
             answer_limit=size_of(max_answer_bytes, "max_answer_bytes", default.answer_limit),
             event_limit=size_of(max_event_bytes, "max_event_bytes", default.event_limit),
@@ -95,6 +96,23 @@ class _Client:
         self._core = Core(settings, providers)
         self._given_transport = transport
         self._own_transport: Any = None
+
+    def with_options(self, **options: Any) -> Self:
+        """A client with these arguments of `Client(...)` changed, as openai's has it. It shares this one's connections
+        unless what changes is how they are made."""
+        if "base_url" in options or "api_base" in options:
+            options = {"base_url": None, "api_base": None, **options}
+        if "num_retries" in options or "max_retries" in options:
+            options = {"num_retries": None, "max_retries": None, **options}
+        other = type(self)(**{**self._arguments, **options})
+        if not {"proxy", "ssl_verify", "client_cert", "transport"} & set(options):
+            other._given_transport = self._transport()
+            other._arguments["transport"] = self._given_transport
+        return other
+
+    @abstractmethod
+    def _transport(self) -> Any:
+        """What carries this client's calls."""
 
     def _job(self, model: Any, messages: Any, keywords: dict[str, Any]) -> Job:
         return self._core.job(model, messages, keywords)

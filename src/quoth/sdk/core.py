@@ -107,8 +107,10 @@ class Core:
         plans += self._fallbacks(model, conversation, given, stream)
         return Job(plans, stream, warnings, mock)
 
-    def _plan(self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool) -> Plan:
-        """One model with everything that was said about calling it."""
+    def _plan(
+        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool, *, ours: bool = True
+    ) -> Plan:
+        """One model with everything that was said about calling it. `ours`: this client's key may be meant for it."""
         settings = self.settings
         control = {name: value for name, value in given.items() if name in CONTROLS}
         params = {name: value for name, value in given.items() if name not in CONTROLS and name not in INERT}
@@ -131,7 +133,7 @@ class Core:
             strict=flag(control, "strict", settings.strict),
             keep_usage_chunk=bool(isinstance(options, Mapping) and options.get("include_usage")),
         )
-        return Plan(call, self._target(model, control), self._policy(control, stream))
+        return Plan(call, self._target(model, control, ours), self._policy(control, stream))
 
     def _policy(self, control: Mapping[str, Any], stream: bool) -> Policy:
         settings = self.settings
@@ -150,7 +152,7 @@ class Core:
         """The policy of a call that says nothing of it."""
         return self._policy({}, stream=False)
 
-    def _target(self, model: Any, control: Mapping[str, Any]) -> Callable[[], Target]:
+    def _target(self, model: Any, control: Mapping[str, Any], ours: bool = True) -> Callable[[], Target]:
         """How to find a model's target, once its turn comes."""
         wire = control.get("wire", "openai_chat")
         if wire != "openai_chat":
@@ -162,20 +164,20 @@ class Core:
                     f"disable_quirks: {name!r} is not a quirk; there are {', '.join(QUIRKS)}", param="disable_quirks"
                 )
         own = {**headers_of(control.get("extra_headers")), **headers_of(control.get("headers"))}
-        return partial(self._resolve, model, control, own, quirks)
+        return partial(self._resolve, model, control, own, quirks, ours)
 
     def _resolve(
-        self, model: Any, control: Mapping[str, Any], own: Mapping[str, str], quirks: tuple[str, ...]
+        self, model: Any, control: Mapping[str, Any], own: Mapping[str, str], quirks: tuple[str, ...], ours: bool
     ) -> Target:
         settings = self.settings
         provider = text_of(control.get("custom_llm_provider"), "custom_llm_provider")
         key = text_of(control.get("api_key"), "api_key")
         url = text_of(control.get("base_url"), "base_url") or text_of(control.get("api_base"), "api_base")
         defaults = headers_of(settings.headers)
-        if provider is None and self._at_home(model, url):
+        if provider is None and ours and self._at_home(model, url):
             provider = settings.provider
             url = url or settings.base_url
-            key = settings.api_key if key is None else key
+            key = key if key is not None and key.strip() else settings.api_key
         else:
             defaults = {name: value for name, value in defaults.items() if name not in CREDENTIALS}
         return resolve(
@@ -255,13 +257,12 @@ class Core:
                 if name in keywords:
                     headers = headers_of(keywords[name])
                     keywords[name] = {key: value for key, value in headers.items() if key not in CREDENTIALS}
-            if self.settings.provider is None and self.settings.base_url is None:
-                # A key without a provider was meant for the model that was called.
-                keywords["api_key"] = ""
         name = own.pop("model")
         conversation = check.messages_of(own.pop("messages")) if "messages" in own else messages
         own.pop("stream", None)
-        return self._plan(name, conversation, {**keywords, **own}, stream)
+        # A client's key without a provider was meant for the model that was called.
+        ours = kin or self.settings.provider is not None or self.settings.base_url is not None
+        return self._plan(name, conversation, {**keywords, **own}, stream, ours=ours)
 
     def _same_provider(self, model: Any, other: str, given: Mapping[str, Any]) -> bool:
         provider = text_of(given.get("custom_llm_provider"), "custom_llm_provider") or self.settings.provider

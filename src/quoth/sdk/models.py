@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from quoth.engine.fetch import fetch
-from quoth.errors import BadRequestError, NotFoundError
+from quoth.errors import BadGatewayError, NotFoundError
 from quoth.sdk.core import Core
 from quoth.types import Record
 
@@ -53,6 +53,12 @@ def listing(core: Core, provider: str | None) -> Any:
 def read_list(data: Any) -> ModelList:
     if isinstance(data, list):
         data = {"object": "list", "data": data}
-    if not isinstance(data, dict):
-        raise BadRequestError("the provider's list of models is not a list")
-    return ModelList.model_validate(data)
+    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+        raise BadGatewayError("the provider's list of models is not a list", code="bad_upstream_response")
+    try:
+        return ModelList.model_validate(data)
+    except ValidationError as wrong:
+        problem = wrong.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        message = f"the provider's list of models is not one: {place}: {problem['msg']}"
+        raise BadGatewayError(message, code="bad_upstream_response") from None

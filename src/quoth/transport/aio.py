@@ -10,7 +10,7 @@ import ssl
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from quoth.call import WireRequest
@@ -146,7 +146,7 @@ class _Pool:
             connection.abort()
             return
         connection.idle_since = time.monotonic()
-        connection.on_lost = lambda lost: self._forget(key, lost)
+        connection.on_lost = partial(_lost, weakref.ref(self), key)
         self._idle.setdefault(key, []).append(connection)
         self._count += 1
 
@@ -162,6 +162,14 @@ class _Pool:
                 connection.abort()
         self._idle.clear()
         self._count = 0
+
+
+def _lost(pool: weakref.ref[_Pool], key: _Key, connection: Connection) -> None:
+    """A kept connection was closed by its server. The event loop holds the connection, so that must not hold its pool:
+    a client that is dropped without being closed would keep its sockets."""
+    owner = pool()
+    if owner is not None:
+        owner._forget(key, connection)
 
 
 async def _connect(

@@ -112,6 +112,8 @@ class _Choice:
             found = self.calls[-1]
         if found is not None and piece.id and found.id and piece.id != found.id:
             found = next((call for call in self.calls if call.id == piece.id), None)
+        elif found is not None and not piece.id and found.is_another(piece):
+            found = None
         if found is None:
             found = _Call(len(self.calls) if piece.index is None else piece.index)
             self.calls.append(found)
@@ -143,6 +145,13 @@ class _Call:
         self.arguments: list[str] = []
         self.extra: dict[str, Any] = {}
         self.function_extra: dict[str, Any] = {}
+
+    def is_another(self, piece: ToolCallDelta) -> bool:
+        """True when a piece without an id begins a call of its own: it brings a name after this one's arguments."""
+        name = piece.function.name if piece.function is not None else None
+        if not name or not self.arguments:
+            return False
+        return piece.index is None or name != self.name
 
     def add(self, piece: ToolCallDelta) -> None:
         self.id = self.id or piece.id

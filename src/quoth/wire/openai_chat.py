@@ -39,6 +39,11 @@ _TITLE = re.compile(r"<title>([^<]+)</title>", re.IGNORECASE)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+_HALVES = frozenset(f"d{digit}".encode() for digit in "89abcdef")
+# A whole pair first, so that what is left of its kind is a half; then any other escape, an escaped backslash too.
+_ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?:u[0-9a-fA-F]{4}|.)", re.S)
+
+
 class Done:
     """The end that a stream announces with `[DONE]`."""
 
@@ -200,6 +205,11 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
     try:
         data = msgspec.json.decode(raw)
     except _NOT_JSON as error:
+        mended = _without_lone_surrogates(raw)
+        if mended != raw:
+            message = "half a surrogate pair in the answer, which no text can hold, was replaced by U+FFFD"
+            found, warnings = _read(kind, mended)
+            return found, [*warnings, Warning("lone_surrogate", None, message)]
         raise Unreadable(f"not JSON ({error}): {_sample(raw) or 'an empty body'}") from None
     if not isinstance(data, dict):
         raise Unreadable(f"JSON, but not an object: {_sample(raw)}")
@@ -211,6 +221,16 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
         return kind.model_validate(data), warnings
     except ValidationError as wrong:
         raise Unreadable(f"not the shape of this API: {wrong.errors(include_url=False)[0]['msg']}") from None
+
+
+def _without_lone_surrogates(raw: bytes) -> bytes:
+    """The same JSON with escapes that stand for half a character replaced. Servers that cut text between UTF-16 units
+    send such halves, and losing the whole answer for one would be worse."""
+
+    def kept(escape: re.Match[bytes]) -> bytes:
+        return rb"\ufffd" if len(escape[0]) == 6 and escape[0][2:4].lower() in _HALVES else escape[0]
+
+    return _ESCAPE.sub(kept, raw)
 
 
 def _malformed(path: tuple[int | str, ...], problem: str, value: Any) -> Warning:
