@@ -218,6 +218,7 @@ def emulate(
     full_balance: Annotated[
         bool | None, typer.Option("--full-balance/--no-full-balance", help="The balance in all its fields.")
     ] = None,
+    past_rows: Annotated[int | None, typer.Option(help="Made-up rows of the last 30 days in the history.")] = None,
     developer_role: Annotated[
         bool | None, typer.Option("--developer-role/--no-developer-role", help="The role developer is accepted.")
     ] = None,
@@ -230,6 +231,9 @@ def emulate(
         bool | None, typer.Option("--browser-only/--no-browser-only", help="Files are refused to Python programs.")
     ] = None,
     max_body: Annotated[int | None, typer.Option(help="A longer request, in bytes, is 413.")] = None,
+    facts_changed: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Facts that are deliberately not so, with commas.")
+    ] = None,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="FAULT", help="A fault for coming requests; may be repeated.")
     ] = None,
@@ -352,6 +356,51 @@ def batch(
             max_usd=max_usd,
             retry_errors=retry_errors,
             quiet=quiet,
+            as_json=as_json,
+        )
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth verify --live -o seen.json",
+        "quoth verify --live --only stream_order --only n",
+        "quoth verify --facts",
+        more="Without --live an emulator is asked, which costs nothing. The exit code is 1 when a fact has changed. "
+        "What -o writes holds no key and nothing of the account.",
+    )
+)
+def verify(
+    live: Annotated[bool, typer.Option("--live", help="Ask Poe itself, with the key of POE_API_KEY.")] = False,
+    max_usd: Annotated[float, typer.Option(min=0, help="The most that the whole run may cost.")] = 0.05,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write all that was seen, to be sent.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="FACT", help="Ask after this fact only; may be repeated.")
+    ] = None,
+    facts: Annotated[bool, typer.Option("--facts", help="List the facts, and ask nobody.")] = False,
+    profile: Annotated[str, typer.Option(help="Of the emulator: observed or documented.")] = "observed",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask whether what Quoth believes about Poe is still so.
+
+    Each fact is still true, changed, or unknown, with what was seen.
+    """
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import verify as command
+
+        if facts:
+            command.show_facts(as_json=as_json)
+            return
+        command.run(
+            live=live,
+            profile=profile,
+            only=only or [],
+            max_usd=max_usd,
+            output=output,
+            force=force,
             as_json=as_json,
         )
 
