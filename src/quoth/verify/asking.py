@@ -6,6 +6,7 @@ requests go straight to the transport. Before a call is made its worst case is h
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,12 +61,12 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        return self.status == 200
+        return self.status == 200 and not self.failure
 
     @property
     def refused(self) -> bool:
         """The request itself was found wrong."""
-        return self.status in (400, 422)
+        return self.status in (400, 422) and not self.failure
 
     @property
     def no_evidence(self) -> str:
@@ -82,8 +83,10 @@ class Exchange:
 
     @property
     def said(self) -> str:
-        """The answer as text, shortened."""
+        """The answer as text, shortened; without figures where they would be an account's."""
         text = self.answer if isinstance(self.answer, str) else msgspec.json.encode(self.answer).decode()
+        if self.path.startswith("/usage/") or self.status in (402, 403):
+            text = re.sub(r"\d[\d,.]+", "N", text)
         return text if len(text) <= 200 else f"{text[:200]}…"
 
     @property
@@ -170,6 +173,8 @@ class Asker:
                 exchange.failure = "no answer: an event too large to be read"
         else:
             exchange.answer = _decoded(body)
+            if isinstance(exchange.answer, str) and "json" in reply.headers.get("content-type", ""):
+                exchange.failure = f"no answer: what came is not JSON: {exchange.said}"
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -189,7 +189,7 @@ def _history(poe: Asker) -> Iterator[Judged]:
 @_probe("bad_key")
 def _bad_key(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("GET", "/usage/current_balance", key="invalid-key-of-quoth-verify")
-    if got.failure or got.status >= 500:
+    if got.no_evidence and got.status != 403:
         yield from _unsure(got, "bad_key_status")
         return
     kind = got.error.get("type")
@@ -233,7 +233,8 @@ def _wrong_method(poe: Asker) -> Iterator[Judged]:
 def _errors(poe: Asker) -> Iterator[Judged]:
     """Judges the error bodies that came so far; asks nothing."""
     # What answers a wrong method stands before Poe's own error handling, and has a form of its own.
-    bodies = [one for one in poe.exchanges if 400 <= one.status < 500 and (one.method, one.path) != ("GET", CHAT)]
+    bodies = [one for one in poe.exchanges if 400 <= one.status < 500 and not one.failure]
+    bodies = [one for one in bodies if (one.method, one.path) != ("GET", CHAT)]
     if not bodies:
         return
     odd = [one for one in bodies if not {"message", "type"} <= one.error.keys()]

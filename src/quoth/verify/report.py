@@ -193,16 +193,19 @@ def _kind(text: str) -> str:
 
 
 def cases(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The chat exchanges of a report as recordings (endpoint, request, status, headers, body), by the fact they show.
+    """The chat exchanges of a report, each named after the first fact that it shows, in the form of a recording:
+    endpoint, request, status, headers, body.
 
     They are what the emulator is compared with; those that are streamed, or were no JSON, are not among them.
     """
     found = {}
+    taken: set[int] = set()
     for fact in document["facts"]:
         for place, number in enumerate(fact["exchanges"]):
             one = document["exchanges"][number]
             plain = one["endpoint"] == CHAT and one["method"] == "POST" and not one["events"] and not one["failure"]
-            if plain and isinstance(one["request"], dict):
+            if plain and isinstance(one["request"], dict) and number not in taken:
+                taken.add(number)
                 name = f"chat-{fact['name']}" + (f"-{place + 1}" if place else "")
                 found[name] = {key: one[key] for key in ("endpoint", "request", "status", "headers", "body")}
     return found
