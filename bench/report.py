@@ -82,7 +82,7 @@ def tables(found: dict[str, Any]) -> str:
         f"{about['date']}, {about['processor']}, {about['cores']} cores ({pinned}), {about['system']}, "
         f"{about['python']}. Load {about['load_before']} before and {about['load_after']} at the end, of which the "
         "benchmark itself is about 1.",
-        ", ".join(f"{SUBJECTS[name].package} {version}" for name, version in versions.items() if version) + ".",
+        ", ".join(dict.fromkeys(f"{SUBJECTS[name].package} {at}" for name, at in versions.items() if at)) + ".",
     ]
     cells: list[tuple[str, ...]] = []
     last = ""
