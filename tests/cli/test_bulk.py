@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,35 @@ def test_it_keeps_to_a_pace(quoth: Quoth, emulator: Emulator, tmp_path: Path) ->
     # Six at once, then one every 60 / 54 s.
     assert moments[7] - moments[0] >= 2.0
     assert moments[5] - moments[0] < moments[7] - moments[0]
+
+
+def test_it_keeps_under_a_cap_over_all_runs(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
+    source = sums(tmp_path / "in.jsonl", 400)
+    words = ("-m", "Grok-4", "--max-tokens", "20", "--concurrency", "8", "--json", "--max-usd")
+    done, _ = batch(quoth, source, *words, "0.01")
+    assert done.code == 4
+    first = done.json["finished"]
+    assert 5 < first < 100
+    assert done.json["halted"]["class"] == "BudgetExceededError"
+    assert "is left; a smaller max_tokens" in done.err
+    spent = Decimal(10_000_000 - emulator.balance) / 33_000
+    assert Decimal("0.008") < spent <= Decimal("0.01")
+    assert abs(Decimal(done.json["usd"]) - spent) < Decimal("0.00001")
+    done, _ = batch(quoth, source, *words, "0.01")
+    assert (done.code, done.json["finished"], len(emulator.requests)) == (4, first, first)
+    done, _ = batch(quoth, source, *words, "0.02")
+    assert done.code == 4
+    assert first < done.json["finished"] < 200
+    assert Decimal(10_000_000 - emulator.balance) / 33_000 <= Decimal("0.02")
+    done, output = batch(quoth, source, *words, "5")
+    assert (done.code, len(rows(output)), len(emulator.requests)) == (0, 400, 400)
+
+
+def test_no_cap_without_a_price(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
+    done, _ = batch(quoth, sums(tmp_path / "in.jsonl", 3), "-m", "GPT-4o", "--max-usd", "1")
+    assert done.code == 4
+    assert "the price of poe/GPT-4o is not known" in done.err
+    assert not emulator.requests
 
 
 def test_on_a_terminal_there_is_a_bar(slow_emulator: Emulator, tmp_path: Path) -> None:

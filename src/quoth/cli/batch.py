@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from quoth.cli.failures import ExitCode, Failed, UsageFault, exit_code, report
 from quoth.cli.names import model_name
 from quoth.cli.request import parameters
 from quoth.errors import APIConnectionError, BadRequestError
+from quoth.providers.catalogue import ModelFacts, shipped
 from quoth.providers.rows import Registry
-from quoth.sdk.bulk import Bulk, Defaults, InputFault, JournalFault, Line, Pace, Tally
+from quoth.sdk.bulk import Bulk, Cap, Defaults, InputFault, JournalFault, Line, Pace, Tally
 from quoth.sdk.client import AsyncClient
 from quoth.sdk.info import get_llm_provider
 from quoth.types import Completion
@@ -68,6 +70,7 @@ def run(
                 ask=ask,
                 concurrency=concurrency,
                 pace=_paces(rpm),
+                cap=None if max_usd is None else Cap(Decimal(str(max_usd)), _facts),
                 retry_errors=retry_errors,
                 told=told,
             )
@@ -128,6 +131,12 @@ def _paces(rpm: float | None) -> Callable[[str], Pace | None]:
         return poe if provider == "poe" and row is not None and base == row.base_url else None
 
     return pace
+
+
+def _facts(model: str) -> ModelFacts | None:
+    """What the catalogue knows of a model; it is Poe's."""
+    provider, _, name = model_name(model).partition("/")
+    return shipped().get(name) if provider == "poe" else None
 
 
 # What is shown
@@ -195,7 +204,7 @@ def _said(tally: Tally) -> str:
 
 def _cost(tally: Tally) -> str:
     if not tally.without_cost:
-        return f"about ${short(tally.usd)}"
+        return f"about ${short(tally.usd)}" if tally.usd else "$0"
     if not tally.usd:
         return "cost unknown"
     return f"about ${short(tally.usd)} and {tally.without_cost:,} answers of unknown cost"
@@ -222,10 +231,10 @@ def _end(bulk: Bulk, output: str, seconds: float, interrupted: bool, *, quiet: b
         terminal.note(f"{tally.finished:,} of {tally.total:,} · {_said(tally)} · {_time(seconds)}")
     if bulk.halted is not None:
         report(bulk.halted)
-    if not bulk.done:
+    if not bulk.done and tally.finished:
         again = " with --retry-errors" if isinstance(bulk.halted, APIConnectionError) else ""
         terminal.note(f"What is finished is kept in {output}.part: the same command{again} goes on from there.")
-    elif tally.failed:
+    elif bulk.done and tally.failed:
         terminal.note(
             f"{tally.failed:,} of the lines of {output} are errors; the same command with --retry-errors tries them "
             "again.",

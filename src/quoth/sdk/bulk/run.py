@@ -26,6 +26,7 @@ from quoth.errors import (
     PaymentRequiredError,
     QuothError,
 )
+from quoth.sdk.bulk.cap import Cap
 from quoth.sdk.bulk.journal import Journal, JournalFault
 from quoth.sdk.bulk.lines import Defaults, InputFault, Line, read
 from quoth.sdk.bulk.pace import Pace
@@ -67,11 +68,12 @@ class Bulk:
         ask: Callable[[Line], Awaitable[Completion]],
         concurrency: int = 16,
         pace: Callable[[str], Pace | None] = lambda model: None,
+        cap: Cap | None = None,
         retry_errors: bool = False,
         told: Callable[[Tally], None] = lambda tally: None,
     ):
         """Reads the input once, to count it and to see what is finished. `ask` makes one call, `pace` gives the pace
-        of a model's calls, `told` hears of progress.
+        of a model's calls, `cap` bounds what all runs of the batch cost together, `told` hears of progress.
 
         Raises InputFault, JournalFault and OSError; then nothing has been called.
         """
@@ -82,7 +84,7 @@ class Bulk:
         if output.exists() and source.samefile(output):
             raise InputFault(f"{output} is the input: name another output")
         self._source, self._defaults = source, defaults
-        self._ask, self._pace_of, self._told = ask, pace, told
+        self._ask, self._pace_of, self._cap, self._told = ask, pace, cap, told
         self._concurrency, self._retry_errors = concurrency, retry_errors
         self._journal = Journal(output)
         self.halted: QuothError | None = None
@@ -193,7 +195,7 @@ class Bulk:
             self._asking += 1
             no_room = False
             try:
-                return await self._ask(line)
+                return await self._ask_under_cap(line)
             except BudgetExceededError:
                 if self._asking == 1:
                     raise
@@ -206,6 +208,19 @@ class Bulk:
             await self._settled.wait()
             if self._stopping.is_set():
                 raise _Stopped
+
+    async def _ask_under_cap(self, line: Line) -> Completion:
+        if self._cap is None:
+            return await self._ask(line)
+        worst = self._cap.reserve(line, self._journal.usd)
+        cost: Decimal | None = Decimal(0)
+        try:
+            answer = await self._ask(line)
+            cost = answer.cost.usd
+            return answer
+        finally:
+            # The journal counts the cost before anybody else's turn comes.
+            self._cap.settle(worst, cost)
 
     def _ends_all(self, error: QuothError) -> bool:
         """Whether there is no sense in going on."""
