@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shlex
 import signal
 import subprocess
 import time
@@ -22,6 +24,7 @@ from tests.cli.running import LONG, Done, Quoth
 # How often the batch is killed; `make crash` says 50.
 KILLS = int(os.environ.get("QUOTH_KILLS", "3"))
 AT_ONCE = 4
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -382,6 +385,25 @@ def test_no_cap_without_a_price(quoth: Quoth, emulator: Emulator, tmp_path: Path
     assert done.code == 4
     assert "the price of poe/GPT-4o is not known" in done.err
     assert not emulator.requests
+
+
+def test_the_documented_commands_run_on_the_documented_files(
+    quoth: Quoth, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+    files = re.findall(r"```(?:json|csv)\n(.*?)```", page, re.DOTALL)
+    for name, text in zip(("questions.jsonl", "openai.jsonl", "reviews.csv"), files, strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    shell = re.search(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert shell is not None
+    monkeypatch.chdir(tmp_path)
+    for line in shell[1].splitlines():
+        done = quoth(*shlex.split(line)[1:], "--json")
+        assert (done.code, done.json["failed"]) == (0, 0), line
+    assert [row["custom_id"] for row in rows(tmp_path / "labels.jsonl")] == ["r1", "r2"]
+    assert [row["custom_id"] for row in rows(tmp_path / "answers.jsonl")] == ["line-1", "sum", "line-3"]
+    fields = re.findall(r"^\| `(\w+)`(?:, `(\w+)`)? \|", page, re.MULTILINE)
+    assert set(rows(tmp_path / "answers.jsonl")[0]) == {name for pair in fields for name in pair if name}
 
 
 def test_on_a_terminal_there_is_a_bar(slow_emulator: Emulator, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.cli.running import COMMAND, Done, Quoth, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-COMMANDS = ("chat", "models", "emulate", "demo")
+COMMANDS = ("chat", "models", "emulate", "demo", "batch", "verify")
 
 
 def python(*words: str) -> Done:

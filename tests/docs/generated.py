@@ -13,6 +13,7 @@ from quoth import errors
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.rows import Registry, packaged_names
 from quoth.sdk.controls import CONTROLS, INERT
+from quoth.verify import table as facts
 from scripts import probe_parameters
 from tests.docs.pages import ROOT
 
@@ -60,6 +61,7 @@ SECTIONS: dict[tuple[Path, str], Callable[[], str]] = {
     (ROOT / "docs/parameters.md", "controls"): probe_parameters.controls,
     (ROOT / "docs/providers.md", "rows"): rows,
     (ROOT / "docs/quirks.md", "quirks"): quirks,
+    (ROOT / "docs/verify.md", "facts"): facts,
 }
 
 
