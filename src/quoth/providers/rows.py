@@ -135,6 +135,7 @@ def _packaged_hosts() -> dict[str, str]:
     return {host: row.name for row in rows if (host := host_of(row.base_url)) and not _is_loopback(host)}
 
 
+@lru_cache(maxsize=512)
 def host_of(url: str) -> str:
     """The host that a URL means, in one comparable form with its port: "api.poe.com:443"; "" for what is no URL.
 

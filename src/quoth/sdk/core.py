@@ -201,11 +201,13 @@ class Core:
             return False
         if home is None:
             return url is None or settings.base_url is None
-        try:
-            row, _ = named(model, registry, provider=None, base_url=settings.base_url)
-        except BadRequestError:
+        if not isinstance(model, str) or "/" not in model:
             return True  # a bare name is the home provider's
-        return row is registry.get(home) or "/" not in model
+        try:
+            row, _ = named(model, registry, base_url=settings.base_url)
+        except BadRequestError:
+            return True  # no provider's prefix: a name with a slash in it
+        return row is registry.get(home)
 
     def provider_target(self, provider: str | None) -> Target:
         """A target for what concerns a provider and no model of it."""

@@ -69,6 +69,7 @@ def proxy_for(url: str, network: Network, environment: Mapping[str, str]) -> Pro
     return _parsed(*proxies)
 
 
+@lru_cache(maxsize=512)
 def _is_loopback(host: str) -> bool:
     name = host.rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
