@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 import quoth
 from quoth.emulator import Emulator
+from quoth.transport.canned import Canned, CannedAsync
 
 
 def batch(way: str, **keywords: Any) -> list[Any]:
@@ -72,3 +74,25 @@ def test_what_cannot_be_is_said(way: str, emulator: Emulator) -> None:
     for wrong in (0, -1, True, "2"):
         with pytest.raises(quoth.BadRequestError, match="max_workers"):
             batch(way, model="poe/Grok-4", messages=sums(1), max_workers=wrong)
+
+
+def test_calls_to_poe_itself_keep_a_pace(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """48 at once, then one every 0.14 s; whatever else POE_API_BASE names, or a mock, is not held back."""
+    monkeypatch.delenv("POE_API_BASE", raising=False)
+    body = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}'
+    answers = [(200, {"content-type": "application/json"}, [body])]
+    client = (
+        quoth.Client(transport=Canned(answers), api_key="k")
+        if way == "blocking"
+        else quoth.AsyncClient(transport=CannedAsync(answers), api_key="k")
+    )
+    started = time.monotonic()
+    results = batch(way, model="poe/Grok-4", messages=sums(55), client=client)
+    assert all(isinstance(result, quoth.Completion) for result in results), results[0]
+    assert time.monotonic() - started >= 0.9
+
+
+def test_an_error_of_every_call_stands_in_every_place(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POE_API_KEY", raising=False)
+    results = batch(way, model="poe/Grok-4", messages=sums(3))
+    assert [type(result) for result in results] == [quoth.AuthenticationError] * 3

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quoth import BudgetExceededError, Completion
-from quoth.sdk.bulk import Bulk, Defaults, InputFault, Journal, JournalFault, Line, Pace, read
+from quoth.sdk.bulk import Bulk, Defaults, InputFault, Journal, JournalFault, Line, read
+from quoth.sdk.pace import Pace
 
 DEFAULTS = Defaults("poe/Grok-4")
 

@@ -22,9 +22,10 @@ from quoth.cli.request import parameters
 from quoth.errors import APIConnectionError, BadRequestError
 from quoth.providers.catalogue import ModelFacts, shipped
 from quoth.providers.rows import Registry
-from quoth.sdk.bulk import Bulk, Cap, Defaults, InputFault, JournalFault, Line, Pace, Tally
+from quoth.sdk.bulk import Bulk, Cap, Defaults, InputFault, JournalFault, Line, Tally
 from quoth.sdk.client import AsyncClient
 from quoth.sdk.info import get_llm_provider
+from quoth.sdk.pace import POE_PER_MINUTE, Pace
 from quoth.types import Completion
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# Poe allows 500 calls a minute and key; the rest is for whatever else uses the key.
-_POE_PER_MINUTE = 480
 _EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 
 
@@ -117,7 +116,7 @@ async def _work(bulk: Bulk, client: AsyncClient) -> bool:
 def _paces(rpm: float | None) -> Callable[[str], Pace | None]:
     """The pace of a model's calls: as asked for, or Poe's own limit for what goes to Poe itself."""
     asked = Pace(rpm) if rpm else None
-    poe = Pace(_POE_PER_MINUTE)
+    poe = Pace(POE_PER_MINUTE)
 
     @cache
     def pace(model: str) -> Pace | None:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from quoth.engine.chat import chat
-from quoth.engine.effects import Flow, Together
+from quoth.engine.effects import Flow, Sleep, Together
 from quoth.errors import BadRequestError, QuothError
 from quoth.sdk import defaults
 from quoth.sdk.arguments import said
 from quoth.sdk.controls import MOCKS
-from quoth.sdk.core import Core
+from quoth.sdk.core import Core, Job
 from quoth.sdk.log import noted
 from quoth.sdk.mock import canned, waiting
+from quoth.sdk.pace import Pace, pace_towards
 from quoth.transport.canned import Answer as CannedAnswer
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
@@ -30,7 +31,7 @@ def batch_completion(
     """One call for each conversation in `messages`, at most `max_workers` at a time.
 
     Returns results in the order of `messages`; where a call failed, its QuothError stands in the list. Other keywords
-    as for `completion`, but not streamed.
+    as for `completion`, but not streamed. Calls to Poe itself are spread so that no minute has more than 480.
     """
     one = client or defaults.client()
     flow = _all(one._core, model, messages, keywords, max_workers)
@@ -67,20 +68,35 @@ def _all(
         raise BadRequestError(f"max_workers is {at_once!r}; it has to be 1 or more", param="max_workers")
     if isinstance(messages, str) or not isinstance(messages, Sequence):
         raise BadRequestError("messages has to be a list of conversations, each a list of messages", param="messages")
-    flows = [_caught(core, model, conversation, keywords) for conversation in messages]
+    paces: list[Pace | None] = []
+    flows = [_caught(core, model, conversation, keywords, paces) for conversation in messages]
     found: list[Completion | QuothError] = (yield Together(flows, at_once)) if flows else []
     return found
 
 
-def _caught(core: Core, model: str, messages: Any, keywords: dict[str, Any]) -> Flow[Completion | QuothError]:
+def _caught(
+    core: Core, model: str, messages: Any, keywords: dict[str, Any], paces: list[Pace | None]
+) -> Flow[Completion | QuothError]:
     try:
         job = core.job(model, messages, keywords)
         if job.mock:
             yield from waiting(job.mock, job.plans[0].policy.timeouts)
             canned(job.mock, stream=False)
+        else:
+            pace = _pace(job, paces)
+            seconds = pace.wait(core.world.now()) if pace is not None else 0.0
+            if seconds > 0:
+                yield Sleep(seconds)
         answer = yield from noted(chat(job.plans, core.world, core.budget))
     except QuothError as error:
         return error
     assert answer.completion is not None
     answer.completion.warnings[:0] = job.warnings
     return answer.completion
+
+
+def _pace(job: Job, paces: list[Pace | None]) -> Pace | None:
+    """The one pace of a batch; the first call that has a target decides it. Raises QuothError where there is none."""
+    if not paces:
+        paces.append(pace_towards(job.plans[0].target()))
+    return paces[0]

@@ -29,7 +29,7 @@ from quoth.errors import (
 from quoth.sdk.bulk.cap import Cap
 from quoth.sdk.bulk.journal import Journal, JournalFault
 from quoth.sdk.bulk.lines import Defaults, InputFault, Line, read
-from quoth.sdk.bulk.pace import Pace
+from quoth.sdk.pace import Pace
 from quoth.types import Completion
 
 __all__ = ["Bulk", "Tally"]
