@@ -81,6 +81,25 @@ def test_any_schema_is_answered(schema: dict[str, Any], prompt: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 10**20},
+        {"type": "array", "minItems": 500, "items": {"type": "array", "minItems": 500}},
+        {"type": "array", "minItems": 4_000, "uniqueItems": True, "items": {"type": "string"}},
+        {"type": "string", "minLength": 10**20},
+        {"type": "string", "minLength": 900_000},
+        {"type": "string", "pattern": "((a{999}){999}){999}"},
+    ],
+)
+def test_no_schema_takes_long(schema: dict[str, Any]) -> None:
+    started = time.monotonic()
+    wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    message = [{"role": "user", "content": "hi"}]
+    assert answer({"model": "gpt-5.2", "messages": message, "response_format": wanted})[0] in (200, 400)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
     "unit", ["(", "a-", ": ", "a, ", "A ", "'", '"say ', "1 ", "in A, ", "\u00e9\n", "1 + ", "x=", "-" * 3]
 )
 def test_no_prompt_takes_long(unit: str) -> None:

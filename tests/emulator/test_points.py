@@ -153,6 +153,56 @@ def test_costs_can_be_late() -> None:
         assert history(late)["data"][0]["cost_points"] > 0
 
 
+def test_pictures_cost_their_tokens_where_the_price_names_them(emulator: Emulator) -> None:
+    chat(emulator, "A red fox", model="Nano-Banana")
+    chat(emulator, "What is 2 + 2?", model="Nano-Banana")
+    chat(emulator, "A red fox", model="Imagen-4")
+    chat(emulator, "A red fox", model="Veo-3")
+    film, imagen, talk, drawing = history(emulator)["data"]
+    assert drawing["cost_breakdown_in_points"]["Output"] == "894 points (1290 tokens)"
+    assert talk["cost_points"] < 10
+    assert imagen["cost_breakdown_in_points"] == {"Total": "924 points"}
+    assert (imagen["cost_points"], imagen["cost_usd"]) == (924, "0.028000")
+    assert (film["cost_points"], film["cost_usd"]) == (1_000, "0.030303")
+
+
+def test_rows_tell_keys_apart_without_showing_them(emulator: Emulator) -> None:
+    for key in ("sk-one", "sk-two", "sk-one"):
+        chat(emulator, key=key)
+    names = [row["api_key_name"] for row in history(emulator)["data"]]
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch(r"key-[0-9a-f]{8}", name) for name in names)
+
+
+def test_a_history_of_the_last_month_can_be_there_from_the_start() -> None:
+    with Emulator(token_delay=0, past_rows=250) as old:
+        chat(old)
+        rows: list[dict[str, Any]] = []
+        while True:
+            after = f"&starting_after={rows[-1]['query_id']}" if rows else ""
+            page = history(old, f"?limit=100{after}")
+            rows += page["data"]
+            if not page["has_more"]:
+                break
+        assert len(rows) == 251
+        assert len({row["query_id"] for row in rows}) == 251
+        times = [row["creation_time"] for row in rows]
+        assert times == sorted(times, reverse=True)
+        assert 29 < (times[0] - times[-1]) / 86_400_000_000 < 30
+        kinds = {"API": "api_key_name", "Chat": "chat_name", "Canvas App": "canvas_tab_name"}
+        assert {row["usage_type"] for row in rows} == set(kinds)
+        assert all(list(row)[-1] == kinds[row["usage_type"]] for row in rows)
+        written = next(row for row in rows if "Cache write" in row["cost_breakdown_in_points"])
+        discounted = next(row for row in rows if "Cache discount" in row["cost_breakdown_in_points"])
+        assert written["cost_breakdown_in_points"]["Input"] == "235 points (8369 tokens)"
+        assert discounted["cost_breakdown_in_points"]["Cache discount"].startswith("-")
+        assert discounted["cost_points"] < written["cost_points"]
+        for row in rows:
+            lines = [int(text.split()[0]) for name, text in row["cost_breakdown_in_points"].items() if name != "Total"]
+            assert row["cost_points"] == (sum(lines) if lines else row["cost_points"])
+        assert balance(old) == 10_000_000 - rows[0]["cost_points"], "the opening balance is what was left"
+
+
 def test_tools_and_reasoning_are_billed_though_usage_does_not_show_them(emulator: Emulator) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     tools = [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}]

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from quoth.emulator import chat
+from quoth.emulator.changes import Changes
 from quoth.emulator.chat_request import ChatRequest, read
 from quoth.emulator.delivery import Answer
 from quoth.emulator.faults import NONE, Fault
@@ -37,7 +38,8 @@ class Poe:
     def __init__(self, switches: Switches):
         self.switches = switches
         self.origin = ""  # scheme and host, once it is known where the server listens
-        self.ledger = Ledger(switches.balance, int(switches.late_costs * 1_000_000))
+        self.ledger = Ledger(switches.balance, int(switches.late_costs * 1_000_000), switches.past_rows)
+        self.changes = Changes(switches.facts_changed)
         self.files = Files(browser_only=switches.browser_only)
         self._limit = RateLimit(switches.rate_limit)
         self._calls = 0
@@ -64,7 +66,7 @@ class Poe:
                 raise by_status(fault.status, fault.message, fault.type, fault.code)
             answer = self._routed(request, fault, headers)
         except Problem as problem:
-            answer = self._refusal(problem)
+            answer = self._refusal(problem if fault.status is not None else self.changes.problem(problem))
             if request.path == _CHAT and problem.status == 400 and fault.status is None:
                 mode = "strict" if self.switches.strict else "legacy"
                 headers.append(("x-poe-feature-active", f"chat-completions-{mode}"))
@@ -74,7 +76,7 @@ class Poe:
         return replace(answer, headers=(("Server", "quoth-emulator"), *common, *answer.headers, *headers))
 
     def _refusal(self, problem: Problem) -> Answer:
-        body = msgspec.json.encode(problem.body(self.switches.numeric_error_codes))
+        body = msgspec.json.encode(self.changes.body("error", problem.body(self.switches.numeric_error_codes)))
         return Answer(problem.status, body, headers=problem.headers)
 
     def _routed(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
@@ -112,7 +114,7 @@ class Poe:
             )
         if self.switches.rate_limit_headers:
             headers += limits.items()
-        wanted = read(request.raw, self.switches)
+        wanted = read(self._as_changed(request.raw), self.switches)
         if self.ledger.balance <= 0:
             raise Problem(402)
         self._calls += 1
@@ -122,12 +124,13 @@ class Poe:
         outcome = chat.decide(wanted, seed, self.switches, self._media_origin(request))
         self.files.add(outcome.pieces)
         query_id = hashlib.sha256(f"query/{seed}".encode()).hexdigest()[:32]
-        self.ledger.charge(query_id, wanted.facts, *outcome.billed_tokens, _now_us())
+        self.ledger.charge(query_id, wanted.facts, outcome.billed, key, _now_us())
         if wanted.stream:
             return self._streamed(wanted, outcome, chat.chat_id(seed), fault)
         body = chat.completion(outcome, chat.chat_id(seed), int(time.time()), wanted, self.switches)
         if fault.no_usage:
             del body["usage"]
+        body = self.changes.body("completion", body)
         working = self.switches.media_delay if outcome.media else 0.0
         return Answer(200, msgspec.json.encode(body), delay=self.switches.first_token_delay + working)
 
@@ -135,9 +138,10 @@ class Poe:
         created = int(time.time())
 
         def events() -> Iterator[bytes | float]:
-            for chunk in chat.chunks(outcome, chat_id, created, wanted, self.switches, fault):
+            chunks = chat.chunks(outcome, chat_id, created, wanted, self.switches, fault)
+            for chunk in self.changes.chunks(chunks):
                 yield msgspec.json.encode(chunk) if isinstance(chunk, dict) else chunk
-            if not fault.no_done:
+            if self.changes.done and not fault.no_done:
                 yield b"[DONE]"
 
         problem = by_status(500, fault.message, fault.type, fault.code)
@@ -151,6 +155,16 @@ class Poe:
             error_event=msgspec.json.encode(problem.body(self.switches.numeric_error_codes)),
         )
 
+    def _as_changed(self, raw: bytes) -> bytes:
+        """The request as it is read, when a fact about requests is changed."""
+        if not self.changes.requests:
+            return raw
+        try:
+            body = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return raw
+        return msgspec.json.encode(self.changes.body("request", body)) if isinstance(body, dict) else raw
+
     def _media_origin(self, request: Request) -> str:
         """Where files are said to be: at the name by which this client knows the emulator."""
         host = request.headers.get("host", "")
@@ -159,12 +173,13 @@ class Poe:
     def _list_models(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         """Public: a bad key is not noticed here."""
         if self._models is None:
-            self._models = msgspec.json.encode(model_list(documented=self.switches.profile == "documented"))
+            listed = model_list(documented=self.switches.profile == "documented")
+            self._models = msgspec.json.encode(self.changes.body("models", listed))
         return Answer(200, self._models)
 
     def _balance(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         self._key(request)
-        return _json(self.ledger.balance_body(_now_us(), full=self.switches.full_balance))
+        return _json(self.changes.body("balance", self.ledger.balance_body(_now_us(), full=self.switches.full_balance)))
 
     def _history(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         self._key(request)
@@ -174,7 +189,7 @@ class Poe:
         body = self.ledger.history_body(int(limit), request.query.get("starting_after"), _now_us())
         if body is None:
             raise Problem(400, "Invalid 'starting_after': no such query.", param="starting_after")
-        return _json(body)
+        return _json(self.changes.body("history", body))
 
 
 def _json(body: dict[str, Any]) -> Answer:

@@ -12,6 +12,7 @@ from quoth.emulator import answers, attachments, media, tokens, tools
 from quoth.emulator.chat_request import THINKING_PARAMETERS, ChatRequest
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.files import Piece
+from quoth.emulator.ledger import TOKENS_OF_A_PICTURE, Billed
 from quoth.emulator.models import traits
 from quoth.emulator.problems import Problem
 from quoth.emulator.schemas import UnusableSchema, instance
@@ -24,14 +25,14 @@ __all__ = ["Outcome", "chat_id", "chunks", "completion", "decide"]
 class Outcome:
     """What the model answers.
 
-    `usage` counts tokens as Poe shows them, `billed_tokens` are (prompt, completion) as the provider counts them.
+    `usage` counts tokens as Poe shows them, `billed` as the provider counts them.
     `media` is what a media bot made; its pieces are the files by their path.
     """
 
     content: str
     finish_reason: str
     usage: dict[str, Any]
-    billed_tokens: tuple[int, int]
+    billed: Billed
     reasoning: str | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     media: media.Media | None = None
@@ -67,7 +68,7 @@ def decide(request: ChatRequest, seed: str, switches: Switches, origin: str) -> 
         content=content,
         finish_reason=finish_reason,
         usage=_usage(request, content, reasoning, switches, is_file=drawn is not None and drawn.kind != "image"),
-        billed_tokens=_billed(request, content, reasoning, made),
+        billed=_billed(request, content, reasoning, made, pictures=len(drawn.pieces) if drawn else 0),
         reasoning=reasoning,
         tool_calls=made,
         media=drawn.kind if drawn else None,
@@ -160,11 +161,14 @@ def _usage(
     }
 
 
-def _billed(request: ChatRequest, content: str, reasoning: str | None, made: list[dict[str, Any]]) -> tuple[int, int]:
+def _billed(
+    request: ChatRequest, content: str, reasoning: str | None, made: list[dict[str, Any]], pictures: int
+) -> Billed:
     """What the provider counts: also tool definitions, reasoning, and the arguments of tool calls."""
     definitions = tokens.count(json.dumps(request.tools)) if request.tools else 0
     called = sum(tokens.count(call["function"]["name"] + call["function"]["arguments"]) for call in made)
-    return request.prompt_tokens + definitions, tokens.count(content) + tokens.count(reasoning or "") + called
+    completion = tokens.count(content) + tokens.count(reasoning or "") + called
+    return Billed(request.prompt_tokens + definitions, completion, image=pictures * TOKENS_OF_A_PICTURE)
 
 
 def completion(

@@ -210,7 +210,8 @@ def _custom(data: dict[str, Any], facts: ModelFacts, switches: Switches) -> dict
     extra = data.get("extra_body")
     if extra is not None and not isinstance(extra, dict):
         raise _invalid("extra_body", _must("extra_body", "an object"))
-    given = {name: value for name, value in data.items() if name != "extra_body"} | (extra or {})
+    # Some bots declare a parameter `model`, which can only be meant inside `extra_body`.
+    given = {name: value for name, value in data.items() if name not in ("extra_body", "model")} | (extra or {})
     custom = {}
     for name, value in given.items():
         declared = facts.parameter(name)

@@ -6,6 +6,7 @@ import re
 
 __all__ = ["example"]
 
+_LONGEST = 100_000
 _CLASSES = {"d": "0", "w": "a", "s": " ", "D": "a", "W": "-", "S": "a"}
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 _REPEAT = re.compile(r"\{(\d+)(?:,\d*)?\}")
@@ -33,6 +34,8 @@ def _sequence(pattern: str, place: int) -> tuple[str, int]:
     while place < len(pattern) and pattern[place] not in "|)":
         atom, place = _atom(pattern, place)
         times, place = _times(pattern, place)
+        if len(made) + len(atom) * times > _LONGEST:
+            raise ValueError("the text is too long")
         made += atom * times
     return made, place
 

@@ -22,6 +22,8 @@ class UnusableSchema(ValueError):
 
 
 _DEEPEST = 12
+_MOST_VALUES = 5_000
+_LONGEST_TEXT = 1_000_000
 _FORMATS = {
     "date": "2026-01-01",
     "time": "12:00:00Z",
@@ -56,8 +58,12 @@ class _Filler:
         self._optional = optional
         self._numbers = list(material.numbers)
         self._names = list(material.names)
+        self._filled = 0
 
     def fill(self, schema: Any, name: str, depth: int) -> Any:
+        self._filled += 1
+        if self._filled > _MOST_VALUES:
+            raise ValueError(f"an instance has more than {_MOST_VALUES} values")
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]
@@ -293,8 +299,9 @@ def _text_fits(text: str, schema: dict[str, Any]) -> bool:
 
 def _stretched(text: str, schema: dict[str, Any]) -> str:
     least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
-    while len(text) < least:
-        text += " emulated"
+    if least > _LONGEST_TEXT:
+        raise ValueError(f"a text has more than {_LONGEST_TEXT} characters")
+    text += " emulated" * max(0, math.ceil((least - len(text)) / len(" emulated")))
     return text if most is None else text[: int(most)]
 
 

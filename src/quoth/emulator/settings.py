@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
+
+from quoth.emulator.changes import CHANGES
 
 __all__ = ["PROFILES", "Switches", "switches"]
 
@@ -32,6 +35,8 @@ class Switches:
     - `media_delay`: how long a media bot takes. `media_progress`: its stream says so while it does.
     - `media_origin`: scheme and host of the URLs in media answers; "" is the emulator itself, where the files are.
     - `browser_only`: files are refused with 403 to clients that introduce themselves as Python.
+    - `past_rows`: so many rows of the last 30 days are in the history from the start, of all kinds and made up.
+    - `facts_changed`: names of facts that are deliberately not so, see `quoth.emulator.changes`.
     - `max_body`: a longer request body is 413.
     - `faults`: faults for coming requests, see `quoth.emulator.faults`.
     """
@@ -51,12 +56,14 @@ class Switches:
     numeric_error_codes: bool = False
     empty_members: bool = False
     full_balance: bool = True
+    past_rows: int = 0
     developer_role: bool = False
     media_delay: float = 0.0
     media_progress: bool = True
     media_origin: str = ""
     browser_only: bool = False
     max_body: int = 64 * 1024 * 1024
+    facts_changed: tuple[str, ...] = ()
     faults: str | tuple[str, ...] = ()
 
 
@@ -75,11 +82,27 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def switches(profile: str = "observed", **overrides: Any) -> Switches:
-    """The switches of a profile with some set otherwise. Raises ValueError for a name that does not exist."""
+    """The switches of a profile with some set otherwise. Raises ValueError for a name that does not exist.
+
+    `facts_changed` may be any collection of names, or one text with commas.
+    """
     if profile not in PROFILES:
         raise ValueError(f"Unknown emulator profile {profile!r}: use one of {', '.join(PROFILES)}.")
     known = {field.name for field in fields(Switches)} - {"profile"}
     unknown = sorted(set(overrides) - known)
     if unknown:
         raise ValueError(f"Unknown emulator switch {unknown[0]!r}: known are {', '.join(sorted(known))}.")
-    return Switches(**{"profile": profile, **PROFILES[profile], **overrides})
+    chosen = {"profile": profile, **PROFILES[profile]}
+    names = _names(overrides.pop("facts_changed", ()))
+    for name in names:
+        chosen |= CHANGES[name].switches.get(profile, {})
+    return Switches(**{**chosen, **overrides, "facts_changed": names})
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+    found = tuple(sorted({name for name in names if name}))
+    unknown = next((name for name in found if name not in CHANGES), None)
+    if unknown is not None:
+        raise ValueError(f"Unknown fact {unknown!r} to change: known are {', '.join(sorted(CHANGES))}.")
+    return found
