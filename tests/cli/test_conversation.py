@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,21 @@ def test_ctrl_c_stops_the_answer_only(quoth: Quoth, emulator: Emulator) -> None:
     assert "Traceback" not in terminal.text
 
 
+def arrived(emulator: Emulator) -> None:
+    """Wait until a request has come."""
+    deadline = time.monotonic() + 30
+    while not emulator.requests:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_ctrl_c_before_the_first_word_forgets_the_question(quoth: Quoth, emulator: Emulator) -> None:
     with quoth.on_terminal("chat", TERM="xterm") as terminal:
         terminal.until(READY)
         emulator.faults("stall=before", "ok")
         terminal.line("Count from 1 to 50")
         terminal.until("poe/GPT-4.1-nano")
+        arrived(emulator)  # else the stall would be left for the next question
         terminal.press(CTRL_C)
         terminal.until("Stopped.")
         terminal.until(READY)
