@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,7 +17,9 @@ def no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever happened, no thread outlives its test."""
     before = set(threading.enumerate())
     yield
-    left = set(threading.enumerate()) - before
+    deadline = time.monotonic() + 5
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert not left, f"threads left behind: {left}"
 
 
