@@ -45,7 +45,41 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
         UnsupportedParamsError,
     )
+    from quoth.media import Media
+    from quoth.sdk.account import (
+        Balance,
+        Reconciled,
+        UsageRow,
+        abalance,
+        areconcile,
+        ausage_history,
+        balance,
+        reconcile,
+        usage_history,
+    )
+    from quoth.sdk.attachments import attach
     from quoth.sdk.batch import abatch_completion, batch_completion
+    from quoth.sdk.budget import Budget, budget
+    from quoth.sdk.catalogue import (
+        ModelInfo,
+        get_max_tokens,
+        get_model_info,
+        get_valid_models,
+        models,
+        register_model,
+        supports_audio_input,
+        supports_audio_output,
+        supports_function_calling,
+        supports_parallel_function_calling,
+        supports_pdf_input,
+        supports_prompt_caching,
+        supports_reasoning,
+        supports_response_schema,
+        supports_system_messages,
+        supports_tool_choice,
+        supports_vision,
+        supports_web_search,
+    )
     from quoth.sdk.client import AsyncClient, Client
     from quoth.sdk.info import (
         get_llm_provider,
@@ -53,6 +87,8 @@ if TYPE_CHECKING:
         stream_chunk_builder,
         validate_environment,
     )
+    from quoth.sdk.media import adownload, download
+    from quoth.sdk.prices import completion_cost, cost_per_token
     from quoth.sdk.signatures import acompletion, completion
     from quoth.sdk.streams import AsyncStream, Stream
     from quoth.sdk.tokens import token_counter
@@ -87,9 +123,23 @@ _HOMES = {
         "QuothError RateLimitError ServiceUnavailableError StreamInterrupted Timeout UnprocessableEntityError "
         "UnsupportedParamsError"
     ),
+    "quoth.sdk.account": (
+        "Balance Reconciled UsageRow abalance areconcile ausage_history balance reconcile usage_history"
+    ),
+    "quoth.media": "Media",
+    "quoth.sdk.attachments": "attach",
     "quoth.sdk.batch": "abatch_completion batch_completion",
+    "quoth.sdk.budget": "Budget budget",
+    "quoth.sdk.catalogue": (
+        "ModelInfo get_max_tokens get_model_info get_valid_models models register_model supports_audio_input "
+        "supports_audio_output supports_function_calling supports_parallel_function_calling supports_pdf_input "
+        "supports_prompt_caching supports_reasoning supports_response_schema supports_system_messages "
+        "supports_tool_choice supports_vision supports_web_search"
+    ),
     "quoth.sdk.client": "AsyncClient Client",
     "quoth.sdk.info": "get_llm_provider get_supported_openai_params stream_chunk_builder validate_environment",
+    "quoth.sdk.prices": "completion_cost cost_per_token",
+    "quoth.sdk.media": "adownload download",
     "quoth.sdk.signatures": "acompletion completion",
     "quoth.sdk.streams": "AsyncStream Stream",
     "quoth.sdk.tokens": "token_counter",
@@ -117,6 +167,8 @@ __all__ = [
     "AuthenticationError",
     "BadGatewayError",
     "BadRequestError",
+    "Balance",
+    "Budget",
     "BudgetExceededError",
     "ChatCompletionMessageToolCall",
     "Choice",
@@ -132,7 +184,9 @@ __all__ = [
     "Delta",
     "Function",
     "InternalServerError",
+    "Media",
     "Message",
+    "ModelInfo",
     "ModelResponse",
     "ModelResponseStream",
     "NotFoundError",
@@ -140,6 +194,7 @@ __all__ = [
     "PermissionDeniedError",
     "QuothError",
     "RateLimitError",
+    "Reconciled",
     "ServiceUnavailableError",
     "Stream",
     "StreamInterrupted",
@@ -150,16 +205,46 @@ __all__ = [
     "UnprocessableEntityError",
     "UnsupportedParamsError",
     "Usage",
+    "UsageRow",
     "Warning",
     "__version__",
+    "abalance",
     "abatch_completion",
     "acompletion",
+    "adownload",
+    "areconcile",
+    "attach",
+    "ausage_history",
+    "balance",
     "batch_completion",
+    "budget",
     "completion",
+    "completion_cost",
+    "cost_per_token",
+    "download",
     "get_llm_provider",
+    "get_max_tokens",
+    "get_model_info",
     "get_supported_openai_params",
+    "get_valid_models",
+    "models",
+    "reconcile",
+    "register_model",
     "stream_chunk_builder",
+    "supports_audio_input",
+    "supports_audio_output",
+    "supports_function_calling",
+    "supports_parallel_function_calling",
+    "supports_pdf_input",
+    "supports_prompt_caching",
+    "supports_reasoning",
+    "supports_response_schema",
+    "supports_system_messages",
+    "supports_tool_choice",
+    "supports_vision",
+    "supports_web_search",
     "token_counter",
+    "usage_history",
     "validate_environment",
 ]
 

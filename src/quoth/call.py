@@ -79,7 +79,8 @@ class Row(msgspec.Struct, frozen=True):
 class Target:
     """Who is called and how: provider, wire, URL, key and the provider's own name of the model.
 
-    `headers` and `query` are sent along; a header that says who is calling wins over the key.
+    `headers` and `query` are sent along; a header that says who is calling wins over the key. `catalogue` is the
+    `quoth.providers.catalogue.Catalogue` that knows the provider's models, None where there is none.
     """
 
     row: Row = field(repr=False)
@@ -90,6 +91,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     quirks: frozenset[str] = frozenset()
     query: Mapping[str, Any] | None = None
+    catalogue: Any = field(default=None, repr=False, compare=False)
 
     @property
     def provider(self) -> str:

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from quoth.media import Media
+
 __all__ = [
     "Attempt",
     "Choice",
@@ -169,7 +171,7 @@ class Attempt:
     message: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Trace:
     """How an answer came about; filled by the engine, read through properties of the answer."""
 
@@ -238,6 +240,14 @@ class Message(_Reasoned):
     audio: Record | None = None
     annotations: list[Any] | None = None
     _parsed: Any = PrivateAttr(default=None)
+    _makes: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def media(self) -> list[Media]:
+        """The pictures, sounds and films in `content`, which stays as it is; one for each address."""
+        from quoth.media import media_in
+
+        return media_in(self.content, self._makes)
 
     @property
     def parsed(self) -> Any:
@@ -248,7 +258,10 @@ class Message(_Reasoned):
         calls = "".join(
             f"\n\n`{call.function.name}({call.function.arguments})`" for call in self.tool_calls or () if call.function
         )
-        return f"{self.content or ''}{calls}"
+        # Notebooks show a Markdown image by themselves, but nothing of a bare address.
+        content = self.content or ""
+        shown = "".join(f"\n\n{media._repr_html_()}" for media in self.media if f"]({media.url})" not in content)
+        return f"{content}{shown}{calls}"
 
 
 class Choice(Record):

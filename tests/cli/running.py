@@ -23,9 +23,13 @@ _CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[=>]")
 
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """A bare environment: nobody's keys, no colour, no proxy. None in `extra` leaves a variable out."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-    merged = {**kept, "LANG": "C.UTF-8", "TERM": "dumb", **(extra or {})}
+    """A bare environment: nobody's keys, lists of models, colour or proxy. None in `extra` leaves a variable out."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
+        if name in os.environ
+    }
+    merged = {**kept, "LANG": "C.UTF-8", "TERM": "dumb", "QUOTH_CACHE_DIR": os.devnull, **(extra or {})}
     return {name: value for name, value in merged.items() if value is not None}
 
 

@@ -15,7 +15,10 @@ from tests.cli.running import COMMAND, Done, Quoth, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-COMMANDS = ("chat", "models", "emulate", "demo", "batch", "verify")
+COMMANDS = (
+    *("chat", "image", "speak", "video", "transcribe", "models", "emulate", "demo"),
+    *("balance", "usage", "batch", "verify"),
+)
 
 
 def python(*words: str) -> Done:

@@ -32,6 +32,7 @@ def offline(poe_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     for provider in ("ACME", "OPENAI", "VLLM"):
         monkeypatch.setenv(f"{provider}_API_BASE", poe_emulator.base_url)
         monkeypatch.setenv(f"{provider}_API_KEY", "emulated-key")
+    monkeypatch.setenv("QUOTH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
     yield poe_emulator.base_url

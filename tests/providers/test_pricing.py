@@ -159,7 +159,7 @@ class TestOnAnswers:
         assert (found.points, found.items) == (129, {"Request": 129})
 
     def test_speech_at_a_price_a_call(self, wire: Wire):
-        assert cost(wire, "poe/minimax-speech-2.8", {**USAGE, "completion_tokens": 0}).points == 198
+        assert cost(wire, "poe/sonic-3.0", {**USAGE, "completion_tokens": 0}).points == 198
 
     def test_free_is_zero_and_not_unknown(self, wire: Wire):
         for model in ("poe/glm-5-t", "poe/gemma-4-31b"):

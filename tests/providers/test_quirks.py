@@ -11,7 +11,7 @@ import pytest
 import quoth
 from quoth import BadRequestError, Client
 from quoth.emulator import Emulator
-from quoth.providers.params import catalogue_of
+from quoth.providers.catalogue import known
 from quoth.providers.quirks import MANY_TOOLS, QUIRKS
 from quoth.providers.rows import Registry, packaged_names
 from tests.providers.conftest import HELLO, Wire
@@ -265,6 +265,4 @@ class TestN:
 
 
 def _catalogue() -> Any:
-    row = Registry().get("poe")
-    assert row is not None
-    return catalogue_of(quoth.call.Target(row, "m", row.base_url))
+    return known()

@@ -16,12 +16,17 @@ import quoth.exceptions
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 FUNCTIONS = (
-    "abatch_completion acompletion batch_completion completion get_llm_provider get_supported_openai_params "
-    "stream_chunk_builder token_counter validate_environment"
+    "abalance abatch_completion acompletion adownload areconcile attach ausage_history balance batch_completion budget "
+    "completion completion_cost cost_per_token download get_llm_provider get_supported_openai_params reconcile "
+    "usage_history stream_chunk_builder token_counter validate_environment get_max_tokens get_model_info "
+    "get_valid_models models register_model supports_audio_input supports_audio_output supports_function_calling "
+    "supports_parallel_function_calling supports_pdf_input supports_prompt_caching supports_reasoning "
+    "supports_response_schema supports_system_messages supports_tool_choice supports_vision supports_web_search"
 ).split()
 CLASSES = (
-    "AsyncClient AsyncStream Attempt Choice Chunk ChunkChoice Client Completion Cost Delta Function Message Stream "
-    "Timeouts ToolCall Usage Warning"
+    "AsyncClient AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice Client Completion Cost Delta "
+    "Function Media Message ModelInfo Reconciled "
+    "Stream Timeouts ToolCall Usage UsageRow Warning"
 ).split()
 LITELLMS = {
     "ModelResponse": "Completion",

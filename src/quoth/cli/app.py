@@ -8,7 +8,7 @@ import typer
 
 from quoth._version import __version__
 from quoth.cli import terminal
-from quoth.cli.failures import EXIT_CODES, ExitCode, Failed, failing, report, silence
+from quoth.cli.failures import EXIT_CODES, ExitCode, Failed, UsageFault, failing, report, silence
 
 __all__ = ["run"]
 
@@ -139,12 +139,19 @@ def chat(
         "quoth models --supports tools --input image --max-price 1 --sort price",
         "quoth models --output video --json | jq -r '.[].id'",
         "quoth models --provider openrouter --free",
-        more="Prices are USD: for 1 million tokens, prompt / answer, or for a call. The list is the shipped one; with "
-        "--provider it is fetched from that provider now.",
+        "quoth models show claude-opus-4.6",
+        "quoth models changes 2026-04-01 --refresh",
+        more="`show ID` is all that is known of a Poe model, with calls to copy. `changes [FROM] [TO]` compares two "
+        "lists: shipped (the default FROM), the day of a copy, a file; the default TO is the newest copy. Prices are "
+        "USD: for 1 million tokens, prompt / answer, or for a call. The list is the one last fetched with --refresh, "
+        "else the shipped one; with --provider it is fetched from that provider now.",
     )
 )
 def models(
-    search: Annotated[str | None, typer.Argument(help="Part of a name or of an owner.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SEARCH | show ID | changes [FROM] [TO]]", help="Part of a name or of an owner."),
+    ] = None,
     takes: Annotated[list[str] | None, typer.Option("--input", help="It takes text, image, audio or video.")] = None,
     makes: Annotated[list[str] | None, typer.Option("--output", help="It makes text, image, audio or video.")] = None,
     supports: Annotated[list[str] | None, typer.Option(help="It can do tools, web_search or reasoning.")] = None,
@@ -152,6 +159,9 @@ def models(
     max_price: Annotated[float | None, typer.Option(help="Most USD for 1 million prompt tokens.")] = None,
     free: Annotated[bool, typer.Option("--free", help="Only what is known to cost nothing.")] = False,
     provider: Annotated[str | None, typer.Option(help="Fetch this provider's own list, such as poe or groq.")] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Fetch Poe's list now, and keep it in the cache directory.")
+    ] = False,
     sort: Annotated[
         str | None, typer.Option(help="By name, price, context (largest first) or created (newest).")
     ] = None,
@@ -162,8 +172,21 @@ def models(
     with failing(json=as_json, debug=debug):
         from quoth.cli import models as command
 
+        first, *others = words or [""]
+        if first == "show" and words:
+            from quoth.cli import show
+
+            show.run(others, refresh=refresh, as_json=as_json)
+            return
+        if first == "changes" and words:
+            from quoth.cli import changes
+
+            changes.run(others, refresh=refresh, as_json=as_json)
+            return
+        if others:
+            raise UsageFault(f"{' '.join(words or [])!r} are several words; put quotation marks around them")
         wanted = command.Wanted(
-            search=search or "",
+            search=first,
             takes=takes or [],
             makes=makes or [],
             supports=supports or [],
@@ -171,7 +194,7 @@ def models(
             max_price=max_price,
             free=free,
         )
-        command.run(wanted, provider=provider, sort=sort, as_json=as_json)
+        command.run(wanted, provider=provider, sort=sort, as_json=as_json, refresh=refresh)
 
 
 @app.command(
@@ -291,6 +314,42 @@ def demo(
 
 
 @app.command(
+    epilog=_epilog("quoth balance", "quoth balance --json | jq .points", more="The key is read from POE_API_KEY.")
+)
+def balance(as_json: Json = False, debug: Debug = False) -> None:
+    """Show what is left at Poe: points, dollars, the next grants, auto recharge."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import balance as command
+
+        command.run(as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth usage",
+        "quoth usage --by model --since 7d",
+        "quoth usage --since 2026-04-01 --csv > usage.csv",
+        more="Poe keeps 30 days. Days are those of UTC. What was used a moment ago may still show 0 points.",
+    )
+)
+def usage(
+    by: Annotated[str | None, typer.Option(help="Add up by day, model or key; default: call by call.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="A day (2026-04-01) or how far back (12h, 7d); default: all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The most calls to read, newest first.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what was spent at Poe: call by call, or by day, model or key with a plot."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import usage as command
+
+        command.run(by=by, since=since, limit=limit, as_csv=csv, as_json=as_json)
+
+
+@app.command(
     epilog=_epilog(
         "quoth batch questions.jsonl -o answers.jsonl -m poe/GPT-4.1-nano",
         "quoth batch reviews.csv -o labels.jsonl --system 'Answer good or bad.' --max-tokens 5 --max-usd 2",
@@ -402,6 +461,160 @@ def verify(
             output=output,
             force=force,
             as_json=as_json,
+        )
+
+
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to save it; without an ending it gets one."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
+Along = Annotated[
+    list[str] | None, typer.Option("--file", "-f", metavar="FILE", help="A file to send along; may be repeated.")
+]
+Parameter = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Any other parameter of the bot; may be repeated."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No line about the cost.")]
+Seconds = Annotated[float | None, typer.Option("--timeout", help="The longest that the call may take, in seconds.")]
+MediaModel = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="MODEL", help="PROVIDER/MODEL. Default: a cheap Poe bot.")
+]
+
+
+@app.command(
+    epilog=_epilog(
+        'quoth image "A raven, ink on paper"',
+        'quoth image "A raven" --size 1024x1536 -o raven.png',
+        'quoth image "Make it a woodcut" -f raven.png -m Nano-Banana',
+    )
+)
+def image(
+    prompt: Annotated[str | None, typer.Argument(help="What to draw; piped text too.")] = None,
+    model: MediaModel = None,
+    size: Annotated[str | None, typer.Option(help="Such as 1024x1536 or 16:9; the nearest that the bot has.")] = None,
+    quality: Annotated[str | None, typer.Option(help="Such as low, medium or high.")] = None,
+    file: Along = None,
+    output: Output = None,
+    force: Force = False,
+    parameter: Parameter = None,
+    timeout: Seconds = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw a picture and save it. The name of the file goes to stdout."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import making as command
+
+        command.make(
+            "image",
+            prompt,
+            model=model,
+            output=output,
+            force=force,
+            files=file or [],
+            named={"size": size, "quality": quality, "timeout": timeout},
+            pairs=parameter or [],
+            quiet=quiet,
+            as_json=as_json,
+        )
+
+
+@app.command(
+    epilog=_epilog(
+        'quoth speak "Good morning"',
+        "cat story.txt | quoth speak -o story.wav",
+        'quoth speak "Guten Morgen" --language de -m ElevenLabs-v2.5-Turbo --voice Sarah',
+    )
+)
+def speak(
+    text: Annotated[str | None, typer.Argument(help="What to say; piped text too.")] = None,
+    model: MediaModel = None,
+    voice: Annotated[str | None, typer.Option(help="A voice of the bot.")] = None,
+    language: Annotated[str | None, typer.Option(help="Such as en or de.")] = None,
+    output: Output = None,
+    force: Force = False,
+    parameter: Parameter = None,
+    timeout: Seconds = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Speak a text and save the sound. The name of the file goes to stdout."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import making as command
+
+        command.make(
+            "audio",
+            text,
+            model=model,
+            output=output,
+            force=force,
+            files=[],
+            named={"voice": voice, "language": language, "timeout": timeout},
+            pairs=parameter or [],
+            quiet=quiet,
+            as_json=as_json,
+        )
+
+
+@app.command(
+    epilog=_epilog(
+        'quoth video "A raven takes off"',
+        'quoth video "A raven takes off" --size 720x1280 --seconds 4 -o raven.mp4',
+        more="Films are dear, and their prices are mostly unknown: quoth models --output video lists the bots.",
+    )
+)
+def video(
+    prompt: Annotated[str | None, typer.Argument(help="What to film; piped text too.")] = None,
+    model: MediaModel = None,
+    size: Annotated[str | None, typer.Option(help="Such as 1280x720 or 9:16; the nearest that the bot has.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="How long; the nearest that the bot has.")] = None,
+    file: Along = None,
+    output: Output = None,
+    force: Force = False,
+    parameter: Parameter = None,
+    timeout: Seconds = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a film and save it. The name of the file goes to stdout."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import making as command
+
+        command.make(
+            "video",
+            prompt,
+            model=model,
+            output=output,
+            force=force,
+            files=file or [],
+            named={"size": size, "seconds": seconds, "timeout": timeout},
+            pairs=parameter or [],
+            quiet=quiet,
+            as_json=as_json,
+        )
+
+
+@app.command(epilog=_epilog("quoth transcribe interview.mp3", "quoth transcribe interview.mp3 -m Whisper-V3-Large-T"))
+def transcribe(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A recording: sound or film.")],
+    model: MediaModel = None,
+    language: Annotated[str | None, typer.Option(help="Such as en or de, for bots that want to know.")] = None,
+    timeout: Seconds = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write down what is said in a recording. The text goes to stdout."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import making as command
+
+        command.transcribe(
+            file, model=model, named={"language": language, "timeout": timeout}, quiet=quiet, as_json=as_json
         )
 
 

@@ -1,4 +1,5 @@
-"""`quoth models`: which models there are, filtered, sorted, as a table or as JSON."""
+"""`quoth models`: which models there are, filtered, sorted, as a table or as JSON. Its two further words, `show` and
+`changes`, are in modules of their own."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ import msgspec
 from quoth.cli import terminal
 from quoth.cli.failures import UsageFault
 from quoth.cli.listing import Listed, from_facts, from_provider
+from quoth.providers.catalogue import RETIRED, Catalogue, ModelFacts
 
-__all__ = ["Wanted", "run"]
+__all__ = ["Wanted", "catalogue_in_force", "row_of", "run"]
 
 MODALITIES = ("text", "image", "audio", "video")
 FEATURES = ("tools", "web_search", "reasoning")
@@ -96,11 +98,13 @@ def _within(model: Listed, most: Decimal) -> bool | None:
     return None if model.prompt is None else model.prompt * _MILLION <= most
 
 
-def run(wanted: Wanted, *, provider: str | None, sort: str | None, as_json: bool) -> None:
+def run(wanted: Wanted, *, provider: str | None, sort: str | None, as_json: bool, refresh: bool = False) -> None:
     wanted.check()
+    if refresh and provider not in (None, "poe"):
+        raise UsageFault("--refresh is about Poe's list; with --provider a list is fetched anyway")
     if sort is not None and sort not in _ORDERS:
         raise UsageFault(f"--sort {sort!r} is not known; there are {', '.join(_ORDERS)}")
-    everything, source = _fetched(provider) if provider else _shipped()
+    everything, source = _fetched(provider) if provider and not refresh else _in_force(refresh)
     verdicts = [(model, wanted.matches(model)) for model in everything]
     found = [model for model, verdict in verdicts if verdict]
     if sort is not None:
@@ -119,15 +123,28 @@ def run(wanted: Wanted, *, provider: str | None, sort: str | None, as_json: bool
         )
 
 
-def _shipped() -> tuple[list[Listed], str]:
-    from quoth.providers.catalogue import shipped
+def catalogue_in_force(refresh: bool = False) -> Catalogue:
+    """Poe's list as it was last fetched, else the shipped one, in either case corrected."""
+    from quoth.sdk.catalogue import models, poe_catalogue
 
-    catalogue = shipped()
-    found = []
-    for facts in catalogue:
-        source = catalogue.source(facts)
-        row = {**msgspec.to_builtins(facts), "source": {"name": source.name, "date": source.date}}
-        found.append(from_facts(facts, row))
+    if refresh:
+        with terminal.waiting("poe"):
+            models(refresh=True)
+    return poe_catalogue()
+
+
+def row_of(facts: ModelFacts, catalogue: Catalogue) -> dict[str, Any]:
+    """A model for `--json`: its facts and where they are from. What only some models have is left out for others."""
+    row = {**msgspec.to_builtins(facts), "source": msgspec.to_builtins(catalogue.source(facts))}
+    return {name: value for name, value in row.items() if value or name not in ("prompt_limit", "corrections")}
+
+
+def _in_force(refresh: bool) -> tuple[list[Listed], str]:
+    catalogue = catalogue_in_force(refresh)
+    found = [from_facts(facts, row_of(facts, catalogue)) for facts in catalogue if facts.status != RETIRED]
+    newest = catalogue.sources[0]
+    if newest.fetched is not None:
+        return found, f"Poe's list as fetched on {newest.date}"
     dates = sorted({catalogue.source(facts).date for facts in catalogue})
     return found, f"Poe's list of {dates[0]} with additions until {dates[-1]}"
 

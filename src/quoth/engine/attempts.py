@@ -19,6 +19,7 @@ from quoth.engine import check, failures, structured
 from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import Failed, Flow, Opened, Together, World
 from quoth.engine.merge import merged
+from quoth.engine.purse import Purse, Reservation, Tab
 from quoth.engine.reading import BodyReader, StreamReader
 from quoth.engine.retrying import MIB, Policy, limits_of, retrying
 from quoth.providers.costs import price_of
@@ -30,6 +31,8 @@ from quoth.wire.sse import EventTooLarge
 __all__ = ["Answer", "Plan", "Policy", "answer"]
 
 MOST_AT_ONCE = 128
+# In a stream, Poe's media bots say how far they are in the place of the answer, and nothing marks where that ends.
+_WHOLE = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Plan:
 
 class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
-    reading. `plan` is the one that was answered."""
+    reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
+    of output of a media model, else empty."""
 
     target: Target
     plan: Plan
@@ -56,9 +60,11 @@ class Answer(Struct):
     completion: Completion | None = None
     reader: StreamReader | None = None
     reply: Any = None
+    reservation: Reservation | None = None
+    makes: tuple[str, ...] = ()
 
 
-def answer(plans: Sequence[Plan], world: World, budget: RetryBudget) -> Flow[Answer]:
+def answer(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
     """The first answer that any of the plans yields. Raises the last error, with `attempts` of all."""
     attempts: list[Attempt] = []
     last: errors.QuothError | None = None
@@ -66,7 +72,7 @@ def answer(plans: Sequence[Plan], world: World, budget: RetryBudget) -> Flow[Ans
         if plan.only_after is not None and not isinstance(last, plan.only_after):
             continue
         try:
-            return (yield from _one_target(plan, world, budget, attempts, number == len(plans) - 1))
+            return (yield from _one_target(plan, world, budget, purse, attempts, number == len(plans) - 1))
         except errors.QuothError as error:
             last = error
     if last is None:
@@ -79,34 +85,46 @@ def answer(plans: Sequence[Plan], world: World, budget: RetryBudget) -> Flow[Ans
 
 
 def _one_target(
-    plan: Plan, world: World, budget: RetryBudget, attempts: list[Attempt], last_target: bool
+    plan: Plan, world: World, budget: RetryBudget, purse: Purse | None, attempts: list[Attempt], last_target: bool
 ) -> Flow[Answer]:
     try:
         target = plan.target()
         count = _calls(plan.call, target)
-        sending = None if count > 1 else _prepared(plan, target)
+        sending = None if count > 1 else _prepared(plan, target, world)
     except errors.QuothError as error:
         # Nothing was sent; still, whoever reads the attempts wants to know why this target was passed over.
         provider, model = error.llm_provider or "", error.model or str(plan.call.model)
         attempts.append(Attempt(provider, model, "", 0.0, None, type(error).__name__, error.message))
         raise
     if sending is None:
-        return (yield from _several(plan, target, count, world, budget, attempts))
+        return (yield from _several(plan, target, count, world, budget, purse, attempts))
     budget.call()
-    call, policy = sending.call, plan.policy
+    policy = plan.policy
     started = world.now()
-    found: Answer = yield from retrying(
-        target,
-        sending.request,
-        partial(_reader, call, policy),
-        partial(_interpret, sending, world, attempts),
-        limits=limits_of(policy.timeouts, streaming=call.stream, makes_media=sending.makes_media),
-        num_retries=policy.num_retries,
-        world=world,
-        budget=budget,
-        attempts=attempts,
-        last_target=last_target,
-    )
+    tab = Tab(purse, target, sending.body)
+    try:
+        found: Answer = yield from retrying(
+            target,
+            sending.request,
+            tab.before(partial(_reader, sending)),
+            tab.after(partial(_interpret, sending, world, attempts)),
+            limits=limits_of(policy.timeouts, streaming=sending.streams, makes_media=sending.makes_media),
+            num_retries=policy.num_retries,
+            world=world,
+            budget=budget,
+            attempts=attempts,
+            last_target=last_target,
+        )
+    except errors.BudgetExceededError as error:
+        # No attempt was made, and this is why.
+        attempts.append(Attempt(target.provider, target.model, "", 0.0, None, type(error).__name__, error.message))
+        raise
+    except BaseException:
+        tab.settle(None)  # given up while it was under way
+        raise
+    if purse is not None and found.completion is not None and found.trace.price is not None:
+        tab.settle(found.trace.price(found.completion).usd)
+    found.reservation = tab.reservation
     found.trace.seconds = world.now() - started
     return found
 
@@ -120,13 +138,19 @@ def _calls(call: Call, target: Target) -> int:
 
 
 def _several(
-    plan: Plan, target: Target, count: int, world: World, budget: RetryBudget, attempts: list[Attempt]
+    plan: Plan,
+    target: Target,
+    count: int,
+    world: World,
+    budget: RetryBudget,
+    purse: Purse | None,
+    attempts: list[Attempt],
 ) -> Flow[Answer]:
     """`count` calls at once, as one answer."""
     params = {name: value for name, value in plan.call.params.items() if name != "n"}
     single = replace(plan, call=replace(plan.call, params=params), target=lambda: target)
     try:
-        found: list[Answer] = yield Together([answer([single], world, budget) for _ in range(count)])
+        found: list[Answer] = yield Together([answer([single], world, budget, purse) for _ in range(count)])
     except errors.QuothError as error:
         attempts += error.attempts
         raise
@@ -137,7 +161,8 @@ def _several(
 
 
 class _Sending(Struct, frozen=True):
-    """A plan on its way to its target; `call` is the plan's, shaped for it."""
+    """A plan on its way to its target; `call` is the plan's, shaped for it. `makes`: the kinds of output of a model
+    that answers with media, empty for any other. Such a model is never asked to stream."""
 
     plan: Plan
     call: Call
@@ -145,13 +170,27 @@ class _Sending(Struct, frozen=True):
     body: dict[str, Any]
     request: WireRequest
     warnings: list[Warning]
-    makes_media: bool
+    makes: tuple[str, ...] = ()
+
+    @property
+    def makes_media(self) -> bool:
+        return bool(self.makes)
+
+    @property
+    def streams(self) -> bool:
+        return self.call.stream and not self.makes
 
 
-def _prepared(plan: Plan, target: Target) -> _Sending:
+def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
     """Raises QuothError for what is known to be wrong before sending."""
     call = structured.shaped(plan.call, target)
-    body, warnings = prepare(call, target)
+    catalogue = catalogue_of(target)
+    facts = catalogue.get(target.model) if catalogue is not None else None
+    makes = facts.output_modalities if facts is not None and facts.makes_media else ()
+    whole = bool(makes) and call.stream
+    body, warnings = prepare(_not_streamed(call) if whole else call, target, world.today())
+    if whole:
+        warnings.append(Warning("media_not_streamed", "stream", f"{target.model} {_WHOLE}"))
     request = _encoded(target, body)
     limit = plan.policy.request_limit
     if len(request.body) > limit:
@@ -161,9 +200,12 @@ def _prepared(plan: Plan, target: Target) -> _Sending:
             model=target.model,
             param="messages",
         )
-    catalogue = catalogue_of(target)
-    facts = catalogue.get(target.model) if catalogue is not None else None
-    return _Sending(plan, call, target, body, request, warnings, facts is not None and facts.makes_media)
+    return _Sending(plan, call, target, body, request, warnings, makes)
+
+
+def _not_streamed(call: Call) -> Call:
+    params = {name: value for name, value in call.params.items() if name != "stream_options"}
+    return replace(call, stream=False, params=params)
 
 
 def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
@@ -176,11 +218,15 @@ def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
         raise
 
 
-def _reader(call: Call, policy: Policy) -> BodyReader | StreamReader:
+def _reader(sending: _Sending) -> BodyReader | StreamReader:
+    call, policy = sending.call, sending.plan.policy
     if not call.stream:
         return BodyReader(policy.answer_limit)
     return StreamReader(
-        event_limit=policy.event_limit, body_limit=policy.answer_limit, keep_usage_chunk=call.keep_usage_chunk
+        event_limit=policy.event_limit,
+        body_limit=policy.answer_limit,
+        keep_usage_chunk=call.keep_usage_chunk,
+        expects_document=not sending.streams,
     )
 
 
@@ -192,9 +238,9 @@ def _interpret(
     reader: BodyReader | StreamReader,
 ) -> Answer:
     """The answer, or the error that it is. Raises QuothError."""
-    target, call = sending.target, sending.call
+    target = sending.target
     if isinstance(outcome, Failed) and reader.status < 300:
-        raise failures.from_failure(target, outcome, streaming=call.stream, makes_media=sending.makes_media)
+        raise failures.from_failure(target, outcome, streaming=sending.streams, makes_media=sending.makes_media)
     document = reader if isinstance(reader, BodyReader) else reader.document
     failures.check_document(target, sending.body, document, reader.status, reader.headers, world.today)
     assert isinstance(outcome, Opened)
@@ -212,7 +258,7 @@ def _interpret(
     if isinstance(reader, StreamReader):
         if not reader.good and not (reader.complete and reader.document is not None):
             raise _no_stream(sending, reader)
-        return Answer(target, sending.plan, trace, reader=reader, reply=outcome.reply)
+        return Answer(target, sending.plan, trace, reader=reader, reply=outcome.reply, makes=sending.makes)
     try:
         completion, found = openai_chat.parse(reader.body)
     except openai_chat.Unreadable as wrong:
@@ -223,6 +269,8 @@ def _interpret(
     if not completion.choices:
         trace.warnings.append(Warning("no_choices", "choices", "the provider answered without any choice"))
     completion._trace = trace
+    for choice in completion.choices:
+        choice.message._makes = sending.makes
     return Answer(target, sending.plan, trace, completion=completion)
 
 

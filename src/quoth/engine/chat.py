@@ -8,14 +8,15 @@ from quoth.engine import structured
 from quoth.engine.attempts import Answer, Plan, answer
 from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import Flow, World
+from quoth.engine.purse import Purse
 from quoth.types import Warning
 
 __all__ = ["chat"]
 
 
-def chat(plans: Sequence[Plan], world: World, budget: RetryBudget) -> Flow[Answer]:
+def chat(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
     """Raises QuothError."""
-    first = yield from answer(plans, world, budget)
+    first = yield from answer(plans, world, budget, purse)
     wanted = first.plan.call.output_type
     if wanted is None or first.completion is None:
         return first
@@ -24,7 +25,7 @@ def chat(plans: Sequence[Plan], world: World, budget: RetryBudget) -> Flow[Answe
         return first
     # The repair goes to the target that answered, in the conversation that it was given.
     call = structured.repair(first.plan.call, first.completion, problem)
-    second = yield from answer([Plan(call, lambda: first.target, first.plan.policy)], world, budget)
+    second = yield from answer([Plan(call, lambda: first.target, first.plan.policy)], world, budget, purse)
     assert second.completion is not None
     second.trace.attempts[:0] = first.trace.attempts
     second.trace.extra_cost = first.completion.cost

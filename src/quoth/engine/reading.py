@@ -14,6 +14,7 @@ __all__ = ["BodyReader", "StreamReader"]
 
 HELD = 64 * 1024
 ERROR_BODY = 1024 * 1024
+_NOT_STREAMED = Warning("not_streamed", "stream", "the provider did not stream; its whole answer is one chunk")
 
 
 class BodyReader:
@@ -53,10 +54,10 @@ class StreamReader:
     Settled by the first good chunk (one with content, reasoning, a tool call, a finish reason or usage), by an end or
     by an error. An error status, and an answer that turns out to be one JSON document, is kept as `document` instead.
     `failure` is what went wrong inside the stream. `ended` is true once nothing more will come; `complete` tells
-    whether that was a proper end.
+    whether that was a proper end. `expects_document`: a whole answer was asked for, so it is no surprise.
     """
 
-    def __init__(self, *, event_limit: int, body_limit: int, keep_usage_chunk: bool):
+    def __init__(self, *, event_limit: int, body_limit: int, keep_usage_chunk: bool, expects_document: bool = False):
         self.settled = False
         self.ended = False
         self.complete = False
@@ -71,6 +72,7 @@ class StreamReader:
         self._decoder = SSEDecoder(event_limit)
         self._body_limit = body_limit
         self._keep_usage_chunk = keep_usage_chunk
+        self._expects_document = expects_document
         self._start: bytes | None = b""
         self._held = 0
 
@@ -126,8 +128,9 @@ class StreamReader:
         except (openai_chat.Unreadable, openai_chat.UpstreamError) as error:
             self.failure = error
             return
-        message = "the provider did not stream; its whole answer is one chunk"
-        self.warnings += [*warnings, Warning("not_streamed", "stream", message)]
+        self.warnings += warnings
+        if not self._expects_document:
+            self.warnings.append(_NOT_STREAMED)
         self._take(openai_chat.as_chunk(completion), 0)
         self.complete = True
 

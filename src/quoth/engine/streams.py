@@ -20,6 +20,8 @@ def ended(answer: Answer, failed: Failed | None = None) -> Completion:
     trace.warnings += [warning for warning in reader.warnings if warning not in trace.warnings]
     completion = reader.partial()
     completion._trace = trace
+    for choice in completion.choices:
+        choice.message._makes = answer.makes
     if reader.complete:
         _validated(answer, completion)
         return completion

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quoth.call import Target
-from quoth.providers.catalogue import Catalogue, ModelFacts
+from quoth.providers.catalogue import RETIRED, Catalogue, ModelFacts
 from quoth.providers.params import OPENAI_PARAMS, catalogue_of, undeclared
 from quoth.providers.quirks import MANY_TOOLS
 from quoth.providers.rows import host_of
@@ -27,7 +27,7 @@ def hint(target: Target, body: Mapping[str, Any], status: int, facts: ErrorFacts
     if catalogue is None or status not in (400, 404):
         return None
     known = catalogue.get(target.model)
-    if known is None and (status == 404 or facts.code == "model_not_found"):
+    if (known is None or known.status == RETIRED) and (status == 404 or facts.code == "model_not_found"):
         return _names(target.model, catalogue)
     tools = body.get("tools")
     if isinstance(tools, list) and "Field required" in facts.message:

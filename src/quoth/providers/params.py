@@ -2,7 +2,8 @@
 given.
 
 Nothing disappears: a parameter is sent as given unless a rule of the row, a quirk or the caller says otherwise, and
-then it is a warning or an error. Facts of the catalogue correct and warn; they refuse only under `strict`.
+then it is a warning or an error. Facts of the catalogue correct and warn; they refuse only under `strict`, and where a
+list that was fetched within a day declares the values of a parameter.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from quoth.call import Call, Rule, Target
 from quoth.errors import BadRequestError, UnsupportedParamsError
-from quoth.providers.catalogue import Catalogue, ModelFacts, ParameterFacts, shipped
+from quoth.providers.catalogue import RETIRED, Catalogue, ModelFacts, ParameterFacts
+from quoth.providers.media_params import fit
 from quoth.providers.quirks import QUIRKS
 from quoth.types import Warning
 
@@ -42,7 +45,8 @@ _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6})?")
 
 def catalogue_of(target: Target) -> Catalogue | None:
     """The catalogue that knows this target's models: Poe's for Poe, none for others."""
-    return shipped() if target.row.name == "poe" else None
+    found: Catalogue | None = target.catalogue
+    return found
 
 
 def honours_json_schema(target: Target) -> bool:
@@ -50,14 +54,19 @@ def honours_json_schema(target: Target) -> bool:
     return any(fnmatchcase(target.model.lower(), pattern) for pattern in target.row.json_schema)
 
 
-def prepare(call: Call, target: Target) -> tuple[dict[str, Any], list[Warning]]:
-    """The body for this target. Raises UnsupportedParamsError, BadRequestError."""
+def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[dict[str, Any], list[Warning]]:
+    """The body for this target. `now` tells a list of models that is a day old from a fresh one. Raises
+    UnsupportedParamsError, BadRequestError."""
     warnings: list[Warning] = []
     given = dict(call.params)
     literal = _literal(given.pop("extra_body", None))
     _drop_by_name(given, literal, call, warnings)
     catalogue = catalogue_of(target)
     facts = None if catalogue is None else catalogue.get(target.model)
+    if facts is not None and facts.makes_media:
+        kept = {name: given.pop(name) for name in call.allowed_openai_params if name in given}
+        fit(given, facts, {*literal, *kept}, warnings)
+        given |= kept
     _apply_rules(given, call, target, facts, warnings)
     _override(given, literal, warnings)
     own = {name: value for name, value in given.items() if name in OPENAI_PARAMS}
@@ -66,7 +75,11 @@ def prepare(call: Call, target: Target) -> tuple[dict[str, Any], list[Warning]]:
         doubts = _map_effort(own, custom, facts, warnings)
         doubts += _compare(own, custom, facts, target, catalogue, warnings)
         if doubts and call.strict:
-            raise _strict(doubts[0], target)
+            raise _refused(doubts[0], target, "strict=True")
+        if facts is not None and now is not None and catalogue.is_fresh(facts, now):
+            wrong = next((doubt for doubt in doubts if _is_declared(doubt, facts)), None)
+            if wrong is not None:
+                raise _refused(wrong, target, "the list of models was fetched less than a day ago")
         warnings += doubts
     stop, most = own.get("stop"), target.row.max_stop
     if most is not None and isinstance(stop, list) and len(stop) > most:
@@ -104,9 +117,9 @@ def _override(given: dict[str, Any], literal: Mapping[str, Any], warnings: list[
             warnings.append(Warning("overridden", name, message))
 
 
-def _strict(doubt: Warning, target: Target) -> BadRequestError:
+def _refused(doubt: Warning, target: Target, because: str) -> BadRequestError:
     return BadRequestError(
-        f"{doubt.message} (refused because strict=True)",
+        f"{doubt.message} (refused because {because})",
         llm_provider=target.provider,
         model=target.model,
         param=doubt.param,
@@ -270,6 +283,10 @@ def _compare(
         message = f"{target.model!r} is not in the list of known models, which says nothing of private bots{guess}"
         warnings.append(Warning("unknown_model", "model", message))
         return []
+    if facts.status == RETIRED:
+        near = catalogue.near(target.model)
+        guess = f"; near names: {', '.join(near)}" if near else ""
+        warnings.append(Warning("retired_model", "model", f"{facts.id} is no longer in Poe's list of models{guess}"))
     doubts: list[Warning] = []
     if own.get("tools") and facts.supported_features is not None and "tools" not in facts.supported_features:
         doubts.append(Warning("tools_not_declared", "tools", f"{facts.id} does not declare that it can call tools"))
@@ -286,6 +303,12 @@ def _compare(
         elif place is custom:
             doubts.append(undeclared(name, facts))
     return doubts
+
+
+def _is_declared(doubt: Warning, facts: ModelFacts) -> bool:
+    """True for a value that is outside of an enum or range that the model declares."""
+    parameter = facts.parameter(doubt.param or "") if doubt.code == "doubtful_value" else None
+    return parameter is not None and (parameter.enum is not None or bool(parameter.range))
 
 
 def undeclared(name: str, facts: ModelFacts) -> Warning:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from quoth.call import Row, Target
 from quoth.errors import AuthenticationError, BadRequestError
-from quoth.providers.catalogue import shipped
+from quoth.providers.catalogue import Catalogue, known
 from quoth.providers.rows import Registry
 
 __all__ = ["named", "resolve"]
@@ -68,12 +68,14 @@ def resolve(
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, Any] | None = None,
     without_quirks: Iterable[str] = (),
+    catalogue: Callable[[str], Catalogue] | None = None,
 ) -> Target:
     """The target that a model's name means.
 
     Precedence: the arguments, then the environment, then the row; blank counts as missing. A key from the environment
     goes only to its own provider's host, to where `<PROVIDER>_API_BASE` points, or to a `base_url` whose host is no
-    other provider's. Raises BadRequestError, AuthenticationError.
+    other provider's. `catalogue` gives what is known of Poe's models at a base URL; the shipped facts if left out.
+    Raises BadRequestError, AuthenticationError.
     """
     base_url = _given(base_url)
     row, name = named(model, registry, provider=_given(provider), base_url=base_url)
@@ -124,6 +126,7 @@ def resolve(
         headers={**row.headers, **(headers or {})},
         quirks=frozenset(row.quirks) if not off else frozenset(row.quirks) - off,
         query=query,
+        catalogue=None if row.name != "poe" else known() if catalogue is None else catalogue(url),
     )
 
 
@@ -165,7 +168,7 @@ def _shown(url: str) -> str:
 
 
 def _poe_name(model: str) -> str:
-    catalogue = shipped()
+    catalogue = known()
     facts = catalogue.get(model)
     name = facts.display_name if facts else next(iter(catalogue.near(model, 1)), model)
     return f"poe/{name}"
@@ -175,5 +178,5 @@ def _unknown_provider(provider: str, model: str, registry: Registry) -> str:
     names = registry.names()
     near = difflib.get_close_matches(provider.lower(), names, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
-    poe = f" Poe has it as {_poe_name(model.rpartition('/')[2])!r}." if shipped().get(model.rpartition("/")[2]) else ""
+    poe = f" Poe has it as {_poe_name(model.rpartition('/')[2])!r}." if known().get(model.rpartition("/")[2]) else ""
     return f"{provider!r} (in {model!r}) is not a provider.{guess}{poe} Providers: {', '.join(names)}"

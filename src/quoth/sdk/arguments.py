@@ -10,7 +10,18 @@ from typing import Any
 from quoth.call import Timeouts
 from quoth.errors import BadRequestError
 
-__all__ = ["CREDENTIALS", "flag", "headers_of", "names_of", "retries_of", "said", "size_of", "text_of", "timeouts_of"]
+__all__ = [
+    "CREDENTIALS",
+    "flag",
+    "headers_of",
+    "names_of",
+    "retries_of",
+    "said",
+    "seconds_of",
+    "size_of",
+    "text_of",
+    "timeouts_of",
+]
 
 # Headers that say who is calling: they belong to the provider that they were given for.
 CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"})
@@ -71,6 +82,14 @@ def size_of(value: Any, name: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadRequestError(f"{name} is {value!r}; it has to be a number of bytes above 0", param=name)
     return value
+
+
+def seconds_of(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise BadRequestError(f"{name} is {value!r}; it has to be seconds, 0 or more", param=name)
+    return float(value)
 
 
 def headers_of(headers: Any) -> dict[str, str]:

@@ -7,14 +7,16 @@ from typing import Any
 
 from quoth.engine.chat import chat
 from quoth.engine.effects import Flow, Sleep, Together
+from quoth.engine.purse import Purse
 from quoth.errors import BadRequestError, QuothError
-from quoth.sdk import defaults
+from quoth.sdk import budget, defaults
 from quoth.sdk.arguments import said
 from quoth.sdk.controls import MOCKS
 from quoth.sdk.core import Core, Job
 from quoth.sdk.log import noted
 from quoth.sdk.mock import canned, waiting
 from quoth.sdk.pace import Pace, pace_towards
+from quoth.sdk.past import remember
 from quoth.transport.canned import Answer as CannedAnswer
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
@@ -69,25 +71,30 @@ def _all(
     if isinstance(messages, str) or not isinstance(messages, Sequence):
         raise BadRequestError("messages has to be a list of conversations, each a list of messages", param="messages")
     paces: list[Pace | None] = []
-    flows = [_caught(core, model, conversation, keywords, paces) for conversation in messages]
+    # Asked for here, for the calls run in threads that know nothing of the block that they were made in.
+    purse = budget.current()
+    flows = [_caught(core, model, conversation, keywords, paces, purse) for conversation in messages]
     found: list[Completion | QuothError] = (yield Together(flows, at_once)) if flows else []
     return found
 
 
 def _caught(
-    core: Core, model: str, messages: Any, keywords: dict[str, Any], paces: list[Pace | None]
+    core: Core, model: str, messages: Any, keywords: dict[str, Any], paces: list[Pace | None], purse: Purse | None
 ) -> Flow[Completion | QuothError]:
     try:
         job = core.job(model, messages, keywords)
         if job.mock:
             yield from waiting(job.mock, job.plans[0].policy.timeouts)
             canned(job.mock, stream=False)
+            purse = None
         else:
             pace = _pace(job, paces)
             seconds = pace.wait(core.world.now()) if pace is not None else 0.0
             if seconds > 0:
                 yield Sleep(seconds)
-        answer = yield from noted(chat(job.plans, core.world, core.budget))
+        answer = yield from noted(chat(job.plans, core.world, core.budget, purse))
+        if not job.mock:
+            remember(answer, core.world)
     except QuothError as error:
         return error
     assert answer.completion is not None

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,18 +15,21 @@ from quoth.engine.attempts import Answer, Policy
 from quoth.engine.chat import chat
 from quoth.engine.effects import Flow
 from quoth.errors import BadRequestError
-from quoth.sdk.arguments import headers_of, names_of, retries_of, size_of, text_of, timeouts_of
+from quoth.sdk import budget
+from quoth.sdk.arguments import headers_of, names_of, retries_of, seconds_of, size_of, text_of, timeouts_of
 from quoth.sdk.core import Core, Job, Settings
 from quoth.sdk.environment import environment
 from quoth.sdk.log import noted
 from quoth.sdk.mock import canned, waiting
 from quoth.sdk.models import Model, ModelList, listing, read_list
+from quoth.sdk.past import remember
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
 from quoth.transport.network import Network
 from quoth.types import Completion
 
 if TYPE_CHECKING:
+    from quoth.sdk.account import Balance, Reconciled, UsageRow
     from quoth.sdk.signatures import AsyncCompletionCall, CompletionCall
     from quoth.sdk.streams import AsyncStream, Stream
     from quoth.transport.ports import AsyncTransport, Transport
@@ -52,6 +56,7 @@ class _Client(ABC):
         strict: bool = False,
         disable_quirks: Iterable[str] = (),
         providers: Iterable[Row | Mapping[str, Any]] = (),
+        catalogue_ttl: float | None = None,
         proxy: str | None = None,
         ssl_verify: bool | str = True,
         client_cert: str | tuple[str, str] | None = None,
@@ -66,7 +71,8 @@ class _Client(ABC):
         environment's. `timeout`: seconds for a whole call, or `quoth.Timeouts`. `num_retries` (or `max_retries`): how
         often one target is tried again, 2 if left out. `fallbacks`: models to call when one fails.
         `default_headers`: sent with every call. `drop_params`, `strict`, `disable_quirks`: as in a call. `providers`:
-        rows of your own. `proxy`: a URL. `ssl_verify`: True, False, or the path of a CA file or folder. `client_cert`:
+        rows of your own. `catalogue_ttl`: seconds after which Poe's list of models is fetched again, before a call;
+        never if left out. `proxy`: a URL. `ssl_verify`: True, False, or the path of a CA file or folder. `client_cert`:
         the path of a PEM file, or of a certificate and its key. `transport`: one of your own, as
         `quoth.transport.ports` describes it; whoever made it closes it. `max_request_bytes`, `max_answer_bytes`,
         `max_event_bytes` (one event of a stream): 64 MiB, 512 MiB and 16 MiB if left out.
@@ -88,6 +94,7 @@ class _Client(ABC):
             drop_params=drop_params,
             strict=strict,
             disable_quirks=names_of(disable_quirks, "disable_quirks"),
+            catalogue_ttl=seconds_of(catalogue_ttl, "catalogue_ttl"),
             network=Network(text_of(proxy, "proxy"), ssl_verify, client_cert),
             request_limit=size_of(max_request_bytes, "max_request_bytes", default.request_limit),
             answer_limit=size_of(max_answer_bytes, "max_answer_bytes", default.answer_limit),
@@ -118,9 +125,13 @@ class _Client(ABC):
         return self._core.job(model, messages, keywords)
 
     def _flow(self, job: Job) -> Flow[Answer]:
+        core = self._core
         if job.mock:
+            # Nobody is called, so nothing is spent.
             yield from waiting(job.mock, job.plans[0].policy.timeouts)
-        return (yield from chat(job.plans, self._core.world, self._core.budget))
+            return (yield from chat(job.plans, core.world, core.budget))
+        yield from core.freshen(job)
+        return remember((yield from chat(job.plans, core.world, core.budget, budget.current())), core.world)
 
 
 class Client(_Client):
@@ -171,6 +182,26 @@ class Client(_Client):
     def models(self) -> _Models:
         """openai's shape: `client.models.list()`."""
         return _Models(self)
+
+    def balance(self) -> Balance:
+        """What is left on this client's account at Poe. Raises QuothError."""
+        from quoth.sdk.account import balance
+
+        return balance(client=self)
+
+    def usage_history(
+        self, since: datetime | timedelta | None = None, *, limit: int | None = None
+    ) -> Iterator[UsageRow]:
+        """As `quoth.usage_history`, of this client's account."""
+        from quoth.sdk.account import usage_history
+
+        return usage_history(since, limit=limit, client=self)
+
+    def reconcile(self, *, wait: float = 10.0, key_name: str | None = None) -> Reconciled:
+        """As `quoth.reconcile`, for the answers of this client's key."""
+        from quoth.sdk.account import reconcile
+
+        return reconcile(wait=wait, key_name=key_name, client=self)
 
     def close(self) -> None:
         """Close the connections. The client can be used again afterwards."""
@@ -239,6 +270,26 @@ class AsyncClient(_Client):
     def models(self) -> _AsyncModels:
         """openai's shape: `await client.models.list()`."""
         return _AsyncModels(self)
+
+    async def balance(self) -> Balance:
+        """What is left on this client's account at Poe. Raises QuothError."""
+        from quoth.sdk.account import abalance
+
+        return await abalance(client=self)
+
+    def usage_history(
+        self, since: datetime | timedelta | None = None, *, limit: int | None = None
+    ) -> AsyncIterator[UsageRow]:
+        """As `quoth.ausage_history`, of this client's account."""
+        from quoth.sdk.account import ausage_history
+
+        return ausage_history(since, limit=limit, client=self)
+
+    async def reconcile(self, *, wait: float = 10.0, key_name: str | None = None) -> Reconciled:
+        """As `quoth.areconcile`, for the answers of this client's key."""
+        from quoth.sdk.account import areconcile
+
+        return await areconcile(wait=wait, key_name=key_name, client=self)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop. The client can be used again afterwards."""

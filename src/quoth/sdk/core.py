@@ -6,7 +6,7 @@ import inspect
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,14 +16,16 @@ from quoth.call import Call, Row, Target, Timeouts
 from quoth.engine import check
 from quoth.engine.attempts import Plan, Policy
 from quoth.engine.backoff import RetryBudget
-from quoth.engine.effects import World
-from quoth.errors import BadRequestError, ContextWindowExceededError
+from quoth.engine.effects import Flow, World
+from quoth.errors import AuthenticationError, BadRequestError, ContextWindowExceededError, QuothError
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.resolve import named, resolve
 from quoth.providers.rows import Registry, row_from, rows_from_file
 from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, text_of, timeouts_of
+from quoth.sdk.attachments import with_attachments
 from quoth.sdk.controls import CONTROLS, INERT, MOCKS, ON_THE_CLIENT
 from quoth.sdk.environment import environment
+from quoth.sdk.shelf import SHELF, freshened, refreshing
 from quoth.transport.network import Network
 from quoth.types import Warning
 
@@ -33,6 +35,8 @@ __all__ = ["Core", "Job", "Settings"]
 _TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider", "extra_query"})
 # What concerns the call as a whole, whichever target answers it.
 _OF_THE_CALL = frozenset({"fallbacks", "context_window_fallback_dict", *MOCKS})
+# A call that waits for a newer list of models does not wait long.
+_BEFORE_A_CALL = Policy(num_retries=0, timeouts=Timeouts(total=15))
 _USER_AGENT = f"quoth/{__version__}"
 
 
@@ -50,6 +54,7 @@ class Settings:
     drop_params: bool = False
     strict: bool = False
     disable_quirks: tuple[str, ...] = ()
+    catalogue_ttl: float | None = None
     network: Network = field(default_factory=Network, repr=False)  # a proxy's URL may hold a password
     request_limit: int = Policy().request_limit
     answer_limit: int = Policy().answer_limit
@@ -101,7 +106,7 @@ class Core:
         if mock:
             # Nobody is called, so nobody's key is needed.
             given.setdefault("api_key", "mock")
-        conversation = check.messages_of(messages)
+        conversation = check.messages_of(with_attachments(messages))
         plans = [self._plan(model, conversation, given, stream)]
         plans += self._larger(model, conversation, given, stream)
         plans += self._fallbacks(model, conversation, given, stream)
@@ -190,6 +195,7 @@ class Core:
             headers={"user-agent": _USER_AGENT, "accept-encoding": "identity", **defaults, **own},
             query=control.get("extra_query"),
             without_quirks=quirks,
+            catalogue=SHELF.current,
         )
 
     def _at_home(self, model: Any, url: str | None) -> bool:
@@ -216,6 +222,25 @@ class Core:
         if name is None and settings.base_url is not None:
             name = self.registry.owner_of(settings.base_url) or "custom_openai"
         return self._target(f"{name or 'poe'}/*", {})()
+
+    def freshen(self, job: Job) -> Flow[None]:
+        """Fetch Poe's list of models before a call that needs it, as `catalogue_ttl` asks."""
+        ttl = self.settings.catalogue_ttl
+        if ttl is None or job.mock:
+            return
+        try:
+            target = job.plans[0].target()
+        except QuothError:
+            return  # the call itself says so
+        job.warnings += yield from freshened(SHELF, target, ttl, _BEFORE_A_CALL, self.world, self.budget)
+
+    def refresh(self) -> Flow[list[Warning]]:
+        """Fetch Poe's list of models now. It needs no key; the one at hand is sent."""
+        try:
+            target = self.provider_target("poe")
+        except AuthenticationError:
+            target = replace(self._target("poe/*", {"api_key": "none"})(), key=None)
+        return (yield from refreshing(SHELF, target, self.policy(), self.world, self.budget))
 
     def _fallbacks(
         self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool
@@ -260,7 +285,7 @@ class Core:
                     headers = headers_of(keywords[name])
                     keywords[name] = {key: value for key, value in headers.items() if key not in CREDENTIALS}
         name = own.pop("model")
-        conversation = check.messages_of(own.pop("messages")) if "messages" in own else messages
+        conversation = check.messages_of(with_attachments(own.pop("messages"))) if "messages" in own else messages
         own.pop("stream", None)
         # A client's key without a provider was meant for the model that was called.
         ours = kin or self.settings.provider is not None or self.settings.base_url is not None

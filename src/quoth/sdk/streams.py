@@ -32,6 +32,9 @@ class _Source:
         # Dropped after its event loop has ended, a connection has nobody left to close it for.
         with contextlib.suppress(RuntimeError):
             self.answer.reply.reply.close()
+        if self.answer.reservation is not None:
+            # What a stream that was left early cost, nobody can know.
+            self.answer.reservation.settle(None if self.response is None else self.response.cost.usd)
 
     def __del__(self) -> None:
         self.close()

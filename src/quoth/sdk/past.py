@@ -1,0 +1,36 @@
+"""What this process was answered, as long as somebody still holds the answer: so that its true cost can be added
+later."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from datetime import timedelta
+
+from quoth.call import Target
+from quoth.engine.attempts import Answer
+from quoth.engine.effects import World
+from quoth.types import Trace
+
+__all__ = ["past", "remember"]
+
+_KEPT = 10_000
+_past: deque[tuple[weakref.ref[Trace], Target]] = deque(maxlen=_KEPT)
+
+
+def remember(answer: Answer, world: World) -> Answer:
+    """The same answer. Only Poe has a history to look it up in, so the others are not kept."""
+    if answer.target.provider == "poe":
+        trace = answer.trace
+        trace.started = world.today() - timedelta(seconds=trace.seconds or 0.0)
+        _past.append((weakref.ref(trace), answer.target))
+    return answer
+
+
+def past() -> Iterator[tuple[Trace, Target]]:
+    """The answers that somebody still holds, oldest first."""
+    for reference, target in list(_past):
+        trace = reference()
+        if trace is not None:
+            yield trace, target
