@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
@@ -111,8 +112,8 @@ def fitting(x: Exchange) -> list[Header]:
     if x.attempts:
         headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
     if x.candidate is not None:
-        headers.append((b"x-quoth-model", _header_text(x.candidate.model)))
-        headers.append((b"x-quoth-wire", x.candidate.target.wire.encode()))
+        target = x.candidate.target
+        headers += _served_by(target.provider, target.model, target.wire)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -121,6 +122,11 @@ def fitting(x: Exchange) -> list[Header]:
     if x.waited:
         headers.append((b"x-quoth-queue-wait-ms", f"{x.waited * 1e3:.0f}".encode()))
     return headers
+
+
+@lru_cache(maxsize=4096)
+def _served_by(provider: str, model: str, wire: str) -> tuple[Header, Header]:
+    return (b"x-quoth-model", _header_text(f"{provider}/{model}")), (b"x-quoth-wire", _header_text(wire))
 
 
 def _header_text(text: str) -> bytes:
