@@ -74,18 +74,17 @@ class Outgoing:
         x.status = 200
         headers += _EVENTS
         headers.append((b"x-request-id", x.id.encode()))
+        x.first_at = time.monotonic()
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
-        x = self.x
-        if not x.first_at:
-            x.first_at = time.monotonic()
-        x.bytes_out += len(data)
-        self.ended = not more
         self.busy = True
+        self.sent_at = time.monotonic()
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.busy = False
+        if not more:
+            self.ended = True
 
     async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
         """The answer, or the last event of a stream that has begun."""

@@ -12,7 +12,7 @@ import msgspec
 
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts
 
-__all__ = ["Answered", "Seen", "Tokens", "is_good_event", "look", "read", "renamed", "tokens_of"]
+__all__ = ["Answered", "Seen", "Tokens", "decode_seen", "is_good_event", "look", "read", "renamed", "tokens_of"]
 
 _NULL = (b"", b"null")
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -77,6 +77,10 @@ _SEEN = msgspec.json.Decoder(Seen)
 _ANSWERED = msgspec.json.Decoder(Answered)
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _ENTRIES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+# One event, where that is one of the shape that nearly all have; raises msgspec's DecodeError for any other.
+decode_seen = _SEEN.decode
 
 
 def look(data: bytes, name: bytes = b"") -> Seen:
@@ -225,18 +229,21 @@ def _count(place: dict[str, Any], *names: str) -> int | None:
     return None
 
 
-def renamed(data: bytes, old: bytes | msgspec.Raw, new: bytes) -> bytes:
-    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays."""
-    old = bytes(old)
+def renamed(text: bytes, old: bytes | msgspec.Raw, new: bytes | msgspec.Raw, *, among: bytes | None = None) -> bytes:
+    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays. `among`: the
+    object, where `text` has more around it, such as an event."""
+    old, new = bytes(old), bytes(new)
     if not old or old == new:
-        return data
+        return text
     for word in (b'"model":', b'"model": '):
-        count = data.count(word + old)
+        count = text.count(word + old)
         if count == 1:
-            return data.replace(word + old, word + new, 1)
+            return text.replace(word + old, word + new, 1)
         if count:
             break
     # The same words stand in more than one place: only the one at the top is meant.
+    data = text if among is None else among
     entries = _ENTRIES.decode(data)
     entries["model"] = msgspec.Raw(new)
-    return msgspec.json.encode(entries)
+    changed = msgspec.json.encode(entries)
+    return changed if among is None else text.replace(data, changed, 1)
