@@ -12,8 +12,8 @@ from msgspec import UNSET
 from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
-from quoth.gateway.settings.known import Section, known
-from quoth.gateway.settings.problems import Place, Problems, at
+from quoth.gateway.settings.known import Section, known, providers
+from quoth.gateway.settings.problems import NOWHERE, Place, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
 from quoth.gateway.settings.values import (
@@ -35,7 +35,7 @@ from quoth.gateway.settings.values import (
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry
 
-__all__ = ["PARAMS", "Names", "aliases", "entries", "implicit"]
+__all__ = ["MODEL_INFO", "PARAMS", "Names", "aliases", "entries", "implicit"]
 
 # What steers a deployment, and never travels.
 PARAMS: dict[str, Check] = {
@@ -103,9 +103,10 @@ MODEL_INFO: dict[str, Check] = {
 _IMPLICIT = ("poe/*", "*")
 
 
-def implicit() -> tuple[Entry, ...]:
-    """Without a model_list every model of Poe is served, under its own name and as poe/NAME."""
-    return tuple(Entry(name, {"model": "poe/*"}, {}, "") for name in _IMPLICIT)
+def implicit() -> Node:
+    """The model_list that stands in for none: every model of Poe, under its own name and as poe/NAME."""
+    entries = [{"model_name": Node(name), "litellm_params": Node({"model": Node("poe/*")})} for name in _IMPLICIT]
+    return Node([Node(entry) for entry in entries])
 
 
 class _Reader:
@@ -143,7 +144,8 @@ class _Reader:
         if model_name is UNSET or values is None:
             return None
         self._stars(model_name, name, values["model"], path)
-        return Entry(model_name, values, info, f"{name.place.file}:{name.place.line}")
+        where = f"{name.place.file}:{name.place.line}" if name.place.line else ""
+        return Entry(model_name, values, info, where)
 
     def _strangers(self, node: Node, path: str) -> None:
         for key, value in node.entries.items():
@@ -205,11 +207,18 @@ class _Reader:
         problems, model = self._problems, given["model"]
         provider, base = values.get("custom_llm_provider"), values.get("api_base")
         if values["model"] == "*" and provider is None and base is None:
-            return  # the caller names the provider
+            if "api_key" in values:
+                message = "the key would go to whichever provider the caller names; write model: PROVIDER/*"
+                problems.error(given["api_key"].place, at(path, "api_key"), message)
+            return
+        prefix = provider or values["model"].partition("/")[0]
+        if prefix in providers() and self._registry.get(prefix) is None:
+            problems.error(model.place, at(path, "model"), _lacking(prefix))
+            return
         try:
             row, _ = named(values["model"], self._registry, provider=provider, base_url=base)
         except BadRequestError as error:
-            problems.error(model.place, at(path, "model"), _lacking(values["model"], provider, str(error)))
+            problems.error(model.place, at(path, "model"), str(error))
             return
         if "mock_response" in values:
             return
@@ -223,7 +232,7 @@ class _Reader:
 
     def _key(self, row: Row, values: dict[str, Any], given: Mapping[str, Node], path: str) -> None:
         problems = self._problems
-        key, base = given.get("api_key"), given.get("api_base") or given.get("base_url")
+        key = given.get("api_key")
         variable: str | None = None
         if key is not None and key.value is not None:
             variable = key.variable
@@ -233,21 +242,30 @@ class _Reader:
                 if row.key_required and not any(self._variables.names_file(name) for name in row.key_env):
                     wanted = f"set {row.key_env[0]} (it is unset or blank), or write" if row.key_env else "write"
                     place = given["model"].place
-                    problems.error(place, at(path, "model"), f"no key for {row.title or row.name}: {wanted} api_key")
+                    step = at(path, "model") if place != NOWHERE else row.key_env[0]
+                    problems.error(place, step, f"no key for {row.title or row.name}: {wanted} api_key")
                 return
             if variable not in self._environment:
                 # It was read from NAME_FILE: calls find it in the environment that the settings add.
                 self._variables.own.setdefault(variable, self._variables.get(variable) or "")
-        if variable is None or base is None or "api_base" not in values:
-            return
+        if variable is not None:
+            self._host(variable, row, values, given, path)
+
+    def _host(self, variable: str, row: Row, values: dict[str, Any], given: Mapping[str, Node], path: str) -> None:
+        """A key that belongs to one provider does not go to the host of another."""
+        base = values.get("api_base")
+        if base is None and self._base_variable(row) is not None:
+            return  # whoever sets that variable has said where the key goes
         owner = self._owner(variable, row)
-        stranger = None if owner is None else self._registry.other_owner_of(values["api_base"], owner)
-        if owner is not None and stranger is not None:
-            message = (
-                f"{variable} is {owner.name}'s key and this is {stranger}'s host, so it is not sent there. "
-                f"Write an api_key for that host, or call {stranger}/..."
-            )
-            problems.error(base.place, at(path, "api_base"), message)
+        stranger = None if owner is None else self._registry.other_owner_of(base or row.base_url, owner)
+        if owner is None or stranger is None:
+            return
+        name = "model" if base is None else "api_base" if "api_base" in given else "base_url"
+        message = (
+            f"{variable} is {owner.name}'s key and this is {stranger}'s host, so it is not sent there. "
+            f"Write an api_key for that host, or call {owner.name}/..."
+        )
+        self._problems.error(given[name].place, at(path, name), message)
 
     def _owner(self, variable: str, row: Row) -> Row | None:
         """The provider that a variable's key belongs to."""
@@ -287,10 +305,10 @@ class _Reader:
 
 
 def _slip(key: str) -> str | None:
-    """The steering key that this one misspells: it would travel to the provider as a parameter."""
+    """The key that this one misspells: it would travel to the provider as a parameter of its own."""
     if len(key) < 4:
         return None
-    near = guess(key, [name for name in PARAMS if abs(len(name) - len(key)) <= 1])
+    near = guess(key, [name for name in (*PARAMS, *_DEFAULTS) if abs(len(name) - len(key)) <= 1])
     return near if near is not None and _one_slip(key.lower().replace("-", "_"), near) else None
 
 
@@ -299,24 +317,21 @@ def _one_slip(word: str, meant: str) -> bool:
     if word == meant:
         return True
     short, long = sorted((word, meant), key=len)
-    start = next(
-        (number for number, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short)
-    )
+    start = 0
+    while start < len(short) and short[start] == long[start]:
+        start += 1
     if len(short) < len(long):
         return short[start:] == long[start + 1 :]
     swapped = short[start : start + 2][::-1] == long[start : start + 2] and short[start + 2 :] == long[start + 2 :]
     return short[start + 1 :] == long[start + 1 :] or swapped
 
 
-def _lacking(model: str, provider: str | None, said: str) -> str:
+def _lacking(provider: str) -> str:
     """What is said of a provider that is LiteLLM's and has no row here."""
-    name = provider or model.partition("/")[0]
-    if name in known()["providers"]:
-        return (
-            f"{name} is a provider of LiteLLM's for which there is no row here. If it speaks OpenAI's protocol, write "
-            f"model: custom_openai/... with its api_base, or a row of your own under quoth: {{providers: [...]}}"
-        )
-    return said
+    return (
+        f"{provider} is a provider of LiteLLM's for which there is no row here. If it speaks OpenAI's protocol, write "
+        "model: custom_openai/... with its api_base, or a row of your own under quoth: {providers: [...]}"
+    )
 
 
 def entries(
@@ -345,31 +360,30 @@ def entries(
 
 
 def _duplicates(found: list[tuple[Entry, Node, int]], problems: Problems) -> None:
-    deployments: dict[bytes, str] = {}
-    ids: dict[str, str] = {}
-    for entry, node, number in found:
-        path = at("model_list", number)
+    deployments: dict[bytes, Entry] = {}
+    ids: dict[str, Entry] = {}
+    for entry, node, index in found:
+        path = at("model_list", index)
         same = msgspec.msgpack.encode([entry.model_name, entry.litellm_params], order="deterministic")
-        if (first := deployments.setdefault(same, entry.where)) != entry.where:
-            problems.error(node.place, path, f"it is the same deployment as that at {first}; take one of them out")
-        known_id = entry.model_info.get("id")
-        if isinstance(known_id, str) and (first := ids.setdefault(known_id, entry.where)) != entry.where:
-            info = node.entries["model_info"]
-            place = info.entries["id"].place
-            problems.error(place, at(path, "model_info.id"), f"{known_id!r} is also the id of the entry at {first}")
+        if (first := deployments.setdefault(same, entry)) is not entry:
+            problems.error(
+                node.place, path, f"it is the same deployment as that at {first.where}; take one of them out"
+            )
+        own_id = entry.model_info.get("id")
+        if isinstance(own_id, str) and (first := ids.setdefault(own_id, entry)) is not entry:
+            place = node.entries["model_info"].entries["id"].place
+            problems.error(place, at(path, "model_info.id"), f"{own_id!r} is also the id of the entry at {first.where}")
 
 
 def _weights(found: list[Entry], places: list[Place], problems: Problems) -> None:
     groups: dict[str, list[int]] = defaultdict(list)
-    for number, entry in enumerate(found):
-        groups[entry.model_name].append(number)
-    for name, numbers in groups.items():
-        weights = [found[number].litellm_params.get("weight") for number in numbers]
-        if all(weight == 0 for weight in weights):
-            path = at(at("model_list", numbers[0]), "litellm_params.weight")
-            problems.error(
-                places[numbers[0]], path, f"every deployment of {name!r} has the weight 0: none is ever chosen"
-            )
+    for index, entry in enumerate(found):
+        groups[entry.model_name].append(index)
+    for name, members in groups.items():
+        if all(found[index].litellm_params.get("weight") == 0 for index in members):
+            path = at(at("model_list", members[0]), "litellm_params.weight")
+            message = f"every deployment of {name!r} has the weight 0: none is ever chosen"
+            problems.error(places[members[0]], path, message)
 
 
 class Names:

@@ -136,7 +136,7 @@ class _Builder:
 
     def _place(self, event: Event) -> Place:
         mark = event.start_mark
-        return Place(self._file, mark.line + 1, mark.column + 1)
+        return Place(self._file) if mark is None else Place(self._file, mark.line + 1, mark.column + 1)
 
     def _spend(self, event: Event, path: str, nodes: int) -> None:
         self._count += nodes
@@ -202,7 +202,7 @@ class _Builder:
         return bases
 
     def _aliased(self, event: AliasEvent, path: str) -> Node:
-        found = self._anchors.get(event.anchor)
+        found = self._anchors.get(event.anchor or "")
         if found is None:
             raise _Stop(self._place(event), path, f"there is no finished anchor &{event.anchor} above")
         node, nodes = found

@@ -42,7 +42,9 @@ def master_key(node: Node | None, variables: Variables, permitted: bool, problem
         if not isinstance(node.value, str):
             problems.error(place, path, "it has to be a text; put quotation marks around it")
             return None
-        key, name = node.value.strip(), node.variable or "the key"
+        key = node.value.strip()
+        if is_placeholder(key):
+            return None  # reported too
     else:
         for name in _VARIABLES:
             key = variables.get(name, Place(), name)

@@ -77,8 +77,8 @@ def _fallbacks(node: Node, path: str, problems: Problems) -> Any:
         problems.error(node.place, path, f"it has to be {form}")
         return UNSET
     found: list[dict[str, list[Any]]] = []
-    for number_, item in enumerate(node.items):
-        step = at(path, number_)
+    for index, item in enumerate(node.items):
+        step = at(path, index)
         if not isinstance(item.value, dict) or not item.entries:
             problems.error(item.place, step, f"it has to be in {form}")
             continue
@@ -164,11 +164,11 @@ def targets(routing: Mapping[str, Any], names: Names, nodes: tuple[Node, Node], 
         if key in routing:
             node, path = _origin(key, nodes)
             _known(node, path, names, problems)
-            _cycles(routing[key], node, path, problems)
+            _cycles(routing[key], names.aliases, node, path, problems)
     if "default_fallbacks" in routing:
         node, path = _origin("default_fallbacks", nodes)
-        for number_, item in enumerate(node.items or [node]):
-            _serves(item, item.value, at(path, number_), names, problems)
+        for index, item in enumerate(node.items or [node]):
+            _serves(item, item.value, at(path, index), names, problems)
     if "model_group_retry_policy" in routing:
         node, path = _origin("model_group_retry_policy", nodes)
         for model, policy in node.entries.items():
@@ -184,9 +184,9 @@ def _origin(key: str, nodes: tuple[Node, Node]) -> tuple[Node, str]:
 
 
 def _pairs(node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
-    for number_, item in enumerate(node.items):
+    for index, item in enumerate(node.items):
         for model, chain in item.entries.items():
-            yield model, chain, at(at(path, number_), model)
+            yield model, chain, at(at(path, index), model)
 
 
 def _known(node: Node, path: str, names: Names, problems: Problems) -> None:
@@ -197,9 +197,9 @@ def _known(node: Node, path: str, names: Names, problems: Problems) -> None:
         if model in seen:
             problems.error(chain.key, step, f"{model!r} has fallbacks above, at {seen[model].key}; write one list")
         seen.setdefault(model, chain)
-        for number_, item in enumerate(chain.items):
+        for index, item in enumerate(chain.items):
             target = item.entries.get("model", item)
-            _serves(target, target.value, at(step, number_), names, problems)
+            _serves(target, target.value, at(step, index), names, problems)
 
 
 def _serves(node: Node, name: Any, path: str, names: Names, problems: Problems) -> None:
@@ -212,18 +212,22 @@ def _no_model(name: str, names: Names) -> str:
     return f"model_list has no {name!r}" + (f"; did you mean {near}?" if near else "")
 
 
-def _cycles(fallbacks: list[dict[str, list[Any]]], node: Node, path: str, problems: Problems) -> None:
+def _cycles(
+    fallbacks: list[dict[str, list[Any]]], aliases: Mapping[str, str], node: Node, path: str, problems: Problems
+) -> None:
     """Report each circle once, at the first of its models that is written down."""
     edges: dict[str, list[str]] = {}
     for item in fallbacks:
         for model, chain in item.items():
-            edges[model] = [name if isinstance(name, str) else str(name["model"]) for name in chain]
+            names = [name if isinstance(name, str) else str(name["model"]) for name in chain]
+            edges[aliases.get(model, model)] = [aliases.get(name, name) for name in names]
     reported: set[frozenset[str]] = set()
-    for model, chain, step in _pairs(node, path):
+    for written, place, step in _pairs(node, path):
+        model = aliases.get(written, written)
         circle = _circle(model, edges)
         if circle and frozenset(circle) not in reported:
             reported.add(frozenset(circle))
-            problems.error(chain.key, step, f"these fallbacks go in a circle: {' -> '.join([*circle, model])}")
+            problems.error(place.key, step, f"these fallbacks go in a circle: {' -> '.join([*circle, model])}")
 
 
 def _circle(start: str, edges: Mapping[str, list[str]]) -> list[str]:

@@ -117,7 +117,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     `routing`: keyword arguments of LiteLLM's Router that have an effect, lists and mappings as they were written.
     `hooks`: "module.instance"; a module is looked for beside the first of `source_files`. `environment`: what the file
-    adds to the environment (`environment_variables`, and keys read from NAME_FILE); `environ` lays it over the real one.
+    adds to the environment (`environment_variables`, and keys read from NAME_FILE); `environ` lays it over the real
+    one.
     """
 
     models: tuple[Entry, ...]

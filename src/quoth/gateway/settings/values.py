@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,12 +20,14 @@ __all__ = [
     "anything",
     "boolean",
     "duration",
+    "existing",
     "guess",
     "listing",
     "mapping",
     "mapping_of",
     "number",
     "one_of",
+    "secret",
     "size",
     "text",
     "texts",
@@ -224,6 +227,18 @@ def mapping_of(item: Check, names: Iterable[str] = ()) -> Check:
         return {name: value for name, value in found.items() if value is not UNSET}
 
     return check
+
+
+def existing(node: Node, path: str, problems: Problems) -> Any:
+    """The path of a file or folder that exists; a relative one is meant from the file that names it."""
+    value = text(node, path, problems)
+    if value is UNSET:
+        return UNSET
+    file = Path(node.place.file or "").parent / value
+    if not file.exists():
+        problems.error(node.place, path, f"there is no file {str(file)!r}")
+        return UNSET
+    return str(file)
 
 
 def url(node: Node, path: str, problems: Problems) -> Any:
