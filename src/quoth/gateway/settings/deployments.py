@@ -37,6 +37,15 @@ from quoth.providers.rows import Registry
 
 __all__ = ["MODEL_INFO", "PARAMS", "Names", "aliases", "entries", "implicit"]
 
+
+def _stop(node: Node, path: str, problems: Problems) -> Any:
+    """A text or a list of texts; a line break alone is one."""
+    if not all(isinstance(item.value, str) for item in node.items or [node]):
+        problems.error(node.place, path, "it has to be a text, or a list of texts")
+        return UNSET
+    return plain(node)
+
+
 # What steers a deployment, and never travels.
 PARAMS: dict[str, Check] = {
     "additional_drop_params": texts,
@@ -81,7 +90,7 @@ _DEFAULTS: dict[str, Check] = {
     "reasoning_effort": anything,
     "response_format": mapping,
     "seed": whole(-(1 << 63)),
-    "stop": texts,
+    "stop": _stop,
     "stream_options": mapping,
     "temperature": number(0, 2),
     "tool_choice": anything,
