@@ -44,7 +44,7 @@ class Written:
         ]
 
     def error(self, text: str, **environment: str) -> str:
-        (only,) = self.errors(text, **environment)
+        (only,) = self.errors(text, strict=False, **environment)
         return only
 
 

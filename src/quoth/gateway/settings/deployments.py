@@ -53,6 +53,8 @@ PARAMS: dict[str, Check] = {
     "api_base": url,
     "api_key": secret,
     "base_url": url,
+    "cache_creation_input_token_cost": number(),
+    "cache_read_input_token_cost": number(),
     "cooldown_time": duration(),
     "custom_llm_provider": text,
     "disable_quirks": texts,
@@ -61,13 +63,19 @@ PARAMS: dict[str, Check] = {
     "extra_headers": mapping_of(secret),
     "extra_query": mapping,
     "headers": mapping_of(secret),
+    "input_cost_per_request": number(),
     "input_cost_per_token": number(),
     "litellm_credential_name": text,
+    "max_parallel_requests": whole(1),
     "max_retries": whole(),
+    "mock_delay": duration(),
     "mock_response": anything,
+    "mock_timeout": boolean,
+    "mock_tool_calls": listing(mapping),
     "model": text,
     "num_retries": whole(),
     "order": whole(),
+    "organization": text,
     "output_cost_per_token": number(),
     "request_timeout": duration(above=True),
     "rpm": whole(1),
@@ -76,6 +84,7 @@ PARAMS: dict[str, Check] = {
     "timeout": duration(above=True),
     "tpm": whole(1),
     "weight": number(),
+    "wire": text,
 }
 # OpenAI's own parameters, as defaults of a deployment's requests. Anything else in litellm_params is one too.
 _DEFAULTS: dict[str, Check] = {
@@ -99,6 +108,8 @@ _DEFAULTS: dict[str, Check] = {
     "top_p": number(0, 1),
     "user": text,
 }
+# Parameters of models that look like a misspelling of another.
+_LIKE_OTHERS = ("mode", "models", "top_k")
 MODEL_INFO: dict[str, Check] = {
     "base_model": text,
     "id": text,
@@ -215,7 +226,7 @@ class _Reader:
         """The provider has to exist, and its key has to go to it."""
         problems, model = self._problems, given["model"]
         provider, base = values.get("custom_llm_provider"), values.get("api_base")
-        if values["model"] == "*" and provider is None and base is None:
+        if values["model"].startswith("*") and provider is None and base is None:
             if "api_key" in values:
                 message = "the key would go to whichever provider the caller names; write model: PROVIDER/*"
                 problems.error(given["api_key"].place, at(path, "api_key"), message)
@@ -229,8 +240,11 @@ class _Reader:
         except BadRequestError as error:
             problems.error(model.place, at(path, "model"), str(error))
             return
-        if "mock_response" in values:
+        if any(name.startswith("mock_") for name in values):
             return
+        if (wire := values.get("wire", row.wires[0])) not in row.wires:
+            message = f"{row.name} speaks {', '.join(row.wires)}, not {wire!r}"
+            problems.error(given["wire"].place, at(path, "wire"), message)
         if not row.base_url and base is None and not self._base_variable(row):
             variable = self._registry.base_variables(row)[0]
             problems.error(model.place, path, f"{row.name} has no host of its own: write api_base, or set {variable}")
@@ -254,7 +268,7 @@ class _Reader:
                     step = at(path, "model") if place != NOWHERE else row.key_env[0]
                     problems.error(place, step, f"no key for {row.title or row.name}: {wanted} api_key")
                 return
-            if variable not in self._environment:
+            if not self._environment.get(variable, "").strip():
                 # It was read from NAME_FILE: calls find it in the environment that the settings add.
                 self._variables.own.setdefault(variable, self._variables.get(variable) or "")
         if variable is not None:
@@ -315,7 +329,7 @@ class _Reader:
 
 def _slip(key: str) -> str | None:
     """The key that this one misspells: it would travel to the provider as a parameter of its own."""
-    if len(key) < 4:
+    if len(key) < 4 or key in _LIKE_OTHERS:
         return None
     near = guess(key, [name for name in (*PARAMS, *_DEFAULTS) if abs(len(name) - len(key)) <= 1])
     return near if near is not None and _one_slip(key.lower().replace("-", "_"), near) else None
@@ -409,7 +423,7 @@ class Names:
 
     def matches(self, name: str) -> bool:
         return any(
-            len(name) >= len(start) + len(end) and name.startswith(start) and name.endswith(end)
+            len(name) > len(start) + len(end) and name.startswith(start) and name.endswith(end)
             for start, end in self._patterns
         )
 

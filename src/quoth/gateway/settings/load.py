@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from quoth.call import Row
 from quoth.errors import QuothError
 from quoth.gateway.settings import deployments, extensions, keys, own, routing
 from quoth.gateway.settings.document import Node, empty, plain
@@ -16,7 +17,7 @@ from quoth.gateway.settings.known import TOP, Section
 from quoth.gateway.settings.problems import NOWHERE, Problem, Problems, Refused, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry, Network, Quoth, Server, Settings
-from quoth.gateway.settings.values import Check, anything, boolean, existing, number
+from quoth.gateway.settings.values import Check, anything, boolean, existing, number, whole
 from quoth.providers.rows import Registry, row_from, rows_from_file
 
 __all__ = ["GENERAL", "LITELLM", "TOP_KEYS", "load"]
@@ -44,7 +45,12 @@ LITELLM: dict[str, Check] = {
     "ssl_verify": _certificates,
     "turn_off_message_logging": boolean,
 }
-ROUTER: dict[str, Check] = {**routing.ROUTER, "default_litellm_params": anything, "model_group_alias": anything}
+ROUTER: dict[str, Check] = {
+    **routing.ROUTER,
+    "default_litellm_params": anything,
+    "default_max_parallel_requests": whole(1),
+    "model_group_alias": anything,
+}
 GENERAL: dict[str, Check] = {
     "dangerously_permit_weak_or_unset_master_key": boolean,
     "master_key": anything,
@@ -82,14 +88,14 @@ class _Loader:
         quoth = self._under("quoth")
         mine = own.read(quoth, self._section, problems)
         rows = self._rows(quoth)
-        registry = Registry(row_from(row) for row in rows)
+        registry = Registry(rows)
         general_node, litellm_node, router_node = map(
             self._under, ("general_settings", "litellm_settings", "router_settings")
         )
         general = self._section.read(general_node, "general_settings", "general_settings", GENERAL)
         litellm = self._section.read(litellm_node, "litellm_settings", "litellm_settings", LITELLM)
         router = self._section.read(router_node, "router_settings", "router_settings", ROUTER)
-        models = self._models(registry, router_node.entries.get("default_litellm_params"))
+        models = self._models(registry, router_node.entries)
         alias_node = router_node.entries.get("model_group_alias")
         aliases, hidden = deployments.aliases(alias_node, "router_settings.model_group_alias", models, problems)
         sections = (litellm_node, router_node)
@@ -119,6 +125,7 @@ class _Loader:
                 client_cert=litellm.get("ssl_certificate"),  # type: ignore[arg-type]
                 proxy=mine.proxy,
             ),
+            weak_key_permitted=permitted,
             quoth=self._switched(mine.quoth, litellm, switches, rows),
             environment=dict(self._variables.own),
             source_files=tuple(dict.fromkeys([*self._files, *self._variables.files, *self._row_files])),
@@ -151,7 +158,7 @@ class _Loader:
                 shown = str(filled.value)
                 self._variables.own[name] = shown.lower() if isinstance(filled.value, bool) else shown
 
-    def _rows(self, quoth: Node) -> list[dict[str, Any]]:
+    def _rows(self, quoth: Node) -> list[Row]:
         """Providers of the user's own: a file of rows, or the rows themselves."""
         self._row_files: list[str] = []
         node = quoth.entries.get("providers")
@@ -162,14 +169,14 @@ class _Loader:
             if isinstance(node.value, str):
                 file = str(Path(node.place.file or "").parent / node.value)
                 self._row_files.append(file)
-                return [_fields(row) for row in rows_from_file(file)]
+                return rows_from_file(file)
             if not isinstance(node.value, list):
                 self._problems.error(node.place, path, "it has to be the path of a TOML file, or a list of rows")
                 return []
         except QuothError as error:
             self._problems.error(node.place, path, str(error))
             return []
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, Row] = {}
         for index, item in enumerate(node.items):
             try:
                 row = row_from(plain(item), "")
@@ -178,16 +185,19 @@ class _Loader:
                 continue
             if row.name in found:
                 self._problems.error(item.place, at(path, index), f"there is a row named {row.name!r} above")
-            found[row.name] = _fields(row)
+            found[row.name] = row
         return list(found.values())
 
-    def _models(self, registry: Registry, defaults: Node | None) -> tuple[Entry, ...]:
+    def _models(self, registry: Registry, router: Mapping[str, Node]) -> tuple[Entry, ...]:
         node = self._root.entries.get("model_list") or deployments.implicit()
         credentials = self._credentials()
-        given: Mapping[str, Node] = {}
+        given: dict[str, Node] = {}
+        if (limit := router.get("default_max_parallel_requests")) is not None:
+            given["max_parallel_requests"] = limit
+        defaults = router.get("default_litellm_params")
         if defaults is not None and defaults.value is not None:
             if isinstance(defaults.value, dict):
-                given = defaults.entries
+                given |= defaults.entries
             else:
                 self._problems.error(defaults.place, "router_settings.default_litellm_params", "it has to be a mapping")
         return deployments.entries(
@@ -230,9 +240,7 @@ class _Loader:
                 meaning = f"{hooks[0]} is handed calls as they are"
                 self._section.unenforced(key, node.entries[key], at("litellm_settings", key), meaning)
 
-    def _switched(
-        self, quoth: Quoth, litellm: Mapping[str, Any], switches: set[str], rows: list[dict[str, Any]]
-    ) -> Quoth:
+    def _switched(self, quoth: Quoth, litellm: Mapping[str, Any], switches: set[str], rows: list[Row]) -> Quoth:
         changes: dict[str, Any] = {"providers": tuple(rows)}
         if "require_auth_for_metrics_endpoint" in litellm:
             changes["metrics_auth"] = litellm["require_auth_for_metrics_endpoint"]
@@ -276,9 +284,3 @@ def _limited(server: Server, megabytes: Any) -> Server:
     return msgspec.structs.replace(
         server, json_limit=min(server.json_limit, limit), file_limit=min(server.file_limit, limit)
     )
-
-
-def _fields(row: Any) -> dict[str, Any]:
-    """A row as plain data that `row_from` takes again."""
-    fields: dict[str, Any] = msgspec.to_builtins(row)
-    return fields

@@ -6,6 +6,7 @@ Given in both, `router_settings` wins, with a warning that names both places.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
@@ -15,15 +16,14 @@ from quoth.gateway.settings.document import Node
 from quoth.gateway.settings.problems import Problems, at
 from quoth.gateway.settings.values import (
     Check,
-    anything,
     boolean,
     duration,
+    guess,
     listing,
     mapping,
     mapping_of,
     number,
     one_of,
-    texts,
     whole,
 )
 
@@ -37,25 +37,12 @@ STRATEGIES = (
     "usage-based-routing",
     "usage-based-routing-v2",
 )
-_RETRIED = (
-    "BadRequestErrorRetries",
-    "AuthenticationErrorRetries",
-    "TimeoutErrorRetries",
-    "RateLimitErrorRetries",
-    "ContentPolicyViolationErrorRetries",
-    "InternalServerErrorRetries",
-    "ServiceUnavailableErrorRetries",
-    "NotFoundErrorRetries",
-    "DefaultRetries",
+_ERRORS = (
+    *("BadRequestError", "AuthenticationError", "TimeoutError", "RateLimitError", "ContentPolicyViolationError"),
+    *("InternalServerError", "ServiceUnavailableError", "NotFoundError", "Default"),
 )
-_FAILED = (
-    "BadRequestErrorAllowedFails",
-    "AuthenticationErrorAllowedFails",
-    "TimeoutErrorAllowedFails",
-    "RateLimitErrorAllowedFails",
-    "ContentPolicyViolationErrorAllowedFails",
-    "InternalServerErrorAllowedFails",
-)
+_RETRIED = tuple(f"{name}Retries" for name in _ERRORS)
+_FAILED = tuple(f"{name}AllowedFails" for name in _ERRORS)
 _FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 ANY = "*"
 
@@ -70,9 +57,17 @@ def _target(node: Node, path: str, problems: Problems) -> Any:
     return UNSET
 
 
+def _targets(node: Node, path: str, problems: Problems) -> Any:
+    """A list of fallbacks; one alone is a list of one."""
+    one = isinstance(node.value, str | dict)
+    return listing(_target)(replace(node, value=[node]) if one else node, path, problems)
+
+
 def _fallbacks(node: Node, path: str, problems: Problems) -> Any:
     """[{"model": ["other", "third"]}, ...]."""
     form = 'a list of mappings such as - {"model": ["other", "third"]}'
+    if isinstance(node.value, dict):
+        node = replace(node, value=[node])
     if not isinstance(node.value, list):
         problems.error(node.place, path, f"it has to be {form}")
         return UNSET
@@ -83,7 +78,7 @@ def _fallbacks(node: Node, path: str, problems: Problems) -> Any:
             problems.error(item.place, step, f"it has to be in {form}")
             continue
         for model, names in item.entries.items():
-            read = listing(_target)(names, at(step, model), problems)
+            read = _targets(names, at(step, model), problems)
             if read is not UNSET:
                 found.append({model: read})
     return found
@@ -98,7 +93,7 @@ ROUTER: dict[str, Check] = {
     "content_policy_fallbacks": _fallbacks,
     "context_window_fallbacks": _fallbacks,
     "cooldown_time": duration(),
-    "default_fallbacks": texts,
+    "default_fallbacks": _targets,
     "disable_cooldowns": boolean,
     "enable_tag_filtering": boolean,
     "fallbacks": _fallbacks,
@@ -108,9 +103,7 @@ ROUTER: dict[str, Check] = {
     "retry_after": duration(),
     "retry_policy": _policy,
     "routing_strategy": one_of(*STRATEGIES),
-    "routing_strategy_args": mapping_of(
-        anything, ("ttl", "lowest_latency_buffer", "max_latency_list_size", "rolling_window_size")
-    ),
+    "routing_strategy_args": mapping,
     "stream_timeout": duration(above=True),
     "tag_filtering_match_any": boolean,
     "timeout": duration(above=True),
@@ -128,12 +121,8 @@ BOTH: dict[str, Check] = {
     )
 } | {"request_timeout": duration(above=True)}
 _SAME = {"request_timeout": "timeout"}
-_ARGS: dict[str, Check] = {
-    "ttl": duration(above=True),
-    "lowest_latency_buffer": number(0),
-    "max_latency_list_size": whole(1),
-    "rolling_window_size": whole(1),
-}
+_ARGS: dict[str, Check] = {"lowest_latency_buffer": number(), "ttl": duration(above=True)}
+_INERT_ARGS = ("max_latency_list_size", "rolling_window_size")
 
 
 def merged(
@@ -149,13 +138,26 @@ def merged(
             path = at("litellm_settings", origins[name])
             problems.warning(place, path, f"router_settings.{name} at {wins} says something else, and wins")
         values[name] = value
-    if (args := nodes[1].entries.get("routing_strategy_args")) is not None and "routing_strategy_args" in values:
-        path = "router_settings.routing_strategy_args"
-        checked = {
-            name: _ARGS[name](node, at(path, name), problems) for name, node in args.entries.items() if name in _ARGS
-        }
-        values["routing_strategy_args"] = {name: value for name, value in checked.items() if value is not UNSET}
+    if "routing_strategy_args" in values:
+        node = nodes[1].entries["routing_strategy_args"]
+        values["routing_strategy_args"] = _arguments(node, "router_settings.routing_strategy_args", problems)
     return values
+
+
+def _arguments(node: Node, path: str, problems: Problems) -> dict[str, Any]:
+    inert = {name: value for name, value in node.entries.items() if name in _INERT_ARGS}
+    for name, value in inert.items():
+        problems.warning(value.key, at(path, name), "it has no effect here (how LiteLLM keeps its measurements)")
+    known = {name: value for name, value in node.entries.items() if name not in inert}
+    found: dict[str, Any] = {}
+    for name, value in known.items():
+        if (check := _ARGS.get(name)) is None:
+            near = guess(name, _ARGS)
+            more = f"; did you mean {near}?" if near else f"; there are {', '.join(_ARGS)}"
+            problems.error(value.key, at(path, name), f"{name} is not known here{more}")
+        elif (checked := check(value, at(path, name), problems)) is not UNSET:
+            found[name] = checked
+    return found
 
 
 def targets(routing: Mapping[str, Any], names: Names, nodes: tuple[Node, Node], problems: Problems) -> None:
@@ -168,7 +170,8 @@ def targets(routing: Mapping[str, Any], names: Names, nodes: tuple[Node, Node], 
     if "default_fallbacks" in routing:
         node, path = _origin("default_fallbacks", nodes)
         for index, item in enumerate(node.items or [node]):
-            _serves(item, item.value, at(path, index), names, problems)
+            target = item.entries.get("model", item)
+            _serves(target, target.value, at(path, index), names, problems)
     if "model_group_retry_policy" in routing:
         node, path = _origin("model_group_retry_policy", nodes)
         for model, policy in node.entries.items():
@@ -184,7 +187,7 @@ def _origin(key: str, nodes: tuple[Node, Node]) -> tuple[Node, str]:
 
 
 def _pairs(node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
-    for index, item in enumerate(node.items):
+    for index, item in enumerate(node.items or [node]):
         for model, chain in item.entries.items():
             yield model, chain, at(at(path, index), model)
 
@@ -197,7 +200,7 @@ def _known(node: Node, path: str, names: Names, problems: Problems) -> None:
         if model in seen:
             problems.error(chain.key, step, f"{model!r} has fallbacks above, at {seen[model].key}; write one list")
         seen.setdefault(model, chain)
-        for index, item in enumerate(chain.items):
+        for index, item in enumerate(chain.items or [chain]):
             target = item.entries.get("model", item)
             _serves(target, target.value, at(step, index), names, problems)
 
