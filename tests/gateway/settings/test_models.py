@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from quoth.gateway.settings import load
-from quoth.gateway.settings.deployments import Names
+from quoth.gateway.settings.deployments import Names, misspelt
+from quoth.providers.catalogue import shipped
 from tests.gateway.settings.conftest import KEYS, ONE, Written
 
 
@@ -138,6 +139,10 @@ class TestShape:
         text = "aspect_ratio: '16:9', web_search: true, thinking_budget: 5, size: 1k, top_k: 3, tag: x"
         (one,) = written.load(params(text)).models
         assert one.litellm_params.keys() >= {"aspect_ratio", "web_search", "thinking_budget", "size", "top_k", "tag"}
+
+    def test_no_parameter_of_a_shipped_model_is_taken_for_a_slip(self) -> None:
+        names = {parameter.name for model in shipped() for parameter in model.parameters or ()}
+        assert {name: near for name in names if (near := misspelt(name)) not in (None, name)} == {}
 
 
 class TestProviders:

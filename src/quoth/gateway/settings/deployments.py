@@ -35,7 +35,7 @@ from quoth.gateway.settings.values import (
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry
 
-__all__ = ["MODEL_INFO", "PARAMS", "Names", "aliases", "entries", "implicit"]
+__all__ = ["MODEL_INFO", "PARAMS", "Names", "aliases", "entries", "implicit", "misspelt"]
 
 
 def _stop(node: Node, path: str, problems: Problems) -> Any:
@@ -109,7 +109,7 @@ _DEFAULTS: dict[str, Check] = {
     "user": text,
 }
 # Parameters of models that look like a misspelling of another.
-_LIKE_OTHERS = ("mode", "models", "top_k")
+_LIKE_OTHERS = ("height", "mode", "models", "speed", "top_a", "top_k")
 MODEL_INFO: dict[str, Check] = {
     "base_model": text,
     "id": text,
@@ -193,7 +193,7 @@ class _Reader:
                     values[key] = checked
             elif key in known()["litellm_params"]:
                 self._section.judge(key, value, step, "litellm_params", [])
-            elif (near := _slip(key)) is not None:
+            elif (near := misspelt(key)) is not None:
                 message = f"{key} is not known; did you mean {near}? A parameter of that name goes into extra_body"
                 problems.error(value.key, step, message)
             else:
@@ -327,7 +327,7 @@ class _Reader:
             problems.error(node.place, step, f"{model!r} has more than one *")
 
 
-def _slip(key: str) -> str | None:
+def misspelt(key: str) -> str | None:
     """The key that this one misspells: it would travel to the provider as a parameter of its own."""
     if len(key) < 4 or key in _LIKE_OTHERS:
         return None

@@ -271,9 +271,7 @@ def exposure(host: str, key: str | None, permitted: bool = False) -> list[Proble
         return []
     if keys.loopback(host):
         return [Problem("warning", "there is no master key (QUOTH_MASTER_KEY): everybody on this machine may call")]
-    message = (
-        f"{host} can be reached by others, and there is no master key: set QUOTH_MASTER_KEY or listen on 127.0.0.1"
-    )
+    message = f"others can reach {host}, and there is no master key: set QUOTH_MASTER_KEY, or listen on 127.0.0.1"
     return [Problem("warning" if permitted else "error", message)]
 
 
