@@ -630,7 +630,7 @@ def transcribe(
     )
 )
 def check(
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="The settings of the gateway: YAML.")] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The settings of the gateway: YAML.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Keys that are not known are errors, not warnings.")] = False,
     as_json: Json = False,
     debug: Debug = False,
