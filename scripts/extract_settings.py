@@ -138,6 +138,7 @@ PARAMS = ("GenericLiteLLMParams", "LiteLLM_Params", "CustomPricingLiteLLMParams"
 TOP_LEVEL = frozenset(
     "model_list litellm_settings general_settings router_settings environment_variables include callback_settings "
     "guardrails mcp_servers mcp_tools mcp_aliases vector_store_registry search_tools credential_list "
+    "sandbox_tools default_vertex_config "
     "finetune_settings files_settings assistant_settings prompts policies policy_attachments worker_registry agents "
     "agent_list".split()
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from quoth.emulator import Emulator
-from tests.cli.running import Quoth
+from tests.cli.running import Quoth, environment
 
 MASTER = "sk-a-master-key-of-tests-4711"
 GOOD = """\
@@ -121,3 +123,12 @@ def test_without_a_file(quoth: Quoth) -> None:
 def test_a_file_that_is_not_there(quoth: Quoth) -> None:
     done = quoth("check", "nowhere.yaml")
     assert (done.code, done.out) == (1, "nowhere.yaml: nowhere.yaml cannot be read: No such file or directory\n")
+
+
+def test_a_missing_extra_is_one_sentence() -> None:
+    without = "import sys; sys.modules['yaml'] = None; from quoth.cli import main; sys.exit(main(['check', 'x.yaml']))"
+    done = subprocess.run(
+        [sys.executable, "-c", without], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'quoth: settings are YAML, and PyYAML is not installed: run pip install "quoth[gateway]"\n'

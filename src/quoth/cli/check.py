@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from quoth.cli import terminal
-from quoth.cli.failures import ExitCode, Failed, UsageFault
+from quoth.cli.failures import ExitCode, Failed
+from quoth.errors import QuothError
 from quoth.sdk.environment import environment
 
 __all__ = ["run"]
@@ -18,7 +19,7 @@ __all__ = ["run"]
 
 def run(path: str | None, *, strict: bool, as_json: bool) -> None:
     if find_spec("yaml") is None:
-        raise UsageFault('settings are YAML, and PyYAML is not installed: run pip install "quoth[gateway]"')
+        raise QuothError('settings are YAML, and PyYAML is not installed: run pip install "quoth[gateway]"')
     from quoth.gateway.settings import Problem, Refused, Settings, load
 
     settings: Settings | None = None

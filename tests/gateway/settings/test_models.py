@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from quoth.gateway.settings import load
-from quoth.gateway.settings.deployments import Names, misspelt
+from quoth.gateway.settings.deployments import misspelt
+from quoth.gateway.settings.names import Names
 from quoth.providers.catalogue import shipped
 from tests.gateway.settings.conftest import KEYS, ONE, Written
 
@@ -274,6 +275,14 @@ class TestGroups:
         assert written.load(models(zero, entry("a", "{model: poe/B}"))).models
         error = written.error(models(zero, entry("a", "{model: poe/B, weight: 0.0}"), entry("b", "{model: poe/A}")))
         assert "model_list[0].litellm_params.weight: every deployment of 'a' has the weight 0" in error
+
+    def test_several_organizations_are_several_deployments(self, written: Written) -> None:
+        text = models(entry("a", "{model: openai/gpt-4o, organization: [org-1, org-2]}", "{id: x}"))
+        found = written.load(text).models
+        assert [one.litellm_params["organization"] for one in found] == ["org-1", "org-2"]
+        assert [one.model_info["id"] for one in found] == ["x-org-1", "x-org-2"]
+        (one,) = written.load(models(entry("a", "{model: openai/gpt-4o, organization: org-1}"))).models
+        assert one.litellm_params["organization"] == "org-1"
 
 
 class TestWildcards:

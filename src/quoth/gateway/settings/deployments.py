@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
 from quoth.gateway.settings.known import Section, known, providers
-from quoth.gateway.settings.problems import NOWHERE, Place, Problems, at
+from quoth.gateway.settings.problems import NOWHERE, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
 from quoth.gateway.settings.values import (
@@ -26,6 +27,7 @@ from quoth.gateway.settings.values import (
     mapping,
     mapping_of,
     number,
+    one_slip,
     secret,
     text,
     texts,
@@ -35,7 +37,7 @@ from quoth.gateway.settings.values import (
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry
 
-__all__ = ["MODEL_INFO", "PARAMS", "Names", "aliases", "entries", "implicit", "misspelt"]
+__all__ = ["MODEL_INFO", "PARAMS", "entries", "implicit", "misspelt"]
 
 
 def _stop(node: Node, path: str, problems: Problems) -> Any:
@@ -75,7 +77,7 @@ PARAMS: dict[str, Check] = {
     "model": text,
     "num_retries": whole(),
     "order": whole(),
-    "organization": text,
+    "organization": texts,
     "output_cost_per_token": number(),
     "request_timeout": duration(above=True),
     "rpm": whole(1),
@@ -144,7 +146,27 @@ class _Reader:
         self._section, self._credentials, self._problems = section, credentials, problems
         self._defaults = defaults
 
-    def entry(self, node: Node, path: str) -> Entry | None:
+    def entries(self, node: Node, path: str) -> list[Entry]:
+        """The entry of a node; for several organizations one for each, as LiteLLM has it. [] where it is wrong."""
+        entry = self._entry(node, path)
+        if entry is None:
+            return []
+        params, info = entry.litellm_params, entry.model_info
+        organizations = params.pop("organization", [])
+        if not organizations:
+            return [entry]
+        if len(organizations) == 1:
+            return [replace(entry, litellm_params={**params, "organization": organizations[0]})]
+        return [
+            replace(
+                entry,
+                litellm_params={**params, "organization": name},
+                model_info={**info, "id": f"{info['id']}-{name}"} if "id" in info else info,
+            )
+            for name in organizations
+        ]
+
+    def _entry(self, node: Node, path: str) -> Entry | None:
         problems = self._problems
         if not isinstance(node.value, dict):
             problems.error(node.place, path, "it has to be a mapping with model_name and litellm_params")
@@ -332,21 +354,7 @@ def misspelt(key: str) -> str | None:
     if len(key) < 4 or key in _LIKE_OTHERS:
         return None
     near = guess(key, [name for name in (*PARAMS, *_DEFAULTS) if abs(len(name) - len(key)) <= 1])
-    return near if near is not None and _one_slip(key.lower().replace("-", "_"), near) else None
-
-
-def _one_slip(word: str, meant: str) -> bool:
-    """Whether one letter too many, too few, wrong or exchanged makes one of the other."""
-    if word == meant:
-        return True
-    short, long = sorted((word, meant), key=len)
-    start = 0
-    while start < len(short) and short[start] == long[start]:
-        start += 1
-    if len(short) < len(long):
-        return short[start:] == long[start + 1 :]
-    swapped = short[start : start + 2][::-1] == long[start : start + 2] and short[start + 2 :] == long[start + 2 :]
-    return short[start + 1 :] == long[start + 1 :] or swapped
+    return near if near is not None and one_slip(key.lower().replace("-", "_"), near) else None
 
 
 def _lacking(provider: str) -> str:
@@ -375,10 +383,13 @@ def entries(
         problems.error(node.place, "model_list", "it is empty; leave it out to serve every model of Poe")
         return ()
     reader = _Reader(registry, variables, environment, section, credentials, defaults, problems)
-    read = [(reader.entry(item, at("model_list", number)), item) for number, item in enumerate(node.items)]
-    found = [(entry, item, number) for number, (entry, item) in enumerate(read) if entry is not None]
+    found = [
+        (entry, item, index)
+        for index, item in enumerate(node.items)
+        for entry in reader.entries(item, at("model_list", index))
+    ]
     _duplicates(found, problems)
-    _weights([entry for entry, _, _ in found], [item.place for _, item, _ in found], problems)
+    _weights(found, problems)
     return tuple(entry for entry, _, _ in found)
 
 
@@ -398,74 +409,12 @@ def _duplicates(found: list[tuple[Entry, Node, int]], problems: Problems) -> Non
             problems.error(place, at(path, "model_info.id"), f"{own_id!r} is also the id of the entry at {first.where}")
 
 
-def _weights(found: list[Entry], places: list[Place], problems: Problems) -> None:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, entry in enumerate(found):
-        groups[entry.model_name].append(index)
+def _weights(found: list[tuple[Entry, Node, int]], problems: Problems) -> None:
+    groups: dict[str, list[tuple[Entry, Node, int]]] = defaultdict(list)
+    for one in found:
+        groups[one[0].model_name].append(one)
     for name, members in groups.items():
-        if all(found[index].litellm_params.get("weight") == 0 for index in members):
-            path = at(at("model_list", members[0]), "litellm_params.weight")
+        if all(entry.litellm_params.get("weight") == 0 for entry, _, _ in members):
+            _, node, index = members[0]
             message = f"every deployment of {name!r} has the weight 0: none is ever chosen"
-            problems.error(places[members[0]], path, message)
-
-
-class Names:
-    """The names that a caller may use: those of the list, those that its wildcards match, aliases."""
-
-    def __init__(self, found: tuple[Entry, ...], also: Mapping[str, str]):
-        names = [entry.model_name for entry in found]
-        self.exact = frozenset(name for name in names if "*" not in name)
-        self.aliases = also
-        self._patterns = [tuple(name.split("*", 1)) for name in names if "*" in name]
-
-    def serves(self, name: str) -> bool:
-        return name in self.exact or name in self.aliases or self.matches(name)
-
-    def matches(self, name: str) -> bool:
-        return any(
-            len(name) > len(start) + len(end) and name.startswith(start) and name.endswith(end)
-            for start, end in self._patterns
-        )
-
-    def near(self, name: str) -> str | None:
-        return guess(name, [*self.exact, *self.aliases])
-
-
-def aliases(
-    node: Node | None, path: str, found: tuple[Entry, ...], problems: Problems
-) -> tuple[dict[str, str], list[str]]:
-    """`model_group_alias`: {alias: name} or {alias: {model: name, hidden: true}}; and the hidden ones."""
-    said: dict[str, str] = {}
-    hidden: list[str] = []
-    if node is None or node.value is None:
-        return said, hidden
-    if not isinstance(node.value, dict):
-        problems.error(node.place, path, "it has to be a mapping of aliases to model names")
-        return said, hidden
-    places: dict[str, Place] = {}
-    for alias, value in node.entries.items():
-        target = value.entries.get("model", value) if isinstance(value.value, dict) else value
-        step = at(path, alias)
-        model = text(target, step, problems)
-        if isinstance(value.value, dict):
-            shown = mapping_of(anything, ("model", "hidden"))(value, step, problems)
-            flag = value.entries.get("hidden")
-            if flag is not None and shown is not UNSET and boolean(flag, at(step, "hidden"), problems) is True:
-                hidden.append(alias)
-        if model is not UNSET:
-            said[alias], places[alias] = model, target.place
-    names = Names(found, {})
-    for alias, model in said.items():
-        step = at(path, alias)
-        if alias in names.exact:
-            message = f"{alias!r} is also a model_name; the alias would never be used"
-            problems.error(node.entries[alias].key, step, message)
-        elif "*" in alias:
-            problems.error(node.entries[alias].key, step, "an alias is one name; a * has no meaning in it")
-        elif model == alias or model in said:
-            problems.error(places[alias], step, f"{model!r} is an alias itself; name a model of model_list")
-        elif not names.serves(model):
-            near = names.near(model)
-            more = f"; did you mean {near}?" if near else ""
-            problems.error(places[alias], step, f"model_list has no {model!r}{more}")
-    return said, hidden
+            problems.error(node.place, at(at("model_list", index), "litellm_params.weight"), message)

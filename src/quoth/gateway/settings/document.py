@@ -101,6 +101,8 @@ def _said(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> str
     line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "the line is indented with a tab; YAML is indented with spaces"
+    if "scanning an alias" in (error.context or ""):
+        return "a text that begins with * has to stand in quotation marks; without them it names an anchor"
     about = " ".join(part for part in (error.context, error.problem) if part)
     return f"this is not YAML: {about}"
 

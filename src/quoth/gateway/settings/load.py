@@ -10,7 +10,7 @@ import msgspec
 
 from quoth.call import Row
 from quoth.errors import QuothError
-from quoth.gateway.settings import deployments, extensions, keys, own, routing
+from quoth.gateway.settings import deployments, extensions, keys, names, own, routing
 from quoth.gateway.settings.document import Node, empty, plain
 from quoth.gateway.settings.gather import gather
 from quoth.gateway.settings.known import TOP, Section
@@ -79,8 +79,8 @@ class _Loader:
         self._own_environment(root)
         self._root = self._variables.fill(root, "")
         accepted = self._root.entries.get("quoth", empty()).entries.get("accept_unenforced")
-        names = () if accepted is None else tuple(item.value for item in accepted.items if isinstance(item.value, str))
-        self._section = Section(names, problems)
+        items = [] if accepted is None else [item.value for item in accepted.items]
+        self._section = Section(tuple(item for item in items if isinstance(item, str)), problems)
 
     def settings(self) -> Settings:
         problems = self._problems
@@ -97,10 +97,10 @@ class _Loader:
         router = self._section.read(router_node, "router_settings", "router_settings", ROUTER)
         models = self._models(registry, router_node.entries)
         alias_node = router_node.entries.get("model_group_alias")
-        aliases, hidden = deployments.aliases(alias_node, "router_settings.model_group_alias", models, problems)
+        aliases, hidden = names.aliases(alias_node, "router_settings.model_group_alias", models, problems)
         sections = (litellm_node, router_node)
         routed = routing.merged(litellm, {k: v for k, v in router.items() if k in routing.ROUTER}, sections, problems)
-        routing.targets(routed, deployments.Names(models, aliases), sections, problems)
+        routing.targets(routed, names.Names(models, aliases), sections, problems)
         hooks, switches = self._hooks(litellm_node, quoth)
         self._private(litellm, litellm_node, hooks)
         params = litellm_node.entries.get("cache_params")

@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from quoth.gateway.settings.deployments import Names
 from quoth.gateway.settings.document import Node
+from quoth.gateway.settings.names import Names
 from quoth.gateway.settings.problems import Problems, at
 from quoth.gateway.settings.values import (
     Check,

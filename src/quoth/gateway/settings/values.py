@@ -27,6 +27,7 @@ __all__ = [
     "mapping_of",
     "number",
     "one_of",
+    "one_slip",
     "secret",
     "size",
     "text",
@@ -51,6 +52,20 @@ def guess(word: str, known: Iterable[str]) -> str | None:
     if not found:
         found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.8)
     return lowered[found[0]] if found else None
+
+
+def one_slip(word: str, meant: str) -> bool:
+    """Whether one letter too many, too few, wrong or exchanged makes one of the other."""
+    if word == meant:
+        return True
+    short, long = sorted((word, meant), key=len)
+    start = 0
+    while start < len(short) and short[start] == long[start]:
+        start += 1
+    if len(short) < len(long):
+        return short[start:] == long[start + 1 :]
+    swapped = short[start : start + 2][::-1] == long[start : start + 2] and short[start + 2 :] == long[start + 2 :]
+    return short[start + 1 :] == long[start + 1 :] or swapped
 
 
 def _wrong(node: Node, path: str, problems: Problems, wanted: str) -> Any:
