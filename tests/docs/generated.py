@@ -12,9 +12,9 @@ from pathlib import Path
 
 from quoth import errors
 from quoth.gateway.settings.known import KINDS, known
+from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.rows import Registry, packaged_names
-from quoth.sdk.controls import CONTROLS, INERT
 from quoth.verify import table as facts
 from scripts import probe_parameters
 from tests.docs.pages import ROOT
