@@ -12,7 +12,7 @@ import msgspec
 from quoth.cli import terminal
 from quoth.cli.failures import ExitCode, Failed
 from quoth.errors import QuothError
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 
 __all__ = ["run"]
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from quoth.engine.effects import World
+from quoth.gateway.generation import checked
 from quoth.gateway.settings import Problem, Refused, Settings, load
 from tests.gateway.settings.conftest import MASTER
 
@@ -30,6 +33,7 @@ KEYS = {
     "REDIS_PASSWORD": "redis-password-of-tests",
     "REDIS_PORT": "6379",
 }
+WORLD = World(lambda: 0.0, lambda: datetime(2026, 4, 1, tzinfo=UTC), lambda: 0.5)
 
 
 def expected(case: Path) -> tuple[bool, list[tuple[str, str]], list[tuple[str, str]]]:
@@ -82,5 +86,8 @@ def test_case(case: Path, tmp_path: Path) -> None:
         assert problem.line is not None or "master key" in problem.message
         assert "of-tests" not in problem.message
     if settings is not None:
+        # Whom a bare * calls is known only when somebody calls.
+        if not any(entry.litellm_params["model"] == "*" for entry in settings.models):
+            assert checked(settings, KEYS, WORLD) is None, "what settings accept can be served"
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(settings), type=Settings) == settings
         assert "of-tests" not in repr(settings)
