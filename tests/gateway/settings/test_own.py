@@ -69,6 +69,7 @@ quoth:
     header_timeout: 5s
     json_limit: 8MiB
     file_limit: 1GB
+    event_limit: 1MiB
     backlog: 64
 """
     )
@@ -82,6 +83,7 @@ quoth:
         "header_timeout": 5.0,
         "json_limit": 2 * 2**20,
         "file_limit": 2 * 2**20,
+        "event_limit": 2**20,
         "backlog": 64,
     }
     assert msgspec.json.decode(msgspec.json.encode(settings.quoth)) == {

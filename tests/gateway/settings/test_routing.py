@@ -131,6 +131,14 @@ def test_circles_over_kinds_are_none(written: Written) -> None:
     assert set(settings.routing) == {"fallbacks", "context_window_fallbacks"}
 
 
+def test_deadlines_of_each_kind(written: Written) -> None:
+    settings = written.load(router("timeout: {connect: 2, first: 90s, total: 10m}"))
+    assert settings.routing["timeout"] == {"connect": 2.0, "first": 90.0, "total": 600.0}
+    assert "router_settings.timeout.frist: frist is not known here; did you mean first?" in written.error(
+        router("timeout: {frist: 1}")
+    )
+
+
 def test_how_litellm_measures_has_no_effect(written: Written) -> None:
     settings = written.load(router("routing_strategy_args: {ttl: 3, rolling_window_size: 5}"))
     assert settings.routing["routing_strategy_args"] == {"ttl": 3.0}

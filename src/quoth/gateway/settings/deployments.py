@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from quoth.gateway.settings.values import (
     secret,
     text,
     texts,
+    timeouts,
     url,
     whole,
 )
@@ -79,11 +81,11 @@ PARAMS: dict[str, Check] = {
     "order": whole(),
     "organization": texts,
     "output_cost_per_token": number(),
-    "request_timeout": duration(above=True),
+    "request_timeout": timeouts,
     "rpm": whole(1),
-    "stream_timeout": duration(above=True),
+    "stream_timeout": timeouts,
     "tags": texts,
-    "timeout": duration(above=True),
+    "timeout": timeouts,
     "tpm": whole(1),
     "weight": number(),
     "wire": text,
@@ -349,12 +351,13 @@ class _Reader:
             problems.error(node.place, step, f"{model!r} has more than one *")
 
 
+@lru_cache(maxsize=1000)
 def misspelt(key: str) -> str | None:
     """The key that this one misspells: it would travel to the provider as a parameter of its own."""
     if len(key) < 4 or key in _LIKE_OTHERS:
         return None
-    near = guess(key, [name for name in (*PARAMS, *_DEFAULTS) if abs(len(name) - len(key)) <= 1])
-    return near if near is not None and one_slip(key.lower().replace("-", "_"), near) else None
+    word = key.lower().replace("-", "_")
+    return next((name for name in (*PARAMS, *_DEFAULTS) if one_slip(word, name)), None)
 
 
 def _lacking(provider: str) -> str:

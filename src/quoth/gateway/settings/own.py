@@ -82,6 +82,7 @@ OWN: dict[str, dict[str, Check]] = {
     "retry_budget": {"per_second": number(), "ratio": number(0, 1)},
     "server": {
         "backlog": whole(1, 65_535),
+        "event_limit": size,
         "file_limit": size,
         "header_timeout": duration(above=True),
         "host": text,

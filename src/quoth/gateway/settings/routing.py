@@ -24,6 +24,7 @@ from quoth.gateway.settings.values import (
     mapping_of,
     number,
     one_of,
+    timeouts,
     whole,
 )
 
@@ -104,9 +105,9 @@ ROUTER: dict[str, Check] = {
     "retry_policy": _policy,
     "routing_strategy": one_of(*STRATEGIES),
     "routing_strategy_args": mapping,
-    "stream_timeout": duration(above=True),
+    "stream_timeout": timeouts,
     "tag_filtering_match_any": boolean,
-    "timeout": duration(above=True),
+    "timeout": timeouts,
 }
 # Keys of litellm_settings that mean the same; `request_timeout` is its word for `timeout`.
 BOTH: dict[str, Check] = {
@@ -119,7 +120,7 @@ BOTH: dict[str, Check] = {
         "fallbacks",
         "num_retries",
     )
-} | {"request_timeout": duration(above=True)}
+} | {"request_timeout": timeouts}
 _SAME = {"request_timeout": "timeout"}
 _ARGS: dict[str, Check] = {"lowest_latency_buffer": number(), "ttl": duration(above=True)}
 _INERT_ARGS = ("max_latency_list_size", "rolling_window_size")

@@ -38,7 +38,7 @@ class Cache(msgspec.Struct, frozen=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Where and how to listen. Times in seconds, sizes in bytes."""
+    """Where and how to listen. Times in seconds, sizes in bytes; `event_limit`: one event of a provider's stream."""
 
     host: str = "127.0.0.1"
     port: int = 4000
@@ -48,6 +48,7 @@ class Server(msgspec.Struct, frozen=True):
     header_timeout: float = 10.0
     json_limit: int = 32 << 20
     file_limit: int = 100 << 20
+    event_limit: int = 16 << 20
     backlog: int = 1024
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "size",
     "text",
     "texts",
+    "timeouts",
     "url",
     "whole",
 ]
@@ -58,6 +59,8 @@ def one_slip(word: str, meant: str) -> bool:
     """Whether one letter too many, too few, wrong or exchanged makes one of the other."""
     if word == meant:
         return True
+    if abs(len(word) - len(meant)) > 1:
+        return False
     short, long = sorted((word, meant), key=len)
     start = 0
     while start < len(short) and short[start] == long[start]:
@@ -176,6 +179,14 @@ def duration(low: float = 0, *, above: bool = False) -> Check:
         return float(value)
 
     return check
+
+
+def timeouts(node: Node, path: str, problems: Problems) -> Any:
+    """Seconds for the whole call, or a mapping of connect, first, idle and total."""
+    check = duration(above=True)
+    if isinstance(node.value, dict):
+        return mapping_of(check, ("connect", "first", "idle", "total"))(node, path, problems)
+    return check(node, path, problems)
 
 
 def size(node: Node, path: str, problems: Problems) -> Any:
