@@ -95,6 +95,10 @@ class Candidate:
         """The moment from which it is called like the others; for comparing those that are not well."""
         return max(self.key.until, self.lane.until, self.health.until, now)
 
+    def soonest(self, now: float) -> float:
+        """Seconds until it has room for one who comes last in line."""
+        return max(gate.soonest(now) for gate in self.gates)
+
     def limits(self, streams: bool, makes_media: bool, given: Timeouts | None) -> Any:
         """The limits of an attempt: `given` with the call, the deployment's, the router's, the defaults, each field by
         itself."""

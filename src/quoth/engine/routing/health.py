@@ -121,7 +121,7 @@ class Health:
         if now - self._start >= MINUTE:
             self._start, self.calls, self.failures = now, 0, 0
         self.calls += 1
-        if self.until > 0.0:
+        if self.until > 0.0 and (self.probing or now >= self.until):
             self.until, self.probing = 0.0, False
             self._opened = self.calls = self.failures = 0
 

@@ -6,7 +6,7 @@ Everything here happens before the first good chunk; after it an answer belongs 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from math import inf
+from math import ceil, inf
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -36,8 +36,8 @@ _SHORT = 0.001
 class Controls(Struct, frozen=True):
     """What a caller says of its own call. None: as the deployment or the router has it.
 
-    `timeouts.total` is for the whole call, fallbacks and waits included. `fallbacks` come before those of the settings.
-    `streams`: which of their speeds deployments are compared by.
+    `timeouts.total` is for the whole call, fallbacks and waits included. `fallbacks` stand in for those of the
+    settings. `streams`: which of their speeds deployments are compared by.
     """
 
     num_retries: int | None = None
@@ -104,7 +104,7 @@ def routed(
     except errors.QuothError as error:
         last = error
     try:
-        return (yield from _fallen_back(way, group, last))
+        return (yield from _fallen_back(way, group.name, last))
     except errors.QuothError as error:
         error.attempts = journey.attempts
         raise
@@ -148,12 +148,11 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
                 return (yield from _sent(turn, candidate, made))
             candidate = other
             continue
-        except errors.QuothError as failed:
-            error = failed
-        try:
-            candidate, pause = turn.after(candidate, error)
-        finally:
-            del error  # see `routed`
+        except errors.QuothError as error:
+            verdict = turn.after(candidate, error)
+            if verdict is None:
+                raise
+        candidate, pause = verdict
         if pause > 0.0:
             yield Sleep(pause)
 
@@ -279,13 +278,13 @@ class _Turn(Generic[T]):
     def turns_away(self) -> bool:
         """True when a rate limit here leads to a fallback."""
         way = self.way
-        if way.controls.disable_fallbacks or way.journey.fallbacks >= way.routes.options.max_fallbacks:
+        if way.journey.fallbacks >= way.routes.options.max_fallbacks:
             return False
-        return bool(way.controls.fallbacks or way.routes.fallbacks(self.group.name, _LIMITED))
+        return bool(_fallbacks(way, self.group.name, _LIMITED))
 
-    def after(self, candidate: Candidate, error: errors.QuothError) -> tuple[Candidate | None, float]:
-        """Whom to try after this error, and after how many seconds; None: whoever is best by then. Raises the error
-        when that is nobody."""
+    def after(self, candidate: Candidate, error: errors.QuothError) -> tuple[Candidate | None, float] | None:
+        """Whom to try after this error (None: whoever is best by then), and after how many seconds. None when nobody
+        is worth a try."""
         way, outcome = self.way, self.outcome
         now = way.world.now()
         if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self._stale_once:
@@ -303,7 +302,7 @@ class _Turn(Generic[T]):
             retryable = _may_differ(error, outcome)
         pause = 0.0 if other is not None else self._pause(candidate, error, now)
         if not retryable or outcome is None or pause is None or self._retries >= allowed or not way.budget.allow():
-            raise error
+            return None
         self._retries += 1
         return (candidate if len(self.pool) == 1 else other), pause
 
@@ -335,7 +334,7 @@ class _Turn(Generic[T]):
             return way.controls.num_retries, error.retryable
         policy = options.retries(self.group.name, error)
         if policy is not None:
-            return policy, error.retryable or not isinstance(error, errors.APIConnectionError)
+            return policy
         own = candidate.deployment.num_retries
         return (options.num_retries if own is None else own), error.retryable
 
@@ -381,7 +380,7 @@ def _in_line(
     ticket = gate.join(way.caller)
     try:
         if start + seconds > end:
-            raise _too_long(candidate, seconds, 0.0)
+            raise _too_long(candidate, gate, seconds, 0.0)
         while True:
             now = world.now()
             pause = gate.ask(ticket, now, size)
@@ -392,7 +391,7 @@ def _in_line(
             if other is not None:
                 return other
             if now >= end:
-                raise _too_long(candidate, gate.expected(way.caller, now, size)[1], now - start)
+                raise _too_long(candidate, gate, gate.expected(way.caller, now, size)[1], now - start)
             yield Sleep(max(_SHORT, min(pause, end - now)))
     finally:
         if not passed:
@@ -409,55 +408,65 @@ def _with_room(turn: _Turn[Any], candidate: Candidate, now: float) -> Candidate 
     return None
 
 
-def _too_long(candidate: Candidate, seconds: float, waited: float) -> errors.RateLimitError:
-    limit = candidate.target.row.title or candidate.target.provider
+def _too_long(candidate: Candidate, gate: Gate, seconds: float, waited: float) -> errors.RateLimitError:
+    so_far = f", after {waited:.1f} s in line" if waited else ""
     error = errors.RateLimitError(
-        f"too many calls for what {limit} allows this key: there is room again in about {max(1, round(seconds))} s"
-        + (f" (waited {waited:.1f} s)" if waited else ""),
+        f"{candidate.model} is called as often as it may be ({gate}){so_far}; there is room again in about "
+        f"{max(1, ceil(seconds))} s",
         llm_provider=candidate.target.provider,
         model=candidate.target.model,
-        retry_after=max(1.0, float(round(seconds))),
+        retry_after=float(max(1, ceil(seconds))),
         code="queue_timeout",
     )
-    error.retryable = False  # it has waited as long as it may
+    error.retryable = False  # it has waited for as long as it may
     return error
 
 
-def _fallen_back(way: _Way[T], group: Group, error: errors.QuothError) -> Flow[T]:
+def _fallen_back(way: _Way[T], group: str, error: errors.QuothError) -> Flow[T]:
     """The groups to call when one has failed, in order, each with fallbacks of its own. Raises the last error."""
     journey, routes = way.journey, way.routes
-    if way.controls.disable_fallbacks or not _worth_a_fallback(error):
-        raise error
-    seen = {group.name}
-    given = list(way.controls.fallbacks or ())
-    to_call: list[Fallback] = [*given, *(() if given else routes.fallbacks(group.name, error))]
-    while to_call and journey.fallbacks < routes.options.max_fallbacks:
+    asked = {group}
+    to_ask = _fallbacks(way, group, error)
+    while to_ask and journey.fallbacks < routes.options.max_fallbacks:
         if way.end is not None and way.world.now() >= way.end:
             break
-        entry = to_call.pop(0)
+        entry = to_ask.pop(0)
         name = entry if isinstance(entry, str) else str(entry["model"])
-        if name in seen:
+        if name in asked:
             continue
-        seen.add(name)
+        asked.add(name)
         journey.fallbacks += 1
         journey.model_group = name
         journey.overrides = None if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "model"}
         try:
-            found = routes.find(name)
-            if found is None:
-                raise errors.NotFoundError(f"the fallback {name!r} is not a model here", model=name)
-            return (yield from _through(way, found))
+            return (yield from _through(way, _found(way, name)))
         except errors.QuothError as failed:
-            if not journey.attempts or journey.attempts[-1].message != failed.message:
-                provider, model = failed.llm_provider or "", failed.model or name
-                journey.attempts.append(Attempt(provider, model, "", 0.0, None, type(failed).__name__, failed.message))
             error = failed
-        if _worth_a_fallback(error):
-            to_call = [*(routes.fallbacks(name, error) if not given else ()), *to_call]
+        if way.controls.fallbacks is None:
+            to_ask = [*_fallbacks(way, name, error), *to_ask]
     try:
         raise error
     finally:
         del error
+
+
+def _fallbacks(way: _Way[Any], group: str, error: errors.QuothError) -> list[Fallback]:
+    if way.controls.disable_fallbacks or not _worth_a_fallback(error):
+        return []
+    given = way.controls.fallbacks
+    return list(way.routes.fallbacks(group, error) if given is None else given)
+
+
+def _found(way: _Way[Any], name: str) -> Group:
+    try:
+        group = way.routes.find(name)
+        if group is None:
+            raise errors.NotFoundError(f"the fallback {name!r} is not a model here", model=name)
+    except errors.QuothError as error:
+        provider = error.llm_provider or ""
+        way.journey.attempts.append(Attempt(provider, name, "", 0.0, None, type(error).__name__, error.message))
+        raise
+    return group
 
 
 def _worth_a_fallback(error: errors.QuothError) -> bool:
