@@ -171,8 +171,13 @@ class Crowd:
         self.run()
         if call.result is not None:
             self.seconds += takes
-            call.result.candidate.succeeded(self.seconds, None, self.seconds - call.started, 10)
+            self.finish(call)
         return call
+
+    def finish(self, call: Call) -> None:
+        """The answer of a call has been read to its end."""
+        assert call.result is not None
+        call.result.candidate.succeeded(self.seconds, None, self.seconds - call.started, 10, estimated=10)
 
     def cancel(self, call: Call) -> None:
         assert call.flow is not None

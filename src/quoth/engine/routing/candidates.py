@@ -79,15 +79,15 @@ class Candidate:
         """Who is called, as `x-quoth-model` has it."""
         return f"{self.target.provider}/{self.target.model}"
 
-    def standing(self, now: float) -> int:
-        """READY, CROWDED, COOLING or UNUSABLE."""
+    def standing(self, now: float, size: int = 0) -> int:
+        """READY, CROWDED, COOLING or UNUSABLE, for a call of so many tokens."""
         key = self.key
         if (key.until or key.points is not None) and key.bad(now):
             return UNUSABLE
         if self.lane.until > now or (self.health.until and self.health.ill(now)):
             return COOLING
         for gate in self.gates:
-            if not gate.open(now):
+            if not gate.open(now, size):
                 return CROWDED
         return READY
 
@@ -126,7 +126,6 @@ class Candidate:
 
     def answered(self, now: float) -> None:
         """Its answer is good so far: the first good chunk, or the whole."""
-        self.health.answered(now)
         if self.lane.streak:
             self.lane.good()
         if self.key.until:
@@ -144,6 +143,7 @@ class Candidate:
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
         `estimated` is what `Try.tokens` had said."""
+        self.health.succeeded(now)
         self.health.measured(
             now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens
         )

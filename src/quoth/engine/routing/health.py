@@ -116,20 +116,16 @@ class Health:
         if self.until > 0.0:
             self.probing = True
 
-    def answered(self, now: float) -> None:
-        """The first good chunk, or a whole answer, is there."""
-        if now - self._start >= MINUTE:
-            self._start, self.calls, self.failures = now, 0, 0
-        self.calls += 1
+    def succeeded(self, now: float) -> None:
+        """A whole answer."""
+        self._count(now)
         if self.until > 0.0 and (self.probing or now >= self.until):
             self.until, self.probing = 0.0, False
             self._opened = self.calls = self.failures = 0
 
     def failed(self, now: float, error: errors.QuothError, options: Options, cooldown: float | None) -> bool:
         """True when it opened with this failure. `cooldown`: the deployment's own time, None for the options'."""
-        if now - self._start >= MINUTE:
-            self._start, self.calls, self.failures = now, 0, 0
-        self.calls += 1
+        self._count(now)
         probe, self.probing = self.probing, False
         allowed = counted(options.allowed_fails_policy, error)
         if allowed is None:
@@ -154,6 +150,11 @@ class Health:
         self._opened += 1
         self.until = now + seconds
         return True
+
+    def _count(self, now: float) -> None:
+        if now - self._start >= MINUTE:
+            self._start, self.calls, self.failures = now, 0, 0
+        self.calls += 1
 
     def released(self) -> None:
         """One call under way less."""

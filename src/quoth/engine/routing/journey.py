@@ -16,7 +16,7 @@ from quoth.call import Timeouts, WireRequest
 from quoth.engine.backoff import RetryBudget, delay
 from quoth.engine.effects import Effect, Failed, Flow, Open, Opened, Sleep, World
 from quoth.engine.retrying import attempted, stale
-from quoth.engine.routing.candidates import COOLING, Candidate
+from quoth.engine.routing.candidates import COOLING, READY, Candidate
 from quoth.engine.routing.choosing import choose, eligible
 from quoth.engine.routing.gates import Gate
 from quoth.engine.routing.options import Fallback
@@ -375,19 +375,22 @@ def _in_line(
     if way.end is not None and way.end < end:
         end = way.end
     ahead, seconds = gate.expected(way.caller, start, size)
-    journey.place = ahead + 1
     passed = False
     ticket = gate.join(way.caller)
     try:
+        other = _with_room(turn, candidate, start, size)
+        if other is not None:
+            return other
         if start + seconds > end:
             raise _too_long(candidate, gate, seconds, 0.0)
+        journey.place = ahead + 1
         while True:
             now = world.now()
             pause = gate.ask(ticket, now, size)
             if pause <= 0.0:
                 passed = True
                 return None
-            other = _with_room(turn, candidate, now)
+            other = _with_room(turn, candidate, now, size)
             if other is not None:
                 return other
             if now >= end:
@@ -401,11 +404,17 @@ def _in_line(
         journey.waited += world.now() - start
 
 
-def _with_room(turn: _Turn[Any], candidate: Candidate, now: float) -> Candidate | None:
-    for other in turn.pool:
-        if other is not candidate and other not in turn.tries and other.standing(now) == 0:
-            return turn.choose(now)
-    return None
+def _with_room(turn: _Turn[Any], candidate: Candidate, now: float, size: int) -> Candidate | None:
+    """Another that could be called at once."""
+    way = turn.way
+    others = [
+        other
+        for other in turn.pool
+        if other is not candidate and other not in turn.tries and other.standing(now, size) == READY
+    ]
+    if not others:
+        return None
+    return choose(others, turn.tries, way.routes.options, now, way.world.random, streams=way.controls.streams)
 
 
 def _too_long(candidate: Candidate, gate: Gate, seconds: float, waited: float) -> errors.RateLimitError:
