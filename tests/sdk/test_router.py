@@ -166,15 +166,16 @@ def test_controls_do_not_travel(ask: Any, server: FaultServer) -> None:
 
 def test_what_a_call_may_not_say(server: FaultServer) -> None:
     router = quoth.Router([entry(server)])
-    for name, value in {"api_key": "k", "api_base": "http://x", "custom_llm_provider": "poe"}.items():
-        with pytest.raises(quoth.BadRequestError, match=name):
-            router.completion("m", QUESTION, **{name: value})
+    wrong: list[dict[str, Any]] = [{"api_key": "k"}, {"api_base": "http://x"}, {"custom_llm_provider": "poe"}]
+    for given in wrong:
+        with pytest.raises(quoth.BadRequestError, match=next(iter(given))):
+            router.completion("m", QUESTION, **given)
     with pytest.raises(quoth.BadRequestError, match="authorization"):
         router.completion("m", QUESTION, extra_headers={"Authorization": "Bearer x"})
     with pytest.raises(quoth.BadRequestError, match="fallbacks"):
         router.completion("m", QUESTION, fallbacks="there")
     with pytest.raises(quoth.BadRequestError, match="messages"):
-        router.completion("m", "hello")  # type: ignore[arg-type]
+        router.completion("m", "hello")
     assert not server.requests
 
 
