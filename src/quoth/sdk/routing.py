@@ -17,11 +17,11 @@ from quoth.engine.merge import merged
 from quoth.engine.purse import Tab
 from quoth.engine.routing import Candidate, Controls, Group, Journey, Routes, Try, routed
 from quoth.engine.routing.chatting import Reader, trying
+from quoth.providers.controls import INERT, MOCKS
 from quoth.providers.costs import priced
 from quoth.sdk import budget
 from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, timeouts_of
 from quoth.sdk.attachments import with_attachments
-from quoth.sdk.controls import INERT, MOCKS
 from quoth.sdk.core import Core
 from quoth.sdk.mock import canned, mocked, waiting
 from quoth.sdk.past import remember

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from quoth.call import Target, Timeouts
+from quoth.call import Row, Target, Timeouts
 from quoth.engine.routing import values
 from quoth.errors import QuothError
 from quoth.providers.catalogue import Catalogue
@@ -18,7 +18,7 @@ from quoth.providers.quirks import QUIRKS
 from quoth.providers.resolve import resolve
 from quoth.providers.rows import Registry
 
-__all__ = ["INERT", "Deployment", "deployment_from"]
+__all__ = ["INERT", "MOCK", "Deployment", "deployment_from"]
 
 # Words of `litellm_params` that say nothing to a provider and have no effect here. Any word that is neither read below
 # nor listed here is a default request parameter.
@@ -47,6 +47,11 @@ _READ = frozenset(
         "timeout tpm weight wire"
     ).split()
 ) | set(_PRICES)
+
+
+# The key of a deployment that calls nobody.
+MOCK = "mock"
+_ANYBODY = Row(name="", base_url="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,11 @@ class Deployment:
     mock: Mapping[str, Any] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fingerprint: str = field(default="", repr=False)
+
+    @property
+    def row(self) -> Row:
+        """The provider; one without a name where what matches names it."""
+        return _ANYBODY if self.sample is None else self.sample.row
 
     @property
     def mock_response(self) -> Any:
@@ -200,7 +210,7 @@ def _finder(
     query = values.mapping(given.get("extra_query"), f"{path}.extra_query") or None
     how.update(
         environment=environment,
-        api_key="mock" if mocked and key is None else key,
+        api_key=MOCK if mocked and key is None else key,
         headers=own,
         query=query,
         without_quirks=quirks,

@@ -15,7 +15,7 @@ from quoth import errors
 from quoth.call import Target
 from quoth.engine.effects import World
 from quoth.engine.routing.candidates import Candidate
-from quoth.engine.routing.deployments import Deployment
+from quoth.engine.routing.deployments import MOCK, Deployment
 from quoth.engine.routing.gates import Pace, Places, Tokens
 from quoth.engine.routing.health import Health, Key, Lane
 from quoth.engine.routing.options import Fallback, Options, cycles
@@ -158,11 +158,12 @@ class Routes:
                 state.balance(points)
 
     def keys(self) -> dict[str, Target]:
-        """A target for every distinct key of deployments that name their model, as balances are asked for by key."""
+        """A target for every distinct key: balances belong to keys."""
         found: dict[str, Target] = {}
-        for candidate in self.candidates():
-            if candidate.target.key:
-                found.setdefault(candidate.target.key, candidate.target)
+        samples = [one.sample for one in self.deployments if one.sample is not None and not one.mock]
+        for target in (*samples, *(candidate.target for candidate in self.candidates())):
+            if target.key and target.key != MOCK:
+                found.setdefault(target.key, target)
         return found
 
     def _keep(self, name: str, group: Group) -> Group:
