@@ -495,6 +495,27 @@ def test_a_few_failures_among_many_calls_change_nothing() -> None:
         assert crowd.call().keys[0] == "one"
 
 
+def test_a_503_with_a_retry_after_sends_the_next_calls_elsewhere_too() -> None:
+    crowd = Crowd([entry(key="one", order=1), entry(key="two", order=2)])
+    crowd.answers["one"] = first(says(503, retry_after="20"))
+    assert crowd.call().keys == ["one", "two"]
+    assert crowd.call().keys == ["two"]
+    crowd.run(crowd.seconds + 20)
+    assert crowd.call().keys == ["one"]
+
+
+def test_cooldowns_are_counted() -> None:
+    crowd = Crowd([entry(key="one", order=1), entry(key="two", order=2)])
+    crowd.answers["one"] = first(says(429, retry_after="1"), says(500), says(401))
+    health = crowd.routes.find("m").candidates[0].health  # type: ignore[union-attr]
+    counted = []
+    for _ in range(4):
+        crowd.call()
+        counted.append(health.cooldowns)
+        crowd.run(crowd.seconds + 2)
+    assert counted == [1, 1, 2, 2]
+
+
 def test_cooldown_time_and_allowed_fails_as_in_litellm() -> None:
     crowd = Crowd([entry(key="one", order=1), entry(key="two", order=2)], {"allowed_fails": 1, "cooldown_time": 30})
     crowd.answers["one"] = always(says(500))
@@ -551,6 +572,25 @@ def test_a_reload_gives_a_refused_key_another_chance() -> None:
     assert crowd.call().keys == ["two"]
     crowd.reload(entries)
     assert crowd.call().keys == ["one", "two"]
+
+
+def test_reloads_do_not_grow_what_is_kept() -> None:
+    crowd = Crowd([])
+    for number in range(50):
+        crowd.reload([entry(key=f"key-{number}", rpm=5, max_parallel_requests=2)], {"routing_strategy": "usage-based"})
+        crowd.call()
+        crowd.run(crowd.seconds + 100)
+    assert len(crowd.routes._all_gates()) <= 4
+    assert len(crowd.routes._keys) == 1
+
+
+def test_what_is_known_survives_two_reloads_in_a_minute() -> None:
+    entries = [entry("poe/*", "*", rpm=1)]
+    crowd = Crowd(entries)
+    crowd.call("a")
+    crowd.reload(entries)
+    crowd.reload(entries)
+    assert crowd.call("a").status == 429
 
 
 def test_a_reload_keeps_health_and_calls_under_way() -> None:
@@ -810,6 +850,9 @@ def test_a_callers_total_is_for_everything_together() -> None:
     crowd.answers["*"] = always(says(500, takes=4.0))
     call = crowd.call(controls=Controls(timeouts=Timeouts(total=10)))
     assert {effect.end for effect in call.effects} == {1010.0}
+    crowd = Crowd(TWO, {"default_fallbacks": ["m"]})
+    crowd.answers["*"] = always(fails("timeout", deadline="total", takes=10.0))
+    assert len(crowd.call(controls=Controls(timeouts=Timeouts(total=10))).opened) == 1
     assert all(when < 1010 for when, _, _ in call.opened)
 
 

@@ -12,7 +12,7 @@ from quoth.call import Target, Timeouts
 from quoth.engine.retrying import limits_of
 from quoth.engine.routing.deployments import Deployment
 from quoth.engine.routing.gates import Gate, Pace, Places, Tokens
-from quoth.engine.routing.health import Health, Key, Lane
+from quoth.engine.routing.health import Health, Key, Lane, counts
 from quoth.engine.routing.options import Options
 from quoth.providers.costs import facts_of
 
@@ -153,9 +153,15 @@ class Candidate:
 
     def failed(self, now: float, error: errors.QuothError) -> bool:
         """An attempt that failed, or a stream that broke. True when others come first from now on."""
+        self.ended()
+        if self._judged(now, error):
+            self.health.cooldowns += 1
+            return True
+        return False
+
+    def _judged(self, now: float, error: errors.QuothError) -> bool:
         health, options = self.health, self.options
         own = self.deployment.cooldown_time
-        self.ended()
         opened = health.failed(now, error, options, own)
         if isinstance(error, errors.RateLimitError):
             if not error.retryable:
@@ -163,16 +169,21 @@ class Candidate:
                 return True
             if self.pace is not None:
                 self.pace.slow(now)
-            cooldown = options.cooldown_time if own is None else own
-            if not options.disable_cooldowns and cooldown != 0.0:
-                self.lane.limited(now, error.retry_after, cooldown)
-                return True
+            return self._cools(now, error, options.cooldown_time if own is None else own)
         elif _is_the_keys(error):
             self.key.refused(now)
             return True
         elif isinstance(error, errors.Timeout):
             health.measured(now, _TIMED_OUT, _TIMED_OUT, 1)
+        elif error.retry_after is not None and counts(error):
+            return self._cools(now, error, None) or opened
         return opened
+
+    def _cools(self, now: float, error: errors.QuothError, cooldown: float | None) -> bool:
+        if self.options.disable_cooldowns or cooldown == 0.0:
+            return False
+        self.lane.limited(now, error.retry_after, cooldown)
+        return True
 
     def released(self) -> None:
         """Nobody waits for the answer any more, and nothing was learnt."""

@@ -18,7 +18,7 @@ from quoth.providers.quirks import QUIRKS
 from quoth.providers.resolve import resolve
 from quoth.providers.rows import Registry
 
-__all__ = ["INERT", "MOCK", "Deployment", "deployment_from"]
+__all__ = ["INERT", "Deployment", "deployment_from"]
 
 # Words of `litellm_params` that say nothing to a provider and have no effect here. Any word that is neither read below
 # nor listed here is a default request parameter.
@@ -49,8 +49,6 @@ _READ = frozenset(
 ) | set(_PRICES)
 
 
-# The key of a deployment that calls nobody.
-MOCK = "mock"
 _ANYBODY = Row(name="", base_url="")
 
 
@@ -210,7 +208,7 @@ def _finder(
     query = values.mapping(given.get("extra_query"), f"{path}.extra_query") or None
     how.update(
         environment=environment,
-        api_key=MOCK if mocked and key is None else key,
+        api_key="mock" if mocked and key is None else key,
         headers=own,
         query=query,
         without_quirks=quirks,

@@ -46,8 +46,12 @@ class Gate:
         """One went through."""
         raise NotImplementedError
 
-    def unused(self, now: float) -> None:
-        """The last to go through did not go further."""
+    def unused(self, now: float, size: int = 0) -> None:
+        """One that went through did not go further; of a Pace, the last that did."""
+
+    def idle(self, now: float) -> bool:
+        """True when it knows nothing that a new one would not."""
+        return not self._line
 
     def take(self, now: float, size: int = 0) -> bool:
         """Go through at once, if there is room and nobody waits."""
@@ -160,7 +164,11 @@ class Pace(Gate):
         while times and times[0] <= start:
             times.popleft()
         count = len(times) + ahead
-        share = 1.0 if self._share == 1.0 else self.share(now)
+        share = self._share
+        if share < 1.0:
+            share = self.share(now)
+            if share >= 1.0:
+                self._share = 1.0
         if count < self._free and share >= 1.0:
             return 0.0
         due = now
@@ -181,9 +189,12 @@ class Pace(Gate):
     def used(self, now: float, size: int) -> None:
         self._times.append(now)
 
-    def unused(self, now: float) -> None:
+    def unused(self, now: float, size: int = 0) -> None:
         if self._times:
             self._times.pop()
+
+    def idle(self, now: float) -> bool:
+        return super().idle(now) and self._share >= 1.0 and (not self._times or self._times[-1] <= now - self._window)
 
 
 class Places(Gate):
@@ -207,8 +218,11 @@ class Places(Gate):
     def used(self, now: float, size: int) -> None:
         self.taken += 1
 
-    def unused(self, now: float) -> None:
+    def unused(self, now: float, size: int = 0) -> None:
         self.taken -= 1
+
+    def idle(self, now: float) -> bool:
+        return super().idle(now) and self.taken == 0
 
 
 class Tokens(Gate):
@@ -252,6 +266,8 @@ class Tokens(Gate):
     def used(self, now: float, size: int) -> None:
         self.add(now, size)
 
-    def unused(self, now: float) -> None:
-        if self._log:
-            self.sum -= self._log.pop()[1]
+    def unused(self, now: float, size: int = 0) -> None:
+        self.add(now, -size)
+
+    def idle(self, now: float) -> bool:
+        return super().idle(now) and (not self._log or self._log[-1][0] <= now - MINUTE)

@@ -165,7 +165,7 @@ def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
         reader = made.new_reader()
     except BaseException:
         for gate in candidate.gates:
-            gate.unused(now())
+            gate.unused(now(), made.tokens)
         raise
     limits = candidate.limits(made.streams, made.makes_media, way.controls.timeouts)
     begun = now()
@@ -292,6 +292,8 @@ class _Turn(Generic[T]):
             return candidate, 0.0
         if outcome is None:
             self._note(candidate, error)
+        if way.end is not None and now >= way.end:
+            return None
         self.tries[candidate] = self.tries.get(candidate, 0) + 1
         other = self.elsewhere(now)
         if other is not None and _of_the_candidate(error, outcome):
@@ -400,7 +402,7 @@ def _in_line(
         if not passed:
             gate.leave(ticket)
             for before in candidate.gates[:number]:
-                before.unused(start)
+                before.unused(start, size)
         journey.waited += world.now() - start
 
 

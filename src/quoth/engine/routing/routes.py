@@ -15,7 +15,7 @@ from quoth import errors
 from quoth.call import Target
 from quoth.engine.effects import World
 from quoth.engine.routing.candidates import Candidate
-from quoth.engine.routing.deployments import MOCK, Deployment
+from quoth.engine.routing.deployments import Deployment
 from quoth.engine.routing.gates import Pace, Places, Tokens
 from quoth.engine.routing.health import Health, Key, Lane
 from quoth.engine.routing.options import Fallback, Options, cycles
@@ -86,12 +86,12 @@ class Routes:
             self._by_name.setdefault(deployment.model_name, []).append(deployment)
         # The longest wildcard decides: the one that says most of a name.
         self._wildcards = sorted((name for name in self._by_name if "*" in name), key=lambda name: (-len(name), name))
-        self._keys: dict[_Place, Key] = {} if previous is None else previous._keys
+        self._keys: dict[_Place, Key] = {}
+        self._old_keys: dict[_Place, Key] = {} if previous is None else dict(previous._keys)
         self._lanes: OrderedDict[tuple[str, str, str], Lane] = OrderedDict() if previous is None else previous._lanes
         self._healths: OrderedDict[_Place, Health] = OrderedDict() if previous is None else previous._healths
-        self._gates: dict[tuple[str, ...], Any] = {} if previous is None else previous._gates
-        for key in self._keys.values():
-            key.good()  # whoever reads the settings anew may have mended what a key was refused for
+        self._gates: dict[tuple[str, ...], Any] = {}
+        self._old_gates: dict[tuple[str, ...], Any] = {} if previous is None else previous._all_gates()
         self._rpm_of_keys = self._tallest()
         self._found: OrderedDict[str, Group] = OrderedDict()
         self._exact: dict[str, Group] = {}
@@ -153,16 +153,17 @@ class Routes:
 
     def known_balance(self, key: str | None, points: float | None) -> None:
         """What is left on a provider's key: with nothing left, the other keys come first. None: not known."""
-        for (_, one), state in self._keys.items():
+        for (_, one), state in list(self._keys.items()):
             if one == (key or ""):
                 state.balance(points)
 
     def keys(self) -> dict[str, Target]:
         """A target for every distinct key: balances belong to keys."""
-        found: dict[str, Target] = {}
         samples = [one.sample for one in self.deployments if one.sample is not None and not one.mock]
-        for target in (*samples, *(candidate.target for candidate in self.candidates())):
-            if target.key and target.key != MOCK:
+        called = [one.target for one in self.candidates() if not one.deployment.mock]
+        found: dict[str, Target] = {}
+        for target in (*samples, *called):
+            if target.key:
                 found.setdefault(target.key, target)
         return found
 
@@ -185,7 +186,7 @@ class Routes:
                 self.options,
                 health=_kept(self._healths, (deployment.id, target.model), Health),
                 lane=_kept(self._lanes, (host, key, target.model), Lane),
-                key=self._keys.setdefault((host, key), Key()),
+                key=self._key((host, key)),
                 places=self._gate(Places, deployment.max_parallel, deployment.id),
                 tokens=self._tokens(deployment),
                 paces=self._paces(deployment, target),
@@ -221,12 +222,30 @@ class Routes:
         """The gate of a key or a deployment, which is the same for as long as there is one."""
         if limit is None:
             return None
-        gate: G | None = self._gates.get((kind.__name__, *whose))
+        name = (kind.__name__, *whose)
+        gate: G | None = self._gates.get(name)
         if gate is None:
-            gate = self._gates[kind.__name__, *whose] = kind(limit, self._lock)
-        elif gate.limit != limit:
-            gate.resize(limit)
+            gate = self._old_gates.pop(name, None)
+            if gate is None:
+                gate = kind(limit, self._lock)
+            elif gate.limit != limit:
+                gate.resize(limit)
+            self._gates[name] = gate
         return gate
+
+    def _all_gates(self) -> dict[tuple[str, ...], Any]:
+        """Those in use, and those of the settings before that still know something."""
+        now = self.world.now()
+        left = {name: gate for name, gate in self._old_gates.items() if not gate.idle(now)}
+        return {**left, **self._gates}
+
+    def _key(self, place: _Place) -> Key:
+        key = self._keys.get(place)
+        if key is None:
+            key = self._old_keys.pop(place, None) or Key()
+            key.good()  # whoever reads the settings anew may have mended what it was refused for
+            self._keys[place] = key
+        return key
 
 
 def allowed(target: Target) -> float:
