@@ -128,8 +128,11 @@ class _Way(Struct, Generic[T]):
 def _through(way: _Way[T], group: Group) -> Flow[T]:
     """One group: its candidates, and their retries. Raises the last error."""
     now_is, journey = way.world.now, way.journey
-    turn = _Turn(way, group)
     candidate = group.only
+    pool = (
+        group.candidates if candidate is not None else eligible(group.candidates, way.controls.tags, way.routes.options)
+    )
+    turn = _Turn(way, group, pool)
     while True:
         now = now_is()
         if candidate is None:
@@ -205,52 +208,36 @@ def _let_through(
     return None
 
 
-class _Turn(Generic[T]):
-    """One call at one group: who has been tried, and who is next."""
+class _Turn(Struct, Generic[T]):
+    """One call at one group: who has been tried, and who is next. `outcome` and `status` are those of the last attempt,
+    None when nothing was sent."""
 
-    __slots__ = (
-        "_ends",
-        "_made",
-        "_made_for",
-        "_retries",
-        "_stale_once",
-        "group",
-        "outcome",
-        "pool",
-        "status",
-        "tries",
-        "way",
-    )
-
-    def __init__(self, way: _Way[T], group: Group):
-        self.way, self.group = way, group
-        self.pool: Sequence[Candidate] = group.candidates
-        if group.only is None:
-            self.pool = eligible(group.candidates, way.controls.tags, way.routes.options)
-        self.tries: dict[Candidate, int] = {}
-        self.outcome: Opened | Failed | None = None  # of the last attempt; None when nothing was sent
-        self.status = 0
-        self._ends: dict[Candidate, float] | None = None
-        self._made: Try[Any, T] | None = None
-        self._made_for: Candidate | None = None
-        self._retries = 0
-        self._stale_once = False
+    way: _Way[T]
+    group: Group
+    pool: Sequence[Candidate]
+    tries: dict[Candidate, int] = field(default_factory=dict)
+    ends: dict[Candidate, float] = field(default_factory=dict)
+    made: Try[Any, T] | None = None
+    whose: Candidate | None = None
+    outcome: Opened | Failed | None = None
+    status: int = 0
+    retries: int = 0
+    stale_once: bool = False
 
     def made_for(self, candidate: Candidate) -> Try[Any, T]:
         """The request for a candidate; made once for as long as it goes on being the one that is tried."""
-        if self._made is None or self._made_for is not candidate:
-            self._made, self._made_for = self.way.attempt(candidate), candidate
-        return self._made
+        made = self.made
+        if made is None or self.whose is not candidate:
+            made = self.made = self.way.attempt(candidate)
+            self.whose = candidate
+        return made
 
     def end_of(self, candidate: Candidate, end: float) -> float:
         """When all attempts at a candidate end, if its first one began now; never later than the whole call."""
         whole = self.way.end
         if whole is not None and whole < end:
             end = whole
-        if self._ends is None:
-            self._ends = {candidate: end}
-            return end
-        return self._ends.setdefault(candidate, end)
+        return self.ends.setdefault(candidate, end)
 
     def choose(self, now: float) -> Candidate:
         way = self.way
@@ -287,8 +274,8 @@ class _Turn(Generic[T]):
         is worth a try."""
         way, outcome = self.way, self.outcome
         now = way.world.now()
-        if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self._stale_once:
-            self._stale_once = True
+        if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self.stale_once:
+            self.stale_once = True
             return candidate, 0.0
         if outcome is None:
             self._note(candidate, error)
@@ -299,19 +286,19 @@ class _Turn(Generic[T]):
         if other is not None and _of_the_candidate(error, outcome):
             return other, 0.0
         allowed, retryable = self._allowed(candidate, error)
-        media = self._made is not None and self._made.makes_media
+        media = self.made is not None and self.made.makes_media
         if not retryable and other is not None and not media:
             retryable = _may_differ(error, outcome)
         pause = 0.0 if other is not None else self._pause(candidate, error, now)
-        if not retryable or outcome is None or pause is None or self._retries >= allowed or not way.budget.allow():
+        if not retryable or outcome is None or pause is None or self.retries >= allowed or not way.budget.allow():
             return None
-        self._retries += 1
+        self.retries += 1
         return (candidate if len(self.pool) == 1 else other), pause
 
     def _pause(self, candidate: Candidate, error: errors.QuothError, now: float) -> float | None:
         """Seconds before a candidate is tried again; None when that is longer than anybody waits."""
         way = self.way
-        wait = delay(self._retries, error.retry_after, way.world.random)
+        wait = delay(self.retries, error.retry_after, way.world.random)
         if wait is None:
             return None
         wait = max(wait, way.routes.options.retry_after)
@@ -319,7 +306,7 @@ class _Turn(Generic[T]):
             longest = way.routes.options.max_wait - way.journey.waited
             if wait > (min(longest, _PATIENCE) if self.turns_away() else longest):
                 return None
-        return None if self._ends is not None and now + wait >= self._ends.get(candidate, inf) else wait
+        return None if now + wait >= self.ends.get(candidate, inf) else wait
 
     def _note(self, candidate: Candidate, error: errors.QuothError) -> None:
         """Nothing was sent; still, whoever reads the attempts wants to know why."""
