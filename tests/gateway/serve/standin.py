@@ -56,7 +56,9 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         drain_timeout=settings.drain_timeout,
         files=[plan.file or ""],
         warnings=[],
-        introduction=["stand-in"],
+        models=1,
+        example_model="stand-in",
+        has_key=False,
         tls=tls,
     )
 

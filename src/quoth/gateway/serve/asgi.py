@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-__all__ = ["Application", "Message", "Receive", "Scope", "Send", "Server", "StartFailed", "lifespan"]
+__all__ = ["Application", "Door", "Message", "Receive", "Scope", "Send", "Server", "StartFailed", "lifespan"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,6 +34,30 @@ class Application(Protocol):
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
         ...
+
+
+class Door:
+    """The application as its server calls it.
+
+    While it is `closing`, each answer closes its connection: clients that are busy go elsewhere one answer at a time,
+    so that nobody is caught with a request on its way when the server closes what is left.
+    """
+
+    def __init__(self, application: Application):
+        self._application = application
+        self.closing = False
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        return self._application(scope, receive, _closing(send) if self.closing else send)
+
+
+def _closing(send: Send) -> Send:
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return closing
 
 
 class Server(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 import msgspec
@@ -51,6 +51,8 @@ class Siblings:
         self._writer = writer
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Snapshots]] = {}
+        # The worker's own metrics, once it has an application.
+        self.snapshot: Callable[[], bytes] = bytes
 
     def tell(self, message: FromWorker) -> None:
         self._writer.write(frame(message))
@@ -64,7 +66,7 @@ class Siblings:
         number = next(self._numbers)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            self.tell(Gather(number))
+            self.tell(Gather(number, self.snapshot()))
             return await asyncio.wait_for(answer, _PATIENCE)
         except TimeoutError:
             return Snapshots()

@@ -26,7 +26,10 @@ DEADLINE = 30.0
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
-    """Good settings: what the parent has to know of them, and all of them packed for the workers. Times in seconds."""
+    """Good settings: what the parent has to know of them, and all of them packed for the workers. Times in seconds.
+
+    `example_model` is a name that a caller may use.
+    """
 
     packed: bytes
     host: str
@@ -38,7 +41,9 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
     drain_timeout: float
     files: list[str]
     warnings: list[str]
-    introduction: list[str]
+    models: int
+    example_model: str
+    has_key: bool
     tls: Tls | None = None
 
 

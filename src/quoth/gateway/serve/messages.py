@@ -21,6 +21,7 @@ __all__ = [
     "Generation",
     "Ready",
     "Refused",
+    "Retire",
     "Snapshot",
     "Start",
     "Stop",
@@ -73,6 +74,13 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
     timeout: float
 
 
+class Retire(msgspec.Struct, frozen=True, tag=True):
+    """A sibling has taken its place: send clients to it for `linger` seconds, then end as in a Drain without delay."""
+
+    linger: float
+    timeout: float
+
+
 class Stop(msgspec.Struct, frozen=True, tag=True):
     """End now: what is still open gets its error event."""
 
@@ -110,9 +118,10 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Gather(msgspec.Struct, frozen=True, tag=True):
-    """Asks for everybody else's snapshots; answered by Collected."""
+    """Asks for everybody else's snapshots, and brings its own; answered by Collected."""
 
     asked: int
+    data: bytes
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag=True):
@@ -122,7 +131,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag=True):
     data: bytes
 
 
-FromParent = Start | Generation | Drain | Stop | Collect | Collected
+FromParent = Start | Generation | Drain | Retire | Stop | Collect | Collected
 FromWorker = Ready | Swapped | Refused | Gather | Snapshot
 
 _encode = msgspec.msgpack.Encoder().encode

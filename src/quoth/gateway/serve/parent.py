@@ -24,6 +24,7 @@ from quoth.gateway.serve.messages import (
     Generation,
     Ready,
     Refused,
+    Retire,
     Snapshot,
     Start,
     Stop,
@@ -41,6 +42,7 @@ _LOOK_AT_FILES = 1.0
 _SWAP_WITHIN = 10.0
 _DRAIN_GRACE = 5.0  # for a worker's last bytes, its logs and its exit, after drain_timeout
 _STOP_WITHIN = 2.0
+_LINGER = 1.0  # a worker that was replaced: long enough for busy clients to have their next connection
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 10.0
 _LOOK_AT_SIZES = 5.0
@@ -435,7 +437,8 @@ class _Parent:
                 self._has_swapped(child, number)
             case Refused(number, reason):
                 self._has_refused(child, number, reason)
-            case Gather(asked):
+            case Gather(asked, data):
+                child.metrics = data
                 others = [other for other in self._children() if other is not child and other.ready]
                 self._scrapes.begin(child, asked, others, time.monotonic())
             case Snapshot(asked, data):
@@ -446,8 +449,7 @@ class _Parent:
         for old in self._retired:
             if old.slot == child.slot and not old.leaving and self._settings is not None:
                 old.leaving = True
-                # Its siblings accept on the same socket, so nobody needs to be told that it is not ready.
-                old.tell(Drain(0.0, self._settings.drain_timeout))
+                old.tell(Retire(_LINGER, self._settings.drain_timeout))
         if self._swap is None:
             self._bring_up_to_date()
         if not self._started and all(slot.child is not None and slot.child.ready for slot in self._slots):

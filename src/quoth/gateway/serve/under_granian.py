@@ -16,7 +16,7 @@ import granian._futures
 import granian._granian
 from granian.http import HTTP1Settings
 
-from quoth.gateway.serve.asgi import Application
+from quoth.gateway.serve.asgi import Door
 from quoth.gateway.serve.messages import Start
 
 __all__ = ["Granian"]
@@ -32,7 +32,7 @@ _futures: Any = granian._futures
 class Granian:
     """One worker's server. See `asgi.Server`."""
 
-    def __init__(self, application: Application, listener: socket.socket, start: Start):
+    def __init__(self, application: Door, listener: socket.socket, start: Start):
         loop = asyncio.get_running_loop()
         self._stop = _rust.WorkerSignal()
         self._stopped = asyncio.Event()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from quoth.gateway.serve.asgi import Application
+from quoth.gateway.serve.asgi import Door
 from quoth.gateway.serve.messages import Start
 
 __all__ = ["Uvicorn"]
@@ -30,11 +30,12 @@ class _Server(uvicorn.Server):
 class Uvicorn:
     """One worker's server. See `asgi.Server`."""
 
-    def __init__(self, application: Application, listener: socket.socket, start: Start):
+    def __init__(self, application: Door, listener: socket.socket, start: Start):
         self._listener = listener
         self._server = _Server(
             uvicorn.Config(
                 application,
+                interface="asgi3",
                 http="httptools",
                 ws="none",
                 lifespan="off",

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from quoth.gateway.serve.asgi import Application, Server, StartFailed, lifespan
+from quoth.gateway.serve.asgi import Application, Door, Server, StartFailed, lifespan
 from quoth.gateway.serve.control import Alone, Siblings
 from quoth.gateway.serve.loading import Refusal
 from quoth.gateway.serve.messages import (
@@ -28,6 +28,7 @@ from quoth.gateway.serve.messages import (
     Generation,
     Ready,
     Refused,
+    Retire,
     Snapshot,
     Start,
     Stop,
@@ -107,9 +108,9 @@ class _Worker:
         control = Siblings(*await asyncio.open_connection(sock=channel))
         try:
             application = self._make(self._unpack(start.settings), workers=start.workers, control=control)
+            control.snapshot = application.snapshot
             async with lifespan(application):
-                server = self._serving(application, listener, start)
-                await self._serve(application, server, control)
+                await self._serve(application, listener, control)
                 control.tell(Snapshot(None, application.snapshot()))
         except Exception as error:
             if self._ready:
@@ -120,10 +121,13 @@ class _Worker:
         await control.told()
         return 0
 
-    async def _serve(self, application: Application, server: Server, control: Siblings) -> None:
+    async def _serve(self, application: Application, listener: socket.socket, control: Siblings) -> None:
         """Serve until the parent has said that it is enough and the application has ended its exchanges."""
+        door = Door(application)
+        server = self._serving(door, listener, self._start)
         async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(group, application, server, control))
+            ending = _Ending(application, door, server, self._ended)
+            listening = group.create_task(self._listen(group, application, ending, control))
             serving = group.create_task(server.serve(lambda: self._is_ready(control)))
             await self._ended.wait()
             # A client that does not read its last bytes holds nobody up.
@@ -136,14 +140,14 @@ class _Worker:
         control.tell(Ready())
 
     async def _listen(
-        self, group: asyncio.TaskGroup, application: Application, server: Server, control: Siblings
+        self, group: asyncio.TaskGroup, application: Application, ending: _Ending, control: Siblings
     ) -> None:
         async for order in control.orders():
-            group.create_task(self._obey(order, application, server, control))
+            group.create_task(self._obey(order, application, ending, control))
         # The parent is gone, perhaps by SIGKILL. Nobody would ever end this process, and somebody may want the port.
         os._exit(1)
 
-    async def _obey(self, order: FromParent, application: Application, server: Server, control: Siblings) -> None:
+    async def _obey(self, order: FromParent, application: Application, ending: _Ending, control: Siblings) -> None:
         match order:
             case Generation(number, packed):
                 try:
@@ -154,20 +158,39 @@ class _Worker:
                     control.tell(Swapped(number))
             case Collect(asked):
                 control.tell(Snapshot(asked, application.snapshot()))
-            case Drain():
-                await self._end(application, server, order)
+            case Drain(delay, timeout):
+                await ending.drain(delay, timeout)
+            case Retire(linger, timeout):
+                await ending.retire(linger, timeout)
             case Stop():
-                await self._end(application, server, Drain(0.0, 0.0))
+                await ending.drain(0.0, 0.0)
 
-    async def _end(self, application: Application, server: Server, order: Drain) -> None:
-        async def close() -> None:
-            await asyncio.sleep(order.delay)
-            server.stop()
 
+class _Ending:
+    """The ways to end; `ended` is set when the application has ended its exchanges."""
+
+    def __init__(self, application: Application, door: Door, server: Server, ended: asyncio.Event):
+        self._application = application
+        self._door = door
+        self._server = server
+        self._ended = ended
+
+    async def drain(self, delay: float, within: float) -> None:
+        self._door.closing = True
         async with asyncio.TaskGroup() as group:
-            group.create_task(application.drain(order.delay, order.timeout))
-            group.create_task(close())
+            group.create_task(self._application.drain(delay, within))
+            group.create_task(self._stop(delay))
         self._ended.set()
+
+    async def _stop(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        self._server.stop()
+
+    async def retire(self, linger: float, within: float) -> None:
+        # It stays ready: whoever asks is answered by the next worker a moment later.
+        self._door.closing = True
+        await asyncio.sleep(linger)
+        await self.drain(0.0, within)
 
 
 def _reason(error: BaseException) -> str:
