@@ -623,8 +623,8 @@ def transcribe(
         "quoth serve",
         "quoth serve --config config.yaml",
         "QUOTH_MASTER_KEY=... quoth serve -c config.yaml --host 0.0.0.0 --port 80 --workers 4",
-        more="Without a file it serves every model of Poe with POE_API_KEY. A changed file is taken while it serves, at "
-        "once with SIGHUP. SIGTERM or Ctrl-C lets open answers end; a second one does not wait.",
+        more="Without a file it serves every model of Poe with POE_API_KEY. A changed file is read while it serves, "
+        "with SIGHUP at once. SIGTERM or Ctrl-C lets open answers end; a second one does not wait.",
     )
 )
 def serve(
