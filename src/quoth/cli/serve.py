@@ -64,6 +64,10 @@ class _Report:
         self._left_out = 0
 
     def started(self, settings: Loaded, address: str) -> None:
+        if manager := os.environ.get("NOTIFY_SOCKET"):
+            from quoth.gateway.serve.notify import notify
+
+            notify(manager, "READY=1")
         for warning in settings.warnings:
             self.warn(warning)
         if self._as_json:

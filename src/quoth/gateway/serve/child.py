@@ -27,9 +27,10 @@ class Child:
         self.born = time.monotonic()
         self.begun = False
         self.ready = False
-        # Told to end; and its end of the channel is closed.
+        # Told to end.
         self.leaving = False
-        self.deaf = False
+        # When its end of the channel was found closed.
+        self.deaf: float | None = None
         self.generation = 0
         self.refusal: str | None = None
         self.metrics: bytes | None = None
@@ -94,7 +95,7 @@ class Child:
             return
         except OSError:
             pass
-        self.deaf = True
+        self.deaf = time.monotonic()
 
     def is_over(self) -> bool:
         return self.process.poll() is not None

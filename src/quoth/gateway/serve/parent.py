@@ -169,6 +169,7 @@ class _Parent:
             self._stop_accepting,
             self._patience,
             *(slot.due for slot in self._slots),
+            *(child.deaf + _STOP_WITHIN for child in self._children() if child.deaf is not None and not child.leaving),
         ]
         if self._started and self._ending is None:
             moments.append(self._next_look)
@@ -196,6 +197,8 @@ class _Parent:
         if self._started and self._ending is None and self._next_look <= now:
             self._look(now)
         for child in self._children():
+            if child.deaf is not None and child.deaf + _STOP_WITHIN <= now and not child.leaving:
+                child.kill()  # it did not end with its end of the channel, and can no longer be told to
             self._mind(child)
 
     def _look(self, now: float) -> None:
@@ -413,7 +416,7 @@ class _Parent:
 
     def _mind(self, child: Child) -> None:
         """Wake up for its channel when there is something to send, too."""
-        if child.deaf:
+        if child.deaf is not None:
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.has_more_to_send else 0)
         key = self._selector.get_key(child.channel)
@@ -424,10 +427,8 @@ class _Parent:
         child.flush()
         for message in child.hear():
             self._heard(child, message)
-        if child.deaf:
+        if child.deaf is not None:
             self._selector.unregister(child.channel)
-            if not child.leaving:
-                child.kill()  # it is ending, or can no longer be told anything
 
     def _heard(self, child: Child, message: FromWorker) -> None:
         match message:
@@ -488,7 +489,7 @@ class _Parent:
             self._code = self._ending
 
     def _hear_last(self, child: Child) -> None:
-        if not child.deaf:
+        if child.deaf is None:
             self._selector.unregister(child.channel)
             for message in child.hear():
                 if isinstance(message, Snapshot | Refused):
