@@ -33,6 +33,7 @@ from quoth.gateway.serve.messages import (
     Start,
     Stop,
     Swapped,
+    frame,
 )
 from quoth.gateway.serve.plan import APPLICATION, SETTINGS, Plan
 
@@ -49,10 +50,14 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     descriptor, server, name, settings = sys.argv[1:]
     channel = socket.socket(fileno=int(descriptor))
-    # All that takes long is loaded while the parent still reads the settings.
-    make: Any = _named(name)
-    unpack: Any = _named(f"{settings}:unpack")
-    serving: Any = _named(f"quoth.gateway.serve.under_{server}:{server.capitalize()}")
+    try:
+        # All that takes long is loaded while the parent still reads the settings.
+        make: Any = _named(name)
+        unpack: Any = _named(f"{settings}:unpack")
+        serving: Any = _named(f"quoth.gateway.serve.under_{server}:{server.capitalize()}")
+    except Exception as error:
+        channel.sendall(frame(Refused(0, _reason(error))))
+        raise SystemExit(1) from None
     received = _first(channel)
     if received is None:
         return
