@@ -506,6 +506,10 @@ class _Parent:
         lived = time.monotonic() - child.born
         slot.failures = 1 if child.ready and lived >= _WELL else slot.failures + 1
         end = child.refusal or f"it ended {child.ending()}"
+        if self._settings is None:
+            # Settings that are refused are the better reason; if they are good, the next worker tells its own.
+            slot.failures = 0
+            return
         if not self._started and (child.refusal is not None or slot.failures >= _TRIES):
             times = "" if child.refusal is not None else f" {slot.failures} times"
             self._refuse([f"the worker failed to start{times}: {end}"])
