@@ -218,7 +218,9 @@ class _Alone:
 
 def _from_environment() -> Any:
     settings: Any = importlib.import_module(SETTINGS)
-    outcome = settings.judged(Plan(), os.environ)  # noqa: TID251  (the gateway's one reading, see `loading.main`)
+    environment = os.environ  # noqa: TID251  (read here when there is no parent, else in `loading.main`)
+    plan = Plan(file=environment.get("CONFIG_FILE_PATH", "").strip() or None)
+    outcome = settings.judged(plan, environment)
     if isinstance(outcome, Refusal):
         raise StartFailed("\n".join(outcome.problems))
     make: Any = _named(APPLICATION)
