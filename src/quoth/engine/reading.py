@@ -80,7 +80,6 @@ class StreamReader:
         self._start: bytes | None = b""
         self._held = 0
         self._mould: Mould | None = None
-        self._texts: list[list[str]] = []
         self._in_vain = 0
         self._framed: Mould | None = None
 
@@ -95,7 +94,10 @@ class StreamReader:
 
     def feed(self, piece: bytes) -> None:
         # A piece that is one whole event like the last: paced streams consist of these.
-        if self._framed is not None and len(piece) <= self._limit and self._is_cast(self._framed, piece):
+        framed = self._framed
+        if framed is not None and len(piece) <= self._limit and (chunk := framed.cast(piece)) is not None:
+            self._in_vain = 0
+            self.chunks.append(chunk)
             return
         if self._start is not None:
             # The content type is not trusted: servers label streams as text/plain and documents as event streams.
@@ -148,7 +150,10 @@ class StreamReader:
     def _events(self, piece: bytes) -> None:
         try:
             for event in self._decoder.feed(piece):
-                if self._mould is not None and event.name is None and self._is_cast(self._mould, event.data):
+                mould = self._mould if event.name is None else None
+                if mould is not None and (chunk := mould.cast(event.data)) is not None:
+                    self._in_vain = 0
+                    self.chunks.append(chunk)
                     continue
                 item = openai_chat.parse_event(event, self.warnings)
                 if isinstance(item, openai_chat.Done):
@@ -169,23 +174,11 @@ class StreamReader:
         if self._mould is not None and self._decoder.at_rest:
             self._framed = self._mould.within(b"data: ", b"\n\n")
 
-    def _is_cast(self, mould: Mould, data: bytes) -> bool:
-        """Take an event that is like the last one but for its text; False when it is not."""
-        cast = mould.cast(data)
-        if cast is None:
-            return False
-        text, chunk = cast
-        for pieces in self._texts:
-            pieces.append(text)
-        self.chunks.append(chunk)
-        self._in_vain = 0
-        return True
-
     def _make_mould(self, data: bytes, chunk: Chunk) -> None:
         self._mould = mould_of(data, chunk) if self._in_vain < IN_VAIN else None
         if self._mould is not None:
             self._in_vain += 1
-            self._texts = self._assembler.texts(chunk, self._mould.names)
+            self._mould.texts = self._assembler.texts(chunk, self._mould.names)
 
     def _take(self, chunk: Chunk, size: int) -> None:
         self._assembler.add(chunk)

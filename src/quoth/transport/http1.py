@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections import deque
 from collections.abc import Callable
 
 import httptools
@@ -37,7 +36,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self._size = 0
         self._head_size = self._fields_size = 0
         self._head = False
@@ -61,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self.status = 0
         self.headers = {}
-        self._pieces.clear()
+        self._pieces = []
         self._size = self._head_size = self._fields_size = 0
         self._head = self._done = self._keep = False
         self._bodyless = bodyless
@@ -86,9 +85,9 @@ class Connection(asyncio.Protocol):
         while True:
             if inflater is not None and (piece := inflater.take()):
                 return piece
-            if self._pieces:
-                piece = self._pieces.popleft() if len(self._pieces) == 1 else b"".join(self._pieces)
-                self._pieces.clear()
+            if pieces := self._pieces:
+                piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._pieces = []
                 self._size = 0
                 if self._paused and self.transport is not None and not self._lost:
                     self._paused = False

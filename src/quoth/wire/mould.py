@@ -27,8 +27,8 @@ _MARK = "\uf8ff"
 _SCALARS = (str, int, float, bool, type(None))
 
 # The four slots of a pydantic model. Filling them is what validation ends with.
-_fields, _set, _extra, _private = (
-    getattr(BaseModel, name).__set__ if name != "__dict__" else BaseModel.__dict__[name].__set__
+_values, _fields_set, _extra, _private = (
+    BaseModel.__dict__[name].__set__
     for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 )
 _new = object.__new__
@@ -36,57 +36,61 @@ _Slots = tuple[dict[str, Any], set[str], dict[str, Any]]
 
 
 class Mould:
-    """Casts chunks from the bytes of events. `names`: the fields of the delta that hold the text."""
+    """Casts chunks from the bytes of events. `names` are the fields of the delta that hold the text; `texts` are lists
+    to which the text of each chunk is added."""
 
-    __slots__ = ("_choice", "_chunk", "_delta", "_from", "_head", "_tail", "_to", "names")
+    __slots__ = ("_from", "_head", "_parts", "_tail", "_to", "names", "texts")
 
-    def __init__(self, head: bytes, tail: bytes, names: tuple[str, ...], chunk: Chunk):
-        """`head` and `tail` are what stands around the text, its quotes included."""
+    def __init__(self, head: bytes, tail: bytes, names: tuple[str, ...], parts: tuple[_Slots, _Slots, _Slots]):
+        """`head` and `tail` are what stands around the text, its quotes included; `parts` those of a chunk, its choice
+        and its delta."""
         self._head, self._tail = head, tail
         self._from, self._to = len(head) - 1, 1 - len(tail)
+        self._parts = parts
         self.names = names
-        choice = chunk.choices[0]
-        self._chunk, self._choice, self._delta = _slots(chunk), _slots(choice), _slots(choice.delta)
+        self.texts: list[list[str]] = []
 
     def within(self, before: bytes, after: bytes) -> Mould:
         """The same for events that stand between these bytes."""
-        return Mould(before + self._head, self._tail + after, self.names, self.chunk(""))
+        mould = Mould(before + self._head, self._tail + after, self.names, self._parts)
+        mould.texts = self.texts
+        return mould
 
-    def cast(self, data: bytes) -> tuple[str, Chunk] | None:
-        """The text and the chunk of an event; None when it is of another shape."""
+    def cast(self, data: bytes) -> Chunk | None:
+        """The chunk of an event; None when it is of another shape."""
         if not (data.startswith(self._head) and data.endswith(self._tail)):
             return None
         try:
             text = _string(data[self._from : self._to])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return text, self.chunk(text)
-
-    def chunk(self, text: str) -> Chunk:
-        """The chunk with this text."""
-        fields, fields_set, extra = self._delta
-        fields = fields.copy()
+        for pieces in self.texts:
+            pieces.append(text)
+        # Written out, for it is all that happens for most events.
+        of_chunk, of_choice, of_delta = self._parts
+        values, fields_set, extra = of_delta
+        values = values.copy()
         for name in self.names:
-            fields[name] = text
+            values[name] = text
         delta = _new(Delta)
-        _fields(delta, fields)
-        _set(delta, fields_set.copy())
+        _values(delta, values)
+        _fields_set(delta, fields_set.copy())
         _extra(delta, extra.copy())
         _private(delta, None)
-        fields, fields_set, extra = self._choice
-        fields = fields.copy()
-        fields["delta"] = delta
+        values, fields_set, extra = of_choice
+        values = values.copy()
+        values["delta"] = delta
         choice = _new(ChunkChoice)
-        _fields(choice, fields)
-        _set(choice, fields_set.copy())
+        _values(choice, values)
+        _fields_set(choice, fields_set.copy())
         _extra(choice, extra.copy())
         _private(choice, None)
-        fields, fields_set, extra = self._chunk
-        fields = fields.copy()
-        fields["choices"] = [choice]
+        values, fields_set, extra = of_chunk
+        values = values.copy()
+        values["choices"] = [choice]
         chunk = _new(Chunk)
-        _fields(chunk, fields)
-        _set(chunk, fields_set.copy())
+        _values(chunk, values)
+        _fields_set(chunk, fields_set.copy())
         _extra(chunk, extra.copy())
         _private(chunk, None)
         return chunk
@@ -103,16 +107,17 @@ def mould_of(data: bytes, chunk: Chunk) -> Mould | None:
     begin, end = found[0]
     head, tail = data[:begin], data[end:]
     try:
-        marked = Chunk.model_validate_json(b"%b%b%b" % (head, _MARK.encode(), tail))
         text = _string(data[begin - 1 : end + 1])
+        marked = Chunk.model_validate_json(b"%b%b%b" % (head, _MARK.encode(), tail))
     except (ValidationError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    fields = vars(marked.choices[0].delta)
+    choice = marked.choices[0]
+    fields = vars(choice.delta)
     names = tuple(name for name, value in fields.items() if value == _MARK)
     if not names or text == _MARK or any(fields[name] for name in TEXTS if name not in names):
         return None
-    mould = Mould(head, tail, names, marked)
-    return mould if mould.chunk(text) == chunk else None
+    mould = Mould(head, tail, names, (_slots(marked), _slots(choice), _slots(choice.delta)))
+    return mould if mould.cast(data) == chunk else None
 
 
 def _is_plain(chunk: Chunk) -> bool:
