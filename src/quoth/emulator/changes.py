@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from quoth.emulator.models import find
 from quoth.emulator.problems import Problem
@@ -19,6 +19,16 @@ __all__ = ["CHANGES", "Change", "Changes", "table"]
 Body = dict[str, Any]
 Chunk = Body | float
 Chunks = Iterator[Chunk]
+T = TypeVar("T")
+
+
+# A request before it is read; the body of a route; each chunk or named event of a stream; an error.
+KINDS = frozenset(
+    """
+    request completion chunk error models balance history
+    response_request response response_events message_request message message_events message_error video
+    """.split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +36,8 @@ class Change:
     """`meaning` says what is so instead.
 
     `switches` are the switches that are set otherwise, by profile. `status` maps a status to another. `bodies` are
-    functions by the kind of body: request, completion, chunk, error, models, balance, history; that of a request may
-    raise Problem. `chunks` has a stream as a whole, `done` is whether it ends with `[DONE]`.
+    functions by the kind of body, see `KINDS`; that of a request may raise Problem. `chunks` has a stream of chat as a
+    whole, `done` is whether it ends with `[DONE]`.
     """
 
     meaning: str
@@ -47,7 +57,7 @@ class Changes:
     @property
     def requests(self) -> bool:
         """Whether a request is changed before it is read."""
-        return any("request" in change.bodies for change in self._changes)
+        return any(kind.endswith("request") for change in self._changes for kind in change.bodies)
 
     @property
     def done(self) -> bool:
@@ -67,6 +77,13 @@ class Changes:
                 chunks = _each(chunks, change.bodies["chunk"])
         return chunks
 
+    def events(self, kind: str, events: Iterator[T]) -> Iterator[T]:
+        """The named events of a stream, as one body each."""
+        for change in self._changes:
+            if kind in change.bodies:
+                events = _each_event(events, change.bodies[kind])
+        return events
+
     def problem(self, problem: Problem) -> Problem:
         for change in self._changes:
             problem.status = change.status.get(problem.status, problem.status)
@@ -76,6 +93,11 @@ class Changes:
 def _each(chunks: Chunks, changed: Callable[[Body], Body]) -> Chunks:
     for chunk in chunks:
         yield changed(chunk) if isinstance(chunk, dict) else chunk
+
+
+def _each_event(events: Iterator[T], changed: Callable[[Body], Body]) -> Iterator[T]:
+    for event in events:
+        yield cast(T, (event[0], changed(event[1]))) if isinstance(event, tuple) else event
 
 
 # Requests
