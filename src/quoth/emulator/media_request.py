@@ -188,7 +188,7 @@ def _options(data: dict[str, Any]) -> dict[str, Any]:
 
 def _whole(data: dict[str, Any], name: str, least: int, most: int) -> int | None:
     value = data.get(name)
-    if isinstance(value, str) and value.isdigit():  # as forms send it
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:  # as forms send it
         value = int(value)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most):
         raise invalid(name, must(name, f"a whole number from {least} to {most}"))

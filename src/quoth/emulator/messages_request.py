@@ -298,7 +298,7 @@ def _messages(value: Any, model_id: str) -> list[dict[str, Any]]:
 
 def _message(place: str, message: Any, is_last: bool) -> dict[str, Any]:
     role = message.get("role") if isinstance(message, dict) else None
-    if role not in _BLOCKS:
+    if not isinstance(role, str) or role not in _BLOCKS:
         raise refused(f"{place}.role: Input should be 'user' or 'assistant'")
     content = message.get("content")
     if isinstance(content, str):
@@ -366,12 +366,22 @@ def _block(place: str, block: dict[str, Any]) -> None:
         raise refused(f"{place}: Invalid `signature` in `thinking` block")
     if kind == "tool_use" and not isinstance(block.get("input"), dict):
         raise refused(f"{place}.tool_use.input: Input should be a valid dictionary")
-    for number, inner in enumerate(_inner(block)):
-        _expected(f"{place}.tool_result.content.{number}", inner, ("text", "image", "document", "search_result"))
+    if kind in ("tool_result", "search_result"):
+        _contained(f"{place}.{kind}.content", block.get("content"))
     if block.get("cache_control") is not None:
         if kind in ("thinking", "redacted_thinking"):
             raise refused(f"{place}.{kind}.cache_control: Extra inputs are not permitted")
         _mark(f"{place}.{kind}.cache_control", block["cache_control"])
+
+
+def _contained(place: str, content: Any) -> None:
+    """What a block holds: nothing, a text, or blocks."""
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
+        raise refused(f"{place}: Input should be a valid list")
+    for number, inner in enumerate(content):
+        _expected(f"{place}.{number}", inner, ("text", "image", "document", "search_result"))
 
 
 def _mark(place: str, mark: Any) -> None:
@@ -387,13 +397,15 @@ def _mark(place: str, mark: Any) -> None:
 def _source(place: str, source: Any) -> None:
     kind = source.get("type") if isinstance(source, dict) else None
     needed = {"base64": ("media_type", "data"), "url": ("url",), "text": ("media_type", "data"), "content": ()}
-    if kind not in needed:
+    if not isinstance(kind, str) or kind not in needed:
         raise refused(
             f"{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'base64', 'url'"
         )
     for name in needed[kind]:
         if not isinstance(source.get(name), str):
             raise refused(f"{place}.{kind}.{name}: Field required")
+    if kind == "content":
+        _contained(f"{place}.content.content", source.get("content"))
 
 
 def _pairs(messages: list[dict[str, Any]]) -> None:
