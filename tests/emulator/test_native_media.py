@@ -14,6 +14,9 @@ import pytest
 
 from quoth.emulator import Emulator
 from quoth.emulator.attachments import recognised
+from quoth.emulator.media_request import FilmRequest
+from quoth.emulator.models import find
+from quoth.emulator.video_jobs import VideoJobs
 from tests.emulator.client import Reply, request, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
@@ -83,21 +86,20 @@ def test_a_video_from_the_order_to_the_film(emulator: Emulator) -> None:
 
 
 def test_a_video_takes_its_time() -> None:
-    with Emulator(media_delay=0.6) as slow:
-        begun = film(slow)
-        seen = []
+    facts = find("sora-2")
+    assert facts is not None
+    job = VideoJobs(takes=20).start(FilmRequest("sora-2", facts, "A red fox", 4, "720x1280"), "seed", 1_000.9, None)
+    seen = [(job.status(now), job.shown(now)["progress"]) for now in (1_001, 1_004, 1_011, 1_020.8, 1_021)]
+    assert seen == [("queued", 0), ("in_progress", 15), ("in_progress", 50), ("in_progress", 99), ("completed", 100)]
+    assert job.shown(1_021)["completed_at"] == 1_020
+    assert job.shown(1_004)["completed_at"] is None
 
-        def finished() -> bool:
-            seen.append(poll(slow, begun.body["id"]).body)
-            return bool(seen[-1]["status"] == "completed")
 
-        early = poll(slow, begun.body["id"], "/content")
-        assert wait_until(finished)
-        assert (early.status, early.error["type"]) == (404, "not_found")
-        progress = [one["progress"] for one in seen]
-        assert progress == sorted(progress)
-        assert "in_progress" in {one["status"] for one in seen}
-        assert len(set(progress)) > 3
+def test_a_video_can_be_waited_for() -> None:
+    with Emulator(media_delay=0.3) as slow:
+        video_id = film(slow).body["id"]
+        assert wait_until(lambda: bool(poll(slow, video_id).body["status"] == "completed"))
+        assert poll(slow, video_id, "/content").status == 200
 
 
 def test_videos_that_fail_or_never_end(emulator: Emulator) -> None:
@@ -108,6 +110,8 @@ def test_videos_that_fail_or_never_end(emulator: Emulator) -> None:
     assert poll(emulator, failed, "/content").status == 404
     assert emulator.balance == 10_000_000, "what failed costs nothing"
     stuck = film(emulator, fault="job=stuck").body["id"]
+    early = poll(emulator, stuck, "/content")
+    assert (early.status, early.error["type"]) == (404, "not_found")
     assert poll(emulator, stuck).body["status"] == "in_progress"
     assert film(emulator, fault="status=500").error["type"] == "provider_error"
 

@@ -79,7 +79,7 @@ def test_tools_come_before_the_system_text_and_settings_after(emulator: Emulator
     asked = [text(BOOK, MARK)]
     alone = used(emulator, asked, system=[])[1]
     assert used(emulator, asked, system=[])[0] == alone
-    thinking = {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "max_tokens": 4_000}
+    thinking: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "max_tokens": 4_000}
     assert used(emulator, asked, system=[], **thinking)[0] == 0, "with thinking the messages are others"
 
 

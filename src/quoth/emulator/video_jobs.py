@@ -28,7 +28,7 @@ class Job:
 
     id: str
     request: FilmRequest
-    created: int
+    started: float
     takes: float
     ending: Literal["failed", "stuck"] | None = None
 
@@ -41,7 +41,7 @@ class Job:
         return self.request.film
 
     def status(self, now: float) -> str:
-        done = (now - self.created) / self.takes if self.takes else 1.0
+        done = (now - self.started) / self.takes if self.takes else 1.0
         if done < _QUEUED:
             return "queued"
         if done < 1 or self.ending == "stuck":
@@ -51,19 +51,19 @@ class Job:
     def begun(self) -> dict[str, Any]:
         """The object as it is given to the one who asked for it: whatever comes of it, it has only been queued."""
         waiting = {"status": "queued", "completed_at": None, "expires_at": None, "progress": 0, "error": None}
-        return {**self.shown(self.created), **waiting}
+        return {**self.shown(self.started), **waiting}
 
     def shown(self, now: float) -> dict[str, Any]:
         """The object as it stands at that time."""
         status = self.status(now)
-        done = min(99, int(100 * (now - self.created) / self.takes)) if self.takes else 99
+        done = min(99, int(100 * (now - self.started) / self.takes)) if self.takes else 99
         progress = {"queued": 0, "completed": 100}.get(status, max(0, done))
-        completed = self.created + round(self.takes) if status == "completed" else None
+        completed = int(self.started + self.takes) if status == "completed" else None
         return {
             "id": self.id,
             "object": "video",
             "status": status,
-            "created_at": self.created,
+            "created_at": int(self.started),
             "completed_at": completed,
             "expires_at": completed + _EXPIRES_AFTER if completed is not None else None,
             "model": self.request.model,
@@ -88,7 +88,7 @@ class VideoJobs:
 
     def start(self, request: FilmRequest, seed: str, now: float, ending: Literal["failed", "stuck"] | None) -> Job:
         digits = hashlib.sha256(f"{seed}/video".encode()).hexdigest()[:48]
-        job = Job(f"video_{digits}", request, int(now), self._takes, ending)
+        job = Job(f"video_{digits}", request, now, self._takes, ending)
         self._jobs[job.id] = job
         while len(self._jobs) > _KEPT:
             self._jobs.popitem(last=False)
