@@ -173,6 +173,8 @@ def _events(body: dict[str, Any], fault: Fault) -> Iterator[Event]:
     usage = body["usage"]
     begun = {**body, "content": [], "stop_reason": None, "stop_sequence": None}
     begun["usage"] = {name: value for name, value in usage.items() if name != "total_tokens"} | {"output_tokens": 1}
+    if fault.no_usage:
+        del begun["usage"]
     yield "message_start", {"message": begun}
     for index, block in enumerate(body["content"]):
         yield "content_block_start", {"index": index, "content_block": _opened(block)}

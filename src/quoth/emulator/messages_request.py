@@ -41,6 +41,13 @@ _BLOCKS = {
     "user": ("text", "image", "document", "tool_result", "search_result"),
     "assistant": ("text", "thinking", "redacted_thinking", "tool_use"),
 }
+# What Anthropic allows as `max_tokens`, which is more than Poe's list says of some.
+_LONGEST = (
+    (re.compile(r"claude-(opus|sonnet)-4\.[6-9]|claude-sonnet-3\.7"), 128_000),
+    (re.compile(r"claude-(sonnet-4|opus-4\.5|haiku-4\.5)"), 64_000),
+    (re.compile(r"claude-opus-4"), 32_000),
+    (re.compile(r""), 8_192),
+)
 _ADAPTS = re.compile(r"claude-(opus|sonnet)-4\.[6-9]")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _THINKING_HELP = (
@@ -79,7 +86,7 @@ def read(body: bytes, headers: Mapping[str, str], switches: Switches) -> Message
     for name in data:
         if name not in _FIELDS:
             raise refused(f"{name}: Extra inputs are not permitted")
-    longest = _cap(data, facts.max_output_tokens, resolved(facts.id))
+    longest = _cap(data, facts.id)
     messages = _messages(data.get("messages"), facts.id)
     system = _system(data.get("system"))
     thinking = _thinking(data, longest, facts.id)
@@ -124,7 +131,7 @@ def _boolean(data: dict[str, Any], name: str) -> bool:
     return bool(value)
 
 
-def _cap(data: dict[str, Any], most: int | None, upstream: str) -> int:
+def _cap(data: dict[str, Any], model_id: str) -> int:
     value = data.get("max_tokens")
     if value is None:
         raise refused("max_tokens: Field required")
@@ -132,10 +139,11 @@ def _cap(data: dict[str, Any], most: int | None, upstream: str) -> int:
         raise refused("max_tokens: Input should be a valid integer")
     if value < 1:
         raise refused("max_tokens: Input should be greater than or equal to 1")
-    # The list rounds: 32k is 32,768 here, 32,000 there.
-    if most is not None and value > most * 1.05:
+    most = next(longest for pattern, longest in _LONGEST if pattern.match(model_id))
+    if value > most:
         raise refused(
-            f"max_tokens: {value} > {most}, which is the maximum allowed number of output tokens for {upstream}"
+            f"max_tokens: {value} > {most}, which is the maximum allowed number of output tokens for "
+            f"{resolved(model_id)}"
         )
     return value
 

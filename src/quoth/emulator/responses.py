@@ -210,6 +210,9 @@ def _output(
     for number, call in enumerate(outcome.tool_calls):
         function = call["function"]
         arguments = function["arguments"]
+        if function["name"] in request.customs:
+            items.append(_custom_call(function, seed, number, created))
+            continue
         if openai and not style.spaced:
             arguments = json.dumps(json.loads(arguments), ensure_ascii=False, separators=(",", ":"))
         items.append(
@@ -223,6 +226,18 @@ def _output(
             }
         )
     return items
+
+
+def _custom_call(function: dict[str, Any], seed: str, number: int, created: int) -> Item:
+    """The call of a tool that takes plain text."""
+    return {
+        "id": f"ctc_{_hexadecimal(seed, f'call/{number}', created)}",
+        "type": "custom_tool_call",
+        "status": "completed",
+        "call_id": f"call_{letters(f'{seed}/{number}', 24)}",
+        "input": json.loads(function["arguments"])["input"],
+        "name": function["name"],
+    }
 
 
 def _message(item_id: str, text: str, openai: bool) -> Item:
@@ -426,9 +441,12 @@ def _message_events(item: Item, place: dict[str, Any], fault: Fault, whole: bool
 
 
 def _call_events(item: Item, place: dict[str, Any]) -> Iterator[Event]:
-    started = {**item, "status": "in_progress", "arguments": ""}
+    """A call of a function, or of a tool that takes plain text."""
+    custom = item["type"] == "custom_tool_call"
+    member, name = ("input", "custom_tool_call_input") if custom else ("arguments", "function_call_arguments")
+    started = {**item, "status": "in_progress", member: ""}
     yield "response.output_item.added", {"output_index": place["output_index"], "item": started}
-    for piece in tokens.pieces(item["arguments"]):
-        yield "response.function_call_arguments.delta", {**place, "delta": piece}
-    done = {"name": item["name"], "arguments": item["arguments"]}
-    yield "response.function_call_arguments.done", {**place, **done}
+    for piece in tokens.pieces(item[member]):
+        yield f"response.{name}.delta", {**place, "delta": piece}
+    done = {member: item[member]} if custom else {"name": item["name"], member: item[member]}
+    yield f"response.{name}.done", {**place, **done}

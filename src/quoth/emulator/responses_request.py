@@ -34,9 +34,17 @@ _FIELDS = frozenset(
 )
 _ROLES = ("user", "assistant", "system", "developer")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_TOOLS = ("function", "custom", "web_search_preview", "web_search")
+_TOOLS = tuple(
+    """
+    function custom web_search_preview web_search local_shell shell apply_patch image_generation code_interpreter
+    file_search mcp
+    """.split()
+)
 _CALLS = ("function_call", "custom_tool_call")
 _RESULTS = ("function_call_output", "custom_tool_call_output")
+_NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+# What a custom tool takes, said as a function would say it.
+_PLAIN_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _THINKS = re.compile(r"o\d|gpt-5(?!-chat)|assistant$")
 _NO_SUMMARY = re.compile(r"gpt-5\.3-codex-spark$")
 
@@ -45,7 +53,8 @@ _NO_SUMMARY = re.compile(r"gpt-5\.3-codex-spark$")
 class ResponsesRequest:
     """A valid request. `data` is its body as sent, `items` its input as items, earlier turns included.
 
-    `effort` and `summary` are as asked, None when not; `thinks` is whether the model can reason at all.
+    `effort` and `summary` are as asked, None when not; `thinks` is whether the model can reason at all. `customs` are
+    the tools that take plain text.
     """
 
     chat: ChatRequest
@@ -55,6 +64,7 @@ class ResponsesRequest:
     summary: str | None = None
     thinks: bool = False
     sealed: bool = False
+    customs: frozenset[str] = frozenset()
 
     @property
     def facts(self) -> ModelFacts:
@@ -103,6 +113,7 @@ def read(body: bytes, switches: Switches, kept: Mapping[str, list[Item]]) -> Res
         summary=summary,
         thinks=_THINKS.match(facts.id) is not None,
         sealed="reasoning.encrypted_content" in include,
+        customs=frozenset(tool["name"] for tool in data.get("tools") or () if tool["type"] == "custom"),
     )
 
 
@@ -390,8 +401,7 @@ def _tools(data: dict[str, Any], facts: ModelFacts) -> list[dict[str, Any]]:
             )
         if kind in ("function", "custom"):
             _texts(f"tools[{index}]", tool, "name")
-        if kind == "function":
-            parameters = tool.get("parameters") or {"type": "object", "properties": {}}
+            parameters = _PLAIN_TEXT if kind == "custom" else tool.get("parameters") or _NOTHING
             functions.append({"type": "function", "function": {**tool, "parameters": parameters}})
     features = facts.supported_features
     if functions and ((features is not None and "tools" not in features) or traits(facts.id).rejects_tools):
@@ -410,7 +420,7 @@ def _choice(value: Any, tools: list[dict[str, Any]]) -> str | dict[str, Any]:
         return value or "auto"
     if value == "required":
         return "required" if tools else "auto"
-    if isinstance(value, dict) and value.get("type") == "function":
+    if isinstance(value, dict) and value.get("type") in ("function", "custom"):
         if any(tool["function"]["name"] == value.get("name") for tool in tools):
             return {"type": "function", "function": {"name": value["name"]}}
         raise invalid("tool_choice", f"Tool choice '{value.get('name')}' not found in 'tools' parameter.")
