@@ -47,8 +47,6 @@ class Row:
 class Billed:
     """Tokens as the provider counts them. `prompt` includes those read from the cache (`cached`) or written to it.
 
-    `written_hour` are those written to be kept for an hour, which costs twice the price of `written`.
-
     `image` is the tokens of pictures, for models whose price names them; they stand in the place of `completion`.
     """
 
@@ -57,7 +55,7 @@ class Billed:
     cached: int = 0
     written: int = 0
     image: int = 0
-    written_hour: int = 0
+    written_hour: int = 0  # written to be kept for an hour, at twice the price
 
 
 def cost_of(model: ModelFacts, billed: Billed) -> tuple[int, dict[str, str]]:

@@ -138,7 +138,7 @@ class Asker:
         *,
         key: str | None = "",
         raw: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Any request; `key` None sends none, `raw` is a body that is not JSON. Raises OverCap."""
         price = _price_of(body)
@@ -147,13 +147,13 @@ class Asker:
             raise OverCap
         exchange = Exchange(method, path, body if raw is None else raw.decode())
         self.exchanges.append(exchange)
-        sent = {"accept": "application/json", "user-agent": "quoth-verify", **(headers or {})}
+        headers = {"accept": "application/json", "user-agent": "quoth-verify", **(extra or {})}
         if key is not None:
-            sent["authorization"] = f"Bearer {key or self.key}"
+            headers["authorization"] = f"Bearer {key or self.key}"
         data = b"" if body is None and raw is None else raw or msgspec.json.encode(body)
         if data:
-            sent["content-type"] = "application/json"
-        self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", sent, data))
+            headers["content-type"] = "application/json"
+        self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", headers, data))
         self.spent += _settled(exchange, price, worst)
         return exchange
 
@@ -203,22 +203,16 @@ def _price_of(body: Any) -> Mapping[str, str | None] | None:
     """The price of the model that is called; {} where nobody is."""
     if not isinstance(body, dict):
         return {}
-    name = str(body.get("model"))
-    # Anthropic's names have a date, and hyphens where Poe's handles have a dot.
-    handle = re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
-    facts = shipped().get(name) or shipped().get(handle)
+    facts = shipped().get(_handle(str(body.get("model"))))
     return facts.price if facts is not None else {}
 
 
-_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-
-
 def _worst(price: Mapping[str, str | None] | None, body: Any) -> Decimal:
-    """The most that a call can cost. A model that thinks may do so beyond its cap: 2,000 tokens are set aside."""
+    """The most that a call can cost. A model that thinks may do so beyond `max_tokens`: 2,000 tokens are set aside."""
     if not price or not isinstance(body, dict):
         return Decimal(0)
     prompt = len(msgspec.json.encode(body)) + 500
-    longest = next((int(body[name]) for name in _CAPS if body.get(name)), 500) + 2_000
+    longest = _cap(body) + 2_000
     return pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest) or Decimal(0)
 
 
@@ -229,30 +223,42 @@ def _settled(exchange: Exchange, price: Mapping[str, str | None] | None, worst: 
     if exchange.failure:
         return worst
     answers = [event for event in exchange.events if isinstance(event, dict)] or [exchange.answer]
-    counts = [count for one in answers if isinstance(one, dict) for count in _usages(one)]
-    fresh = _most(counts, "prompt_tokens", "input_tokens")
-    completion = _most(counts, "completion_tokens", "output_tokens")
-    if fresh is None or completion is None:
-        return worst
-    # Anthropic counts what was cached apart, OpenAI among the rest.
-    read, written = (_most(counts, f"cache_{name}_input_tokens") or 0 for name in ("read", "creation"))
-    reasoning = str(exchange.message.get("reasoning") or "")
-    found = pricing.usd(
-        price,
-        prompt_tokens=fresh + read + written,
-        completion_tokens=completion + len(reasoning) // 3,
-        cached_tokens=read,
-        written_tokens=written,
+    counts = [count for one in answers if isinstance(one, dict) for count in _counts(one)]
+    prompt, completion = (
+        max((count[name] for count in counts if isinstance(count.get(name), int)), default=None)
+        for name in ("prompt_tokens", "completion_tokens")
     )
+    if prompt is None or completion is None:
+        return worst
+    reasoning = str(exchange.message.get("reasoning") or "")
+    found = pricing.usd(price, prompt_tokens=prompt, completion_tokens=completion + len(reasoning) // 3)
     return worst if found is None else found
 
 
-def _usages(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The usage of an answer or an event, at its top or in the answer that the event holds."""
+def _handle(name: str) -> str:
+    """Poe's handle for one of Anthropic's names, which have a date, and hyphens where a handle has a dot."""
+    return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
+
+
+def _cap(body: dict[str, Any]) -> int:
+    """How long an answer may be, in the words of each surface."""
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    return next((int(body[name]) for name in names if body.get(name)), 500)
+
+
+def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
+    """The usage of an answer, or of the answer that an event holds, in the words of chat.
+
+    What Anthropic cached is counted as the tokens of the prompt that cost as much: writing 1.25, reading 0.1.
+    """
     for one in (answer, answer.get("response"), answer.get("message")):
-        if isinstance(one, dict) and isinstance(one.get("usage"), dict):
-            yield one["usage"]
-
-
-def _most(counts: list[dict[str, Any]], *names: str) -> int | None:
-    return max((count[name] for count in counts for name in names if isinstance(count.get(name), int)), default=None)
+        usage = one.get("usage") if isinstance(one, dict) else None
+        if not isinstance(usage, dict):
+            continue
+        count = {name: value for name, value in usage.items() if isinstance(value, int)}
+        if "input_tokens" in count:
+            written, read = count.get("cache_creation_input_tokens", 0), count.get("cache_read_input_tokens", 0)
+            count["prompt_tokens"] = count["input_tokens"] + round(1.25 * written + 0.1 * read)
+        if "output_tokens" in count:
+            count["completion_tokens"] = count["output_tokens"]
+        yield count
