@@ -199,6 +199,35 @@ def _decoded(data: bytes) -> Any:
         return data.decode("utf-8", "replace")
 
 
+def _handle(name: str) -> str:
+    """Poe's handle for one of Anthropic's names, which have a date, and hyphens where a handle has a dot."""
+    return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
+
+
+def _cap(body: dict[str, Any]) -> int:
+    """How long an answer may be, in the words of each surface."""
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    return next((int(body[name]) for name in names if body.get(name)), 500)
+
+
+def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
+    """The usage of an answer, or of the answer that an event holds, in the words of chat.
+
+    What Anthropic cached is counted as the tokens of the prompt that cost as much: writing 1.25, reading 0.1.
+    """
+    for one in (answer, answer.get("response"), answer.get("message")):
+        usage = one.get("usage") if isinstance(one, dict) else None
+        if not isinstance(usage, dict):
+            continue
+        count = {name: value for name, value in usage.items() if isinstance(value, int)}
+        if "input_tokens" in count:
+            written, read = count.get("cache_creation_input_tokens", 0), count.get("cache_read_input_tokens", 0)
+            count["prompt_tokens"] = count["input_tokens"] + round(1.25 * written + 0.1 * read)
+        if "output_tokens" in count:
+            count["completion_tokens"] = count["output_tokens"]
+        yield count
+
+
 def _price_of(body: Any) -> Mapping[str, str | None] | None:
     """The price of the model that is called; {} where nobody is."""
     if not isinstance(body, dict):
@@ -233,32 +262,3 @@ def _settled(exchange: Exchange, price: Mapping[str, str | None] | None, worst: 
     reasoning = str(exchange.message.get("reasoning") or "")
     found = pricing.usd(price, prompt_tokens=prompt, completion_tokens=completion + len(reasoning) // 3)
     return worst if found is None else found
-
-
-def _handle(name: str) -> str:
-    """Poe's handle for one of Anthropic's names, which have a date, and hyphens where a handle has a dot."""
-    return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
-
-
-def _cap(body: dict[str, Any]) -> int:
-    """How long an answer may be, in the words of each surface."""
-    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-    return next((int(body[name]) for name in names if body.get(name)), 500)
-
-
-def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
-    """The usage of an answer, or of the answer that an event holds, in the words of chat.
-
-    What Anthropic cached is counted as the tokens of the prompt that cost as much: writing 1.25, reading 0.1.
-    """
-    for one in (answer, answer.get("response"), answer.get("message")):
-        usage = one.get("usage") if isinstance(one, dict) else None
-        if not isinstance(usage, dict):
-            continue
-        count = {name: value for name, value in usage.items() if isinstance(value, int)}
-        if "input_tokens" in count:
-            written, read = count.get("cache_creation_input_tokens", 0), count.get("cache_read_input_tokens", 0)
-            count["prompt_tokens"] = count["input_tokens"] + round(1.25 * written + 0.1 * read)
-        if "output_tokens" in count:
-            count["completion_tokens"] = count["output_tokens"]
-        yield count
