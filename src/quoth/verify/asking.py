@@ -204,12 +204,6 @@ def _handle(name: str) -> str:
     return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
 
 
-def _cap(body: dict[str, Any]) -> int:
-    """How long an answer may be, in the words of each surface."""
-    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-    return next((int(body[name]) for name in names if body.get(name)), 500)
-
-
 def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
     """The usage of an answer, or of the answer that an event holds, in the words of chat.
 
@@ -241,7 +235,7 @@ def _worst(price: Mapping[str, str | None] | None, body: Any) -> Decimal:
     if not price or not isinstance(body, dict):
         return Decimal(0)
     prompt = len(msgspec.json.encode(body)) + 500
-    longest = _cap(body) + 2_000
+    longest = int(body.get("max_tokens") or body.get("max_completion_tokens") or 500) + 2_000
     return pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest) or Decimal(0)
 
 
