@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -21,14 +21,17 @@ from quoth.providers.catalogue import shipped
 from quoth.transport.ports import Deadline, Transport, TransportFailure
 from quoth.wire.sse import EventTooLarge, SSEDecoder
 
-__all__ = ["CHAT", "Asker", "Exchange", "OverCap"]
+__all__ = ["CHAT", "MESSAGES", "RESPONSES", "Asker", "Exchange", "OverCap"]
 
-CHAT = "/v1/chat/completions"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 LARGEST_ANSWER = 32 * 1024 * 1024
 # What says something about how Poe serves; the rest may say something about who asked.
 _HEADERS = (
     "access-control-allow-headers",
     "access-control-allow-origin",
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset",
     "content-type",
     "openai-processing-ms",
     "openai-version",
@@ -128,7 +131,14 @@ class Asker:
         return self.ask("POST", CHAT, {name: value for name, value in body.items() if value is not None})
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, key: str | None = "", raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = "",
+        raw: bytes | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Any request; `key` None sends none, `raw` is a body that is not JSON. Raises OverCap."""
         price = _price_of(body)
@@ -137,7 +147,7 @@ class Asker:
             raise OverCap
         exchange = Exchange(method, path, body if raw is None else raw.decode())
         self.exchanges.append(exchange)
-        headers = {"accept": "application/json", "user-agent": "quoth-verify"}
+        headers = {"accept": "application/json", "user-agent": "quoth-verify", **(extra or {})}
         if key is not None:
             headers["authorization"] = f"Bearer {key or self.key}"
         data = b"" if body is None and raw is None else raw or msgspec.json.encode(body)
@@ -189,11 +199,34 @@ def _decoded(data: bytes) -> Any:
         return data.decode("utf-8", "replace")
 
 
+def _handle(name: str) -> str:
+    """Poe's handle for one of Anthropic's names, which have a date, and hyphens where a handle has a dot."""
+    return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
+
+
+def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
+    """The usage of an answer, or of the answer that an event holds, in the words of chat.
+
+    What Anthropic cached is counted as the tokens of the prompt that cost as much: writing 1.25, reading 0.1.
+    """
+    for one in (answer, answer.get("response"), answer.get("message")):
+        usage = one.get("usage") if isinstance(one, dict) else None
+        if not isinstance(usage, dict):
+            continue
+        count = {name: value for name, value in usage.items() if isinstance(value, int)}
+        if "input_tokens" in count:
+            written, read = count.get("cache_creation_input_tokens", 0), count.get("cache_read_input_tokens", 0)
+            count["prompt_tokens"] = count["input_tokens"] + round(1.25 * written + 0.1 * read)
+        if "output_tokens" in count:
+            count["completion_tokens"] = count["output_tokens"]
+        yield count
+
+
 def _price_of(body: Any) -> Mapping[str, str | None] | None:
     """The price of the model that is called; {} where nobody is."""
     if not isinstance(body, dict):
         return {}
-    facts = shipped().get(str(body.get("model")))
+    facts = shipped().get(_handle(str(body.get("model"))))
     return facts.price if facts is not None else {}
 
 
@@ -213,7 +246,7 @@ def _settled(exchange: Exchange, price: Mapping[str, str | None] | None, worst: 
     if exchange.failure:
         return worst
     answers = [event for event in exchange.events if isinstance(event, dict)] or [exchange.answer]
-    counts = [one["usage"] for one in answers if isinstance(one, dict) and isinstance(one.get("usage"), dict)]
+    counts = [count for one in answers if isinstance(one, dict) for count in _counts(one)]
     prompt, completion = (
         max((count[name] for count in counts if isinstance(count.get(name), int)), default=None)
         for name in ("prompt_tokens", "completion_tokens")
