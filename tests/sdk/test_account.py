@@ -133,6 +133,21 @@ class TestReconcile:
         assert sum(answer.cost.points for answer in answers) == sum(row.points for row in late.usage_history())
         assert late.reconcile() == quoth.Reconciled(0, 0), "a row is used once"
 
+    @pytest.mark.parametrize(
+        ("model", "prompt"),
+        [("grok-4", "hello"), ("imagen-4", "a fox"), ("nano-banana", "What is 17 * 19?"), ("minimax-speech-2.8", "hi")],
+    )
+    def test_an_estimate_is_what_the_history_says(self, model: str, prompt: str, complete: Complete):
+        answer: Any = complete(f"poe/{model}", [{"role": "user", "content": prompt}])
+        assert answer.cost.points == next(quoth.usage_history()).points
+
+    @pytest.mark.parametrize("model", ["nano-banana", "gpt-image-2", "veo-3.1-lite"])
+    def test_what_cannot_be_estimated_is_unknown_until_the_history_says_it(self, model: str, complete: Complete):
+        answer: Any = complete(f"poe/{model}", [{"role": "user", "content": "Draw a fox"}])
+        assert answer.cost == quoth.Cost()
+        assert quoth.reconcile() == quoth.Reconciled(1, 0)
+        assert answer.cost.points == next(quoth.usage_history()).points > 0
+
     def test_in_asyncio(self):
         answer = quoth.completion(HAIKU, HELLO)
         assert asyncio.run(quoth.areconcile()).missing == 0
