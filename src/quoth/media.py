@@ -12,7 +12,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -48,16 +47,20 @@ class Media:
     url: str
     alt: str = ""
 
+    # The two verbs are the SDK's, lent to the item that they are about: the one import that goes up the floors, made
+    # when it is called. The contracts of the floors in pyproject.toml name it.
+
     def download(self, path: str | Path | None = None, **options: Any) -> Path:
         """Save it; the same as `quoth.download(item, path)`."""
-        # By name, for data do not know the rooms above them.
-        saved: Path = import_module("quoth.sdk.media").download(self, path, **options)
-        return saved
+        from quoth.sdk.media import download
+
+        return download(self, path, **options)
 
     async def adownload(self, path: str | Path | None = None, **options: Any) -> Path:
         """Save it; the same as `await quoth.adownload(item, path)`."""
-        saved: Path = await import_module("quoth.sdk.media").adownload(self, path, **options)
-        return saved
+        from quoth.sdk.media import adownload
+
+        return await adownload(self, path, **options)
 
     def _repr_html_(self) -> str:
         url, alt = escape(self.url), escape(self.alt)
