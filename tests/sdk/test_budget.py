@@ -155,7 +155,7 @@ class TestRefusing:
 
     def test_an_unknown_price_can_be_allowed(self):
         with quoth.budget(usd=1, unknown="allow") as b:
-            quoth.completion("poe/nano-banana", HELLO)
+            quoth.completion("poe/GPT-4o", HELLO)
         assert (b.calls, b.spent) == (1, NIL)
         with quoth.budget(usd=0, unknown="allow"), pytest.raises(quoth.BudgetExceededError, match="nothing left"):
             quoth.completion("poe/nano-banana", HELLO)
@@ -170,6 +170,15 @@ class TestRefusing:
     def test_an_amount_that_is_none(self, usd: Any):
         with pytest.raises(quoth.BadRequestError, match="usd"):
             quoth.budget(usd=usd)
+
+    def test_what_an_earlier_run_spent_counts(self, emulator: Emulator):
+        with quoth.budget(usd="0.01", spent="0.0099") as b:
+            assert (b.spent, b.remaining) == (Decimal("0.0099"), Decimal("0.0001"))
+            with pytest.raises(quoth.BudgetExceededError, match=r"\$0.0099 spent"):
+                quoth.completion(HAIKU, HELLO, max_tokens=1000)
+        assert not emulator.requests
+        with quoth.budget(usd="0.01", spent="0.02") as b:
+            assert b.remaining == 0
 
     def test_nested_budgets_both_apply(self):
         refused = pytest.raises(quoth.BudgetExceededError, match=r"\$0.00001")
