@@ -72,6 +72,7 @@ def quoth(
         'quoth chat "What is the capital of France?"',
         'cat notes.txt | quoth chat "Summarise this" -m Claude-Sonnet-4.6',
         'quoth chat "What is on it?" --image photo.jpg',
+        'quoth chat "What does it say?" --file paper.pdf',
         'quoth chat "A raven, ink on paper" -m Nano-Banana -p aspect_ratio=16:9',
         "quoth chat --json Hello | jq .cost",
         "quoth chat",
@@ -85,6 +86,12 @@ def chat(
     image: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="A picture to send along: a file or an http(s) address; may be repeated."),
+    ] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Any file to send along, such as a PDF or a sound; may be repeated."
+        ),
     ] = None,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
     temperature: Annotated[float | None, typer.Option(help="0 is the most predictable.")] = None,
@@ -123,6 +130,7 @@ def chat(
             model=model,
             system=system,
             images=image or [],
+            files=file or [],
             stream=stream,
             named=named,
             pairs=parameter or [],
@@ -156,7 +164,9 @@ def models(
     makes: Annotated[list[str] | None, typer.Option("--output", help="It makes text, image, audio or video.")] = None,
     supports: Annotated[list[str] | None, typer.Option(help="It can do tools, web_search or reasoning.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose it is, such as Anthropic.")] = None,
-    max_price: Annotated[float | None, typer.Option(help="Most USD for 1 million prompt tokens.")] = None,
+    max_price: Annotated[
+        float | None, typer.Option(help="Most USD for 1 million prompt tokens, or for a picture, sound or film.")
+    ] = None,
     free: Annotated[bool, typer.Option("--free", help="Only what is known to cost nothing.")] = False,
     provider: Annotated[str | None, typer.Option(help="Fetch this provider's own list, such as poe or groq.")] = None,
     refresh: Annotated[
