@@ -297,14 +297,17 @@ def emulate(
         "quoth demo",
         "POE_API_KEY=... quoth demo -m Claude-Haiku-4.5",
         "quoth demo --offline --json",
-        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, on a "
-        "cheap model, and says what that cost.",
+        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, with "
+        "cheap models and under a cap, and says what that cost. Nobody knows what a clip costs there, so it is only "
+        "made with --clip. Files stay in a temporary folder.",
     )
 )
 def demo(
     model: Model = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use the emulator even if there is a key.")] = False,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest single answer, in tokens.")] = 200,
+    max_usd: Annotated[float, typer.Option(min=0, help="The most that the tour may cost on your account.")] = 0.05,
+    clip: Annotated[bool, typer.Option("--clip", help="Make the clip at Poe too, whatever it costs.")] = False,
     serve: Annotated[
         bool | None,
         typer.Option(
@@ -316,11 +319,19 @@ def demo(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the main job: a text call, a stream, a tool call and several calls at once."""
+    """Show the main job: text, a stream, a tool call, calls at once, a picture, speech, a clip."""
     with failing(json=as_json, debug=debug):
         from quoth.cli import demo as command
 
-        command.run(model, offline=offline, max_tokens=max_tokens, serve=serve, as_json=as_json)
+        command.run(
+            model,
+            offline=offline,
+            max_tokens=max_tokens,
+            max_usd=max_usd,
+            clip=clip,
+            serve=serve,
+            as_json=as_json,
+        )
 
 
 @app.command(

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from quoth.cli import terminal
-from quoth.cli.answers import Shown, Told, cost_text, told
+from quoth.cli.answers import Shown, Told, told, total_text
 from quoth.cli.chat import report
 from quoth.cli.failures import UsageFault
 from quoth.cli.failures import report as report_error
@@ -19,7 +19,6 @@ from quoth.cli.names import model_name
 from quoth.cli.request import as_text, attached, picture, user_message
 from quoth.errors import QuothError, StreamInterrupted
 from quoth.sdk.client import Client
-from quoth.types import Cost
 
 __all__ = ["Conversation"]
 
@@ -184,17 +183,7 @@ class Conversation:
     def _farewell(self) -> None:
         if self._quiet or len(self._answers) < 2:
             return
-        total = sum((answer.cost for answer in self._answers[1:]), start=self._answers[0].cost)
-        terminal.note(f"{len(self._answers)} answers, {_total(total, self._answers)}.")
-
-
-def _total(total: Cost, answers: list[Told]) -> str:
-    if total.usd is not None:
-        return cost_text(total)
-    known = [answer.cost for answer in answers if answer.cost.usd is not None]
-    if not known:
-        return "cost unknown"
-    return f"{cost_text(sum(known[1:], start=known[0]))} and {len(answers) - len(known)} of unknown cost"
+        terminal.note(f"{len(self._answers)} answers, {total_text([answer.cost for answer in self._answers])}.")
 
 
 def _words(content: Any) -> str:

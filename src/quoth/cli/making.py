@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quoth.cli import terminal
-from quoth.cli.answers import Shown, Told, cost_text, document, facts_line, told
+from quoth.cli.answers import Shown, Told, document, made_line, told
 from quoth.cli.failures import UsageFault
 from quoth.cli.names import model_name
 from quoth.cli.request import as_text, attached, parameters, piped_text, user_message
@@ -96,14 +96,8 @@ def transcribe(file: str, *, model: str | None, named: Mapping[str, Any], quiet:
 def _report(answer: Told, quiet: bool) -> None:
     for warning in answer.warnings:
         terminal.note(f"Warning: {warning.message}", "yellow")
-    if quiet:
-        return
-    if answer.cost.usd is None:
-        terminal.note(f"{answer.model} · price unknown · {answer.seconds:.1f} s")
-    elif answer.usage is not None and answer.usage.completion_tokens:
-        terminal.note(facts_line(answer))
-    else:
-        terminal.note(f"{answer.model} · {cost_text(answer.cost)} · {answer.seconds:.1f} s")
+    if not quiet:
+        terminal.note(made_line(answer))
 
 
 def _choices(answer: Told) -> Sequence[Any]:
