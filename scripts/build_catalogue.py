@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ def main(facts: Path, recorded: Path | None = None) -> None:
         if source["name"] == RECORDED and row["id"] in prices and row["price"] != prices[row["id"]]:
             print(f"{row['id']}: {row['price']} in the facts, {prices[row['id']]} in the recording, which is taken")
             row["price"] = prices[row["id"]]
+        if row["price"]:
+            # As Poe writes them: decimals without an exponent.
+            row["price"] = {name: format(Decimal(value), "f") for name, value in row["price"].items() if value}
         kept = {key: row[key] for key in KEEP if row.get(key) not in (None, [], {})}
         for key in ("supported_endpoints", "parameters", "supported_features"):
             # An empty list is a fact ("declares none"); an absent one is not known.

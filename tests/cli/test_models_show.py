@@ -97,6 +97,7 @@ def test_a_refresh_is_kept_and_compared(quoth: Quoth, emulator: Emulator, tmp_pa
     assert [request.path for request in emulator.requests] == ["/v1/models"]
     assert "as fetched on" in quoth("models", QUOTH_CACHE_DIR=cache).err
     (copy,) = tmp_path.iterdir()
+    assert quoth("models", "changes", QUOTH_CACHE_DIR=cache).err.startswith("0 changes from shipped (2026-04-01)")
     rows = json.loads(copy.read_bytes())
     rows["models"] = [row for row in rows["models"] if row["id"] != "grok-4"]
     next(row for row in rows["models"] if row["id"] == "claude-opus-4.6")["price"]["prompt"] = "0.000005"
