@@ -223,6 +223,18 @@ class TestSeveralAtOnce:
         assert b.spent <= b.usd
         assert len(emulator.requests) == b.calls == 40 - len(refused)
 
+    @pytest.mark.parametrize("how", ["blocking", "asyncio"])
+    def test_a_batch_waits_for_what_its_calls_give_back(self, how: str, emulator: Emulator):
+        """Each of 40 could cost a fifth of the budget, and costs a thousandth of it."""
+        with quoth.budget(usd="0.03") as b:
+            if how == "blocking":
+                answers = quoth.batch_completion(HAIKU, [HELLO] * 40, max_tokens=1000)
+            else:
+                answers = asyncio.run(quoth.abatch_completion(HAIKU, [HELLO] * 40, max_tokens=1000))
+        assert all(isinstance(answer, quoth.Completion) for answer in answers)
+        assert (b.calls, b.reserved, len(emulator.requests)) == (40, NIL, 40)
+        assert NIL < b.spent < Decimal("0.03")
+
     def test_a_repair_is_covered(self, server: FaultServer):
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
         server.play_once(chat("no JSON", usage=usage))
