@@ -32,12 +32,12 @@ from quoth.providers.resolve import named
 from quoth.providers.rows import Registry, host_of
 from quoth.sdk import defaults
 from quoth.sdk.core import Core
-from quoth.sdk.environment import environment
 from quoth.sdk.log import logger
 from quoth.sdk.models import listing, read_list
 from quoth.sdk.shelf import SHELF, cache_directory, copies
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
+from quoth.transport.environment import environment
 
 __all__ = [
     "ModelInfo",
