@@ -109,6 +109,7 @@ class TestMedia:
         cost = self.cost("nano-banana", "17 * 19 = 323")
         assert (cost.points, cost.items) == (15, {"Input": 1, "Output": 14})
         assert cost.source == "estimated"
+        assert self.cost("nano-banana", "Not that: see https://example.org/rules.").points == 15
 
     def test_talk_of_a_bot_whose_price_does_not_tell_them_apart_is_not(self):
         assert self.cost("gpt-image-2", "I cannot draw that.").usd is None
