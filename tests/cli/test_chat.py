@@ -165,6 +165,8 @@ def test_a_file_at_an_address_is_fetched(quoth: Quoth, emulator: Emulator, tmp_p
     with Client(provider="poe", api_key="k", base_url=emulator.base_url) as client:
         drawn: Any = client.completion("Imagen-4-Fast", [{"role": "user", "content": "A fox"}])
     [picture] = drawn.choices[0].message.media
+    done = quoth("chat", "What is this?", "--image", "https://example.org/paper.pdf")
+    assert (done.code, "--file fetches and sends any file" in done.err) == (2, True)
     assert quoth("chat", "What is this?", "--file", picture.url).code == 0
     assert sent(emulator)["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
 

@@ -71,7 +71,7 @@ def test_addresses_of_pictures_are_passed_on() -> None:
         (b"\0text", "cannot be told"),
         ("Ravens".encode("utf-16"), "cannot be told"),
         (bytes(MAX_BYTES + 1), "larger than 47 MiB"),
-        ("https://example.org/paper.pdf", "only pictures are sent as one"),
+        ("https://example.org/paper.pdf", "only pictures can be sent as an address"),
         ("http://[broken", "is no address"),
         (7, "not of type int"),
     ],
@@ -82,7 +82,9 @@ def test_what_cannot_be_attached(source: Any, said: str) -> None:
 
 
 @pytest.mark.parametrize("attach", [quoth.attach, lambda *a, **k: asyncio.run(quoth.aattach(*a, **k))])
-def test_what_is_at_an_address_can_be_fetched(attach: Any, complete: Any, emulator: Emulator) -> None:
+def test_what_is_at_an_address_can_be_fetched(
+    attach: Any, complete: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn = complete("poe/Imagen-4", [{"role": "user", "content": "A fox"}]).choices[0].message.media[0]
     assert attach(drawn.url)["image_url"]["url"] == drawn.url
     assert attach(drawn.url, fetch=True)["image_url"]["url"].startswith("data:image/png;base64,")
@@ -93,6 +95,9 @@ def test_what_is_at_an_address_can_be_fetched(attach: Any, complete: Any, emulat
         attach(f"{emulator.base_url}/nothing.pdf", fetch=True)
     with pytest.raises(quoth.BadRequestError):
         attach("http://[broken", fetch=True)
+    monkeypatch.setattr("quoth.sdk.attachments.MAX_BYTES", 1000)
+    with pytest.raises(quoth.BadRequestError, match="the most that can be sent"):
+        attach(drawn.url, fetch=True)
     assert attach(PNG, fetch=True) == quoth.attach(PNG), "what is no address is at hand"
 
 

@@ -78,12 +78,14 @@ def attached(file: str) -> dict[str, Any]:
 
 
 def _part(source: str, *, fetch: bool) -> dict[str, Any]:
+    is_address = source.lower().startswith(("http://", "https://", "data:"))
     try:
-        return attach(source if "://" in source else os.path.expanduser(source), fetch=fetch)
+        return attach(source if is_address else os.path.expanduser(source), fetch=fetch)
     except OSError as error:
         raise UsageFault(f"cannot read {source}: {error.strerror or error}") from None
     except BadRequestError as error:
-        raise UsageFault(error.message) from None
+        more = "; --file fetches and sends any file" if is_address and not fetch else ""
+        raise UsageFault(f"{error.message}{more}") from None
 
 
 def parameters(named: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:

@@ -159,6 +159,6 @@ def _of_address(url: str, media_type: str | None) -> dict[str, Any]:
         raise BadRequestError(f"{url[:200]!r} is no address: {error}", param="messages") from None
     found = media_type or named(ending)
     if found is not None and not found.startswith("image/"):
-        message = f"{url[:200]} is of type {found}; only pictures are sent as one, fetch=True sends the file itself"
+        message = f"{url[:200]} is of type {found}; only pictures can be sent as an address (fetch=True sends the file)"
         raise BadRequestError(message, param="messages")
     return {"type": "image_url", "image_url": {"url": url}}

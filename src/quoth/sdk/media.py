@@ -358,6 +358,12 @@ class _Whatever(_Saving):
     def _type(self) -> str:
         return ""
 
+    def _too_large(self) -> QuothError:
+        return BadRequestError(
+            f"what is at {self._told} is larger than {self._most // 1024 // 1024} MiB, the most that can be sent",
+            param="messages",
+        )
+
     def read(self) -> bytes:
         assert self._file is not None
         assert self._part is not None
