@@ -57,8 +57,8 @@ def test_with_a_key_it_calls_the_provider(quoth: Quoth, emulator: Emulator) -> N
     spent = 10_000_000 - emulator.balance
     assert re.search(rf"Total: 9 calls · .* tokens · {spent} points \(", done.out)
     assert "what Poe's points history says" in done.out
-    assert "Left out: the budget" in done.out
-    assert "`quoth demo --clip` makes it all the same" in done.out
+    assert "Left out: the tour has no room for poe/Veo-3.1-Lite: its price is not known." in done.out
+    assert "`quoth demo --clip` makes such calls" in done.out
     bodies = [request.body for request in emulator.requests if request.method == "POST"]
     assert [body["model"] for body in bodies if isinstance(body, dict)][7:] == ["Imagen-4-Fast", "Sonic-3.0"]
     assert all(isinstance(body, dict) and body["max_tokens"] == 77 for body in bodies[:7])

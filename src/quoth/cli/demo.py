@@ -39,7 +39,7 @@ from quoth.cli.names import DEFAULT_MODEL, model_name
 from quoth.emulator import Emulator
 from quoth.errors import APIError, BudgetExceededError, QuothError
 from quoth.media import Kind
-from quoth.sdk.budget import Budget, budget
+from quoth.sdk.budget import Budget, named_budget
 from quoth.sdk.client import AsyncClient, Client
 from quoth.sdk.info import get_llm_provider, validate_environment
 from quoth.sdk.media import download
@@ -216,7 +216,9 @@ def _make(tour: _Tour, kind: Kind, prompt: str, **wanted: Any) -> None:
         "answer.choices[0].message.media[0].download()"
     )
     # Within the cap of the tour, and unlike texts only for a price that is known.
-    strict = nullcontext() if tour.cap is None or (kind == "video" and tour.clip) else budget(tour.cap.remaining)
+    strict: Any = nullcontext()
+    if tour.cap is not None and not (kind == "video" and tour.clip):
+        strict = named_budget("the tour", tour.cap.remaining, "`quoth demo --clip`")
     with Client(**tour.settings) as client, strict:
         answer = told(client, model, _user(prompt), wanted, stream=False, shown=None)
     found = answer.completion.choices[0].message.media if answer.completion and answer.completion.choices else []
@@ -298,8 +300,7 @@ def _taken(tour: _Tour, number: int, step: tuple[str, Callable[[_Tour], None]]) 
         take(tour)
     except BudgetExceededError as error:
         left_out = error.message
-        clip = " `quoth demo --clip` makes it all the same." if take is _clip else ""
-        tour.say(f"{_INDENT}Left out: {left_out}.{clip}", "yellow")
+        tour.say(f"{_INDENT}Left out: {left_out}.", "yellow")
     tour.say()
     return {
         "title": title,
@@ -345,25 +346,25 @@ def _greet(tour: _Tour, emulator: Emulator | None, max_tokens: int) -> None:
         model, provider, _, base = get_llm_provider(tour.model)
         tour.say(
             f"This talks to {provider} at {base} with {model}, on your account;\n"
-            f"an answer takes {max_tokens} tokens at most, and all of it ${tour.cap.usd.normalize():f} at most. "
-            "`quoth demo --offline` needs no\nnetwork and costs nothing."
+            f"an answer takes {max_tokens} tokens at most, and all that has a known price costs "
+            f"${tour.cap.usd.normalize():f} at most.\n`quoth demo --offline` needs no network and costs nothing."
         )
     tour.say()
 
 
 def _sum_up(tour: _Tour, emulator: Emulator | None, charged: int | None) -> None:
-    costs = [answer.cost for answer in tour.answers]
+    spent = [answer.cost for answer in tour.answers]
     tokens = tokens_text(
         Usage(
             prompt_tokens=_tokens(tour.answers, "prompt_tokens"),
             completion_tokens=_tokens(tour.answers, "completion_tokens"),
         )
     )
-    would = "would have cost " if emulator is not None and any(cost.usd is not None for cost in costs) else ""
-    tour.say(f"Total: {len(tour.answers)} calls · {tokens} · {would}{total_text(costs)}", "bold")
+    would = "would have cost " if emulator is not None and any(cost.usd is not None for cost in spent) else ""
+    tour.say(f"Total: {len(tour.answers)} calls · {tokens} · {would}{total_text(spent)}", "bold")
     if charged is not None:
         tour.say("That is what Poe's points history says.", "dim")
-    elif dates := {cost.prices_as_of for cost in costs if cost.source == "estimated" and cost.prices_as_of}:
+    elif dates := {cost.prices_as_of for cost in spent if cost.source == "estimated" and cost.prices_as_of}:
         truth = "`quoth usage` has the exact figure soon" if emulator is None else "the emulator charges nothing"
         tour.say(f"Estimated at Poe's prices of {max(dates)}; {truth}.", "dim")
     tour.say()
