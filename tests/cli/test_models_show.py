@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +90,28 @@ def test_the_call_in_python_runs(
     exec(calls(facts)["Python"], {})
     assert capsys.readouterr().out.strip()
     assert package.__version__
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4.6", "veo-3.1"])
+@pytest.mark.parametrize(("language", "program"), [("curl", "curl"), ("JavaScript", "node")])
+def test_the_other_calls_run(model: str, language: str, program: str, emulator: Emulator, tmp_path: Path) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    facts = shipped().get(model)
+    assert facts is not None
+    text = calls(facts)[language].replace("https://api.poe.com/v1", emulator.base_url)
+    script = tmp_path / "call.mjs"
+    script.write_text(text)
+    done = subprocess.run(
+        ["sh", "-c", text] if language == "curl" else ["node", str(script)],
+        env={"PATH": os.environ["PATH"], "POE_API_KEY": "emulated-key"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ("/base/video/" if facts.makes_media else "emulated Claude-Opus-4.6") in done.stdout
+    assert len(emulator.requests) == 1
 
 
 def test_a_refresh_is_kept_and_compared(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
