@@ -6,7 +6,6 @@ documents (13 April 2026). What a file is, its first bytes say; its name only wh
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import Mapping
@@ -57,6 +56,8 @@ async def aattach(
         from quoth.sdk.media import afetched
 
         return _of_bytes(await afetched(source, MAX_BYTES), name or _last_of(source), media_type)
+    import asyncio  # a blocking program has no need of it
+
     return await asyncio.to_thread(_of_source, source, name, media_type)
 
 
