@@ -169,6 +169,18 @@ class TestAddress:
         assert [problem.severity for problem in exposure("127.0.0.1", None)] == ["warning"]
 
 
+def test_a_pace_of_ones_own_is_every_providers(written: Written) -> None:
+    settings = written.load(own("{pacing: {rpm: 400}}"))
+    poe, groq = settings.registry().get("poe"), settings.registry().get("groq")
+    assert poe is not None
+    assert groq is not None
+    assert (poe.calls_per_minute, groq.calls_per_minute) == (400, 400)
+    assert settings.models[0].litellm_params["rpm"] == 400
+    without = written.load(ONE).registry().get("poe")
+    assert without is not None
+    assert without.calls_per_minute == 500
+
+
 class TestHooks:
     def test_modules_beside_the_file_in_packages_and_installed_ones(self, written: Written) -> None:
         written.file("one = None\n", "beside.py")
