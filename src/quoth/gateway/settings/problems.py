@@ -87,7 +87,7 @@ class Problems:
         """In the order of the files and lines; what has no place comes last. Said twice counts once."""
         order = {file: number for number, file in enumerate(dict.fromkeys(problem.file for problem in self._found))}
         found = list(dict.fromkeys(map(self._shown, self._found)))
-        return sorted(found, key=lambda problem: (problem.line is None, order[problem.file], problem.line or 0))
+        return sorted(found, key=lambda one: (one.line is None, order[one.file], one.line or 0, one.column or 0))
 
     def _shown(self, problem: Problem) -> Problem:
         message = problem.message
