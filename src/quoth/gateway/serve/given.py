@@ -28,9 +28,12 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
     warnings = list(settings.warnings)
     problems = _unreadable(server)
     if server.host != settings.server.host:
-        before = {problem.message for problem in exposure(settings.server.host, settings.master_key)}
+        before = {
+            problem.message
+            for problem in exposure(settings.server.host, settings.master_key, settings.weak_key_permitted)
+        }
         warnings = [warning for warning in warnings if warning.message not in before]
-        for problem in exposure(server.host, settings.master_key):
+        for problem in exposure(server.host, settings.master_key, settings.weak_key_permitted):
             (problems if problem.severity == "error" else warnings).append(problem)
     if problems:
         return Refusal([str(problem) for problem in problems])
