@@ -175,7 +175,8 @@ async def async_post_call_success_hook(self, data, user_api_key_dict, response):
         await hooks.after(one, ANSWER)
 
 
-STREAMED = [chunk("a ", role="assistant"), chunk("sec"), chunk("ret"), chunk(finish="stop")]
+USAGE: dict[str, Any] = {"id": "c1", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+STREAMED = [chunk("a ", role="assistant"), chunk("sec"), chunk("ret"), chunk(finish="stop"), USAGE]
 
 
 async def through(hooks: Hooks, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,8 +212,9 @@ async def async_post_call_streaming_iterator_hook(
     )
     sent = await through(hooks, STREAMED)
     assert texts(sent) == "A SECRET"
-    assert len(sent) == 4
-    assert sent[-1]["choices"][0]["finish_reason"] == "stop"
+    assert len(sent) == 5
+    assert sent[-2]["choices"][0]["finish_reason"] == "stop"
+    assert sent[-1] == USAGE, "a hook may rely on a choice; a caller gets the event as it was"
 
 
 async def test_an_iterator_may_hold_back_and_add(tmp_path: Path):
@@ -395,7 +397,7 @@ async def test_a_stream_is_logged_as_the_answer_it_amounts_to(tmp_path: Path):
         stream = hooks.stream(one)
         assert stream is not None
         for event in STREAMED:
-            assert await stream.feed(event) == [event]
+            assert await stream.feed(event) == [event]  # only watched
         await stream.finish()
         stream.close()
         hooks.over(one)

@@ -34,6 +34,8 @@ OPERATION = "gen_ai.operation.name"
 PROVIDER = "gen_ai.provider.name"
 REQUEST_MODEL = "gen_ai.request.model"
 RESPONSE_MODEL = "gen_ai.response.model"
+STREAM = "gen_ai.request.stream"
+FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 INPUT_TOKENS = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
@@ -49,14 +51,12 @@ ERROR = "error.type"
 REQUEST_ID = "quoth.request.id"
 KEY = "quoth.key"
 SURFACE = "quoth.surface"
-STREAM = "quoth.stream"
 DEPLOYMENT = "quoth.deployment"
 WIRE = "quoth.wire"
 ATTEMPTS = "quoth.attempts"
 FALLBACKS = "quoth.fallbacks"
 WAITED = "quoth.waited_seconds"
 OVERHEAD = "quoth.overhead_seconds"
-FIRST_BYTE = "quoth.first_byte_seconds"
 COST_USD = "quoth.cost.usd"
 COST_POINTS = "quoth.cost.points"
 COST_SOURCE = "quoth.cost.source"
@@ -197,7 +197,7 @@ class Traces:
         if exchange.finish_reason is not None:
             span.set_attribute(FINISH_REASONS, [exchange.finish_reason])
         if exchange.stream and exchange.first_at:
-            span.set_attribute(FIRST_BYTE, exchange.first_at - exchange.started)
+            span.set_attribute(FIRST_CHUNK, exchange.first_at - exchange.started)
         if (tokens := exchange.tokens) is not None:
             _set(span, INPUT_TOKENS, tokens.prompt)
             _set(span, OUTPUT_TOKENS, tokens.completion)

@@ -182,7 +182,7 @@ class CustomLoggerHook(Hook):
 
         async def chunks() -> AsyncIterator[Any]:
             async for event in events:
-                yield kind(**event)
+                yield kind(**_with_a_choice(event))
 
         with _Refusals():
             async for chunk in self._its.async_post_call_streaming_iterator_hook(
@@ -272,14 +272,38 @@ def _response(surface: str, answer: dict[str, Any]) -> Any:
     return kind(**answer)
 
 
-def _plain(value: Any) -> dict[str, Any] | None:
-    """A dict of what a hook made; None for what it cannot have meant."""
+def _plain(value: Any) -> dict[str, Any]:
+    """A dict of what a hook made."""
     if isinstance(value, dict):
         return value
-    if hasattr(value, "model_dump"):
-        found: dict[str, Any] = msgspec.json.decode(value.model_dump_json(exclude_unset=True))
-        return found
-    raise TypeError(f"an answer cannot be a {type(value).__name__}")
+    if isinstance(value, Record):
+        kept: dict[str, Any] = msgspec.json.decode(value.model_dump_json())
+        return kept
+    if not hasattr(value, "model_dump_json"):
+        raise TypeError(f"an answer cannot be a {type(value).__name__}")
+    # litellm's own objects fill up with fields of None; those that OpenAI always has are put back.
+    found: dict[str, Any] = msgspec.json.decode(value.model_dump_json(exclude_none=True, exclude_unset=True))
+    for choice in found.get("choices") or ():
+        choice.setdefault("finish_reason", None)
+        if isinstance(message := choice.get("message"), dict):
+            message.setdefault("content", None)
+    return found
+
+
+_NOTHING: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": None}
+
+
+def _with_a_choice(event: dict[str, Any]) -> dict[str, Any]:
+    """LiteLLM's events always have a choice, also the one with the usage, and hooks rely on it."""
+    return event if event.get("choices") else {**event, "choices": [{**_NOTHING, "delta": {}}]}
+
+
+def _without_it(event: dict[str, Any]) -> dict[str, Any]:
+    choices = event.get("choices") or [{}]
+    only = choices[0]
+    if event.get("usage") and len(choices) == 1 and not only.get("delta") and not only.get("finish_reason"):
+        return {**event, "choices": []}
+    return event
 
 
 def _events(chunk: Any) -> Iterator[dict[str, Any]]:
@@ -291,9 +315,7 @@ def _events(chunk: Any) -> Iterator[dict[str, Any]]:
             if name == "data" and data.strip() != "[DONE]":
                 yield msgspec.json.decode(data)
         return
-    event = _plain(chunk)
-    if event is not None:
-        yield event
+    yield _without_it(_plain(chunk))
 
 
 class _Refusals:
