@@ -243,6 +243,35 @@ def test_workers_add_up():
     assert total(one.render(), "quoth_requests_total") == 1, "asking the others changes nothing here"
 
 
+def test_of_a_worker_that_is_no_more_the_counts_stay():
+    gone, here = Metrics(2), Metrics(2)
+    gone.routes = here.routes = routes()
+    gone.in_flight = 5
+    for name in ("log_lines_dropped", "cache_entries"):
+        gone.watch(name, lambda: 7)
+        here.watch(name, lambda: 1)
+    gone.over(exchange())
+    page = here.render(departed=[gone.snapshot()])
+    assert total(page, "quoth_requests_total") == 1
+    assert value(page, "quoth_in_flight") == 0
+    assert value(page, "quoth_workers") == 1
+    assert value(page, "quoth_log_lines_dropped_total") == 8
+    assert value(page, "quoth_cache_entries") == 1
+    alone = value(here.render(), "process_resident_memory_bytes")
+    assert alone is None or (value(page, "process_resident_memory_bytes") or 0) < 1.5 * alone
+
+
+def test_a_streams_own_time_is_what_was_before_its_first_byte():
+    """What comes after depends on the provider and on how fast the caller reads."""
+    table = routes()
+    metrics = Metrics()
+    facts = {"known_model": "small", "candidate": candidate(table, "small"), "stream": True}
+    metrics.over(exchange(**facts, first_at=10.2, upstream_seconds=0.19, ended=15.0))
+    page = metrics.render()
+    assert value(page, "quoth_overhead_seconds_sum", route="/v1/chat/completions") == pytest.approx(0.01)
+    assert value(page, "quoth_upstream_seconds_sum", model="small", provider="poe") == pytest.approx(4.99)
+
+
 def test_the_process_is_on_the_page():
     page = Metrics().render()
     memory = value(page, "process_resident_memory_bytes")

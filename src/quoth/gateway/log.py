@@ -97,7 +97,7 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
         exchange.route,
         exchange.status,
         round((ended - started) * 1e3, 3),
-        round(max(0.0, ended - started - exchange.upstream_seconds) * 1e3, 3),
+        round(exchange.overhead * 1e3, 3),
         "" if exchange.caller is None else exchange.caller.id,
         exchange.known_model or (exchange.model and redact(exchange.model[:_LONGEST_NAME])),
     )

@@ -162,7 +162,7 @@ class Traces:
                 STATUS: exchange.status,
                 REQUEST_ID: exchange.id,
                 SURFACE: exchange.surface,
-                OVERHEAD: max(0.0, exchange.ended - exchange.started - exchange.upstream_seconds),
+                OVERHEAD: exchange.overhead,
             }
         )
         _set(span, CLIENT, exchange.client)

@@ -425,7 +425,7 @@ def _payload(exchange: Exchange, begun: datetime, first: datetime, ended: dateti
         "cache_key": None,
         "api_base": "" if target is None else target.base_url,
         "response_cost": usd,
-        "litellm_overhead_time_ms": (exchange.ended - exchange.started - exchange.upstream_seconds) * 1000,
+        "litellm_overhead_time_ms": exchange.overhead * 1000,
         "additional_headers": None,
         "batch_models": None,
         "litellm_model_name": None if candidate is None else candidate.model,
