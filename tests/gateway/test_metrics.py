@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from quoth.errors import RateLimitError
 from quoth.gateway.exchange import Tokens
-from quoth.gateway.metrics import CONTENT_TYPE, Metrics, names
+from quoth.gateway.metrics import CONTENT_TYPE, Metrics, described
 from quoth.types import Attempt, Cost
 from tests.gateway.exchanges import Clock, candidate, exchange, routes
 
@@ -286,7 +286,7 @@ def test_two_workers_started_when_the_older_did():
 
 
 def test_names_are_unique_and_the_page_is_what_its_type_says():
-    found = names()
+    found = [name for name, *_ in described()]
     assert len(found) == len(set(found))
     assert CONTENT_TYPE.startswith("text/plain")
     assert b"# TYPE quoth_requests_total counter" in Metrics().render()
