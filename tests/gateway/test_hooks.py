@@ -204,6 +204,44 @@ async def test_what_is_no_json_is_not_sent():
         await hooks(NoJson()).before(exchange(), body())
 
 
+class Wrong(Hook):
+    """Returns what it may not."""
+
+    chunks = True
+
+    async def before(self, call: Call) -> Any:
+        return call.notes if call.model == "gpt" else "a text"
+
+    async def after(self, call: Call, answer: dict[str, Any]) -> Any:
+        return "a text"
+
+    async def chunk(self, call: Call, text: str) -> Any:
+        return None
+
+
+async def test_what_a_hook_may_not_return_is_refused():
+    wrong = hooks(Wrong())
+    with pytest.raises(HookFailed):
+        await wrong.before(exchange(), {"model": "other"})
+    one = exchange()
+    await wrong.before(one, body())
+    with pytest.raises(HookFailed):
+        await wrong.after(one, {"choices": []})
+    with pytest.raises(HookFailed):
+        await streamed(wrong, exchange(stream=True), chunk("a"))
+    assert wrong.failures == {"mine.h0": 3}
+
+
+async def test_an_observer_alone_does_not_ask_for_the_request():
+    watched = hooks(Stuck())
+    assert [watched.any, watched.wants_request, watched.wants_answer, watched.wants_events] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 class Redacting(Hook):
     async def after(self, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
         for choice in answer["choices"]:

@@ -222,6 +222,24 @@ def test_a_full_pipe_drops_lines_and_stalls_nobody(tmp_path: Path):
     assert sum("id" in line for line in found) + missing == 12_000
 
 
+def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = Log(Options(path=str(pipe)), str)
+    os.set_blocking(log._sink._file, False)
+    for _ in range(900):
+        log.over(exchange())
+    until(lambda: len(log._lines) == 0)  # the thread has them, and the pipe is full
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, "rb") as opened:
+        thread = threading.Thread(target=log.close, args=(30,))
+        thread.start()
+        assert sum(1 for _ in opened) == 900
+        thread.join()
+    assert log.dropped == 0
+
+
 def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -72,7 +72,8 @@ class Hooks:
         self._chunk = [(name, hook) for name, hook in hooks if hook.chunks]
         self._texts = any(hook.texts for _, hook in hooks)
         self.any = bool(hooks)
-        self.wants_request = bool(hooks)  # whatever a hook does later, it is told of the call
+        # Whatever a hook does in the middle of a call, it is told of the call first.
+        self.wants_request = bool(self._before or self._after or self._chunk or self._failed) or self._texts
         self.wants_answer = bool(self._after) or self._texts
         self.wants_events = bool(self._chunk) or self._texts
 
@@ -103,6 +104,7 @@ class Hooks:
         was = msgspec.json.encode(body)
         for name, hook in self._before:
             changes = await self._guarded(name, "before", hook.before, call)
+            self._check(name, "before", changes, Mapping)
             for entry, value in (changes or {}).items():
                 if value is REMOVED:
                     call.body.pop(entry, None)
@@ -123,6 +125,7 @@ class Hooks:
             was = msgspec.json.encode(answer)
             for name, hook in self._after:
                 another = await self._guarded(name, "after", hook.after, call, now)
+                self._check(name, "after", another, dict)
                 now = now if another is None else another
             changed = _json(now) != was
         if self._texts:
@@ -190,6 +193,12 @@ class Hooks:
             self._count(name, method, None if late else error)
             what = f"took longer than {self._timeout:g} s" if late else "failed"
             raise HookFailed(f"a hook of this gateway {what}, so that what it guards is refused") from None
+
+    def _check(self, name: str, method: str, made: object, kind: type) -> None:
+        """What a hook returns is of its kind, or None."""
+        if made is not None and not isinstance(made, kind):
+            self._count(name, method, TypeError())
+            raise HookFailed("a hook of this gateway returned what it may not, so that what it guards is refused")
 
     async def _observed(
         self, name: str, method: str, function: Callable[..., Awaitable[T]], *arguments: Any

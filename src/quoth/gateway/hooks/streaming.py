@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -102,11 +102,11 @@ class Texts:
                 text = place.get(field)
                 if isinstance(text, str) and text:
                     call = self._open.setdefault((index, field), self._call.of(index, field))
-                    place[field] = await self._guarded("chunk", self._hook.chunk, call, text)
+                    place[field] = await self._guarded("chunk", _asked, self._hook.chunk, call, text)
         if choice.get("finish_reason") is None:
             return
         for one, field in [key for key in self._open if key[0] == index]:
-            rest = await self._guarded("end", self._hook.end, self._open.pop((one, field)))
+            rest = await self._guarded("end", _asked, self._hook.end, self._open.pop((one, field)))
             if rest:
                 if not isinstance(place, dict):
                     place = choice["delta"] = {}
@@ -116,7 +116,7 @@ class Texts:
         """Where no finish reason came."""
         found = []
         for (index, field), call in list(self._open.items()):
-            rest = await self._guarded("end", self._hook.end, call)
+            rest = await self._guarded("end", _asked, self._hook.end, call)
             if rest:
                 choice: Event = {"index": index, "finish_reason": None}
                 choice |= {"delta": {field: rest}} if self._call.surface == "chat" else {field: rest}
@@ -126,6 +126,14 @@ class Texts:
 
     def close(self) -> None:
         self._open.clear()
+
+
+async def _asked(method: Callable[..., Awaitable[str]], *arguments: Any) -> str:
+    """The text that a hook returns: one that forgets to must not swallow what it was asked about."""
+    text = await method(*arguments)
+    if not isinstance(text, str):
+        raise TypeError(f"a text is a str, not {type(text).__name__}")
+    return text
 
 
 class Pumped:
