@@ -79,6 +79,7 @@ def test_a_port_in_use_is_one_sentence(config: str) -> None:
         (("--tls-cert", "nowhere.pem"), "TLS needs a certificate and its key"),
         (("--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"), "there is no file 'nowhere.pem'"),
         (("--ssl_certfile_path", "nowhere.pem", "--ssl_keyfile_path", "nowhere.key"), "there is no file 'nowhere.pem'"),
+        (("--tls-cert", __file__, "--tls-key", __file__), "are no certificate with its key"),
         (("--num_workers", "0"), "--num_workers"),
         (("--port", "99999"), "--port"),
         (("--server", "gunicorn"), "there are granian, uvicorn"),

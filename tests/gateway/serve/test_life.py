@@ -71,7 +71,9 @@ def test_a_stream_that_takes_too_long_gets_the_error_event(server: Server, tmp_p
 def test_an_idle_connection_holds_nobody_up(server: Server, tmp_path: Path) -> None:
     with Running(tmp_path, server=server) as gateway, socket.create_connection(gateway.address, LONG) as idle:
         idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b"hello" in idle.recv(1 << 16)
+        received = b""
+        while not received.endswith(b"hello"):
+            received += idle.recv(1 << 16)
         gateway.signal(signal.SIGTERM)
         assert idle.recv(1 << 16) == b""
         assert gateway.ended() == 0
@@ -129,6 +131,29 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         eventually(lambda: _refuses(gateway))
 
 
+def test_not_even_one_that_is_busy(tmp_path: Path) -> None:
+    """Its event loop stands still and hears nothing."""
+    with Running(tmp_path) as gateway, socket.create_connection(gateway.address, LONG) as client:
+        (worker,) = gateway.workers()
+        client.sendall(b"GET /block HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: not is_answering(gateway))
+        gateway.signal(signal.SIGKILL)
+        gateway.ended()
+        eventually(lambda: is_gone(worker))
+
+
+def is_answering(gateway: Running) -> bool:
+    connection = gateway.connection()
+    connection.timeout = 0.3
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except TimeoutError:
+        return False
+    finally:
+        connection.close()
+
+
 def test_a_port_in_use_is_one_sentence_and_never_another_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -171,7 +196,9 @@ def test_an_application_that_cannot_work_with_its_settings(tmp_path: Path) -> No
 
 def test_a_crash_loop_at_the_start_ends(tmp_path: Path) -> None:
     with Running(tmp_path, wait=False, crash_at_start=True) as gateway:
-        assert gateway.line("refused").text == "the worker failed to start 3 times: it ended with code 7"
+        text = gateway.line("refused").text
+        assert text.startswith("it failed to start 3 times: worker 1 ")
+        assert text.endswith(": it ended with code 7")
         assert gateway.ended() == 1
 
 
@@ -208,6 +235,24 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> Non
         gateway.line("say", "certificate")
         eventually(lambda: all(map(is_gone, before)))
         assert gateway.get("/", context=context) == (200, "hello")
+
+
+def test_a_renewed_certificate_that_is_none_changes_nothing(tmp_path: Path) -> None:
+    files, context = _certificate(tmp_path, "first")
+    with Running(tmp_path, **files) as gateway:
+        (tmp_path / "tls.crt").write_text("not a certificate")
+        gateway.line("say", "certificate")
+        assert "worker 1" in gateway.line("warn", "the next starts in").text
+        assert gateway.get("/", context=context) == (200, "hello")
+        _, renewed = _certificate(tmp_path, "second")
+
+        def is_renewed() -> bool:
+            try:
+                return gateway.get("/", context=renewed) == (200, "hello")
+            except ssl.SSLError:
+                return False
+
+        eventually(is_renewed)
 
 
 # --- Secrets --------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ _SWAP_WITHIN = 10.0
 _DRAIN_GRACE = 5.0  # for a worker's last bytes, its logs and its exit, after drain_timeout
 _STOP_WITHIN = 2.0
 _LINGER = 1.0  # a worker that was replaced: long enough for busy clients to have their next connection
+_RETIRED_WITHIN = 3600.0  # and for its longest answers: nobody waits for it
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 10.0
 _LOOK_AT_SIZES = 5.0
@@ -271,7 +272,11 @@ class _Parent:
             self._load_again = True
             return
         self._load_again = False
-        self._loading = Loading(self._plan)
+        try:
+            self._loading = Loading(self._plan)
+        except OSError as error:
+            self._loaded(Refusal([f"the settings cannot be read: {_no_process(error)}"]))
+            return
         self._selector.register(self._loading, selectors.EVENT_READ, self._hear_loading)
 
     def _hear_loading(self) -> None:
@@ -384,13 +389,15 @@ class _Parent:
 
     def _spawn(self, slot: _Slot) -> None:
         slot.due = None
-        slot.child = Child(self._slots.index(slot), self._plan)
-        self._attend(slot.child)
-        if self._settings is not None:
-            self._let_begin(slot.child)
-
-    def _attend(self, child: Child) -> None:
+        try:
+            child = slot.child = Child(self._slots.index(slot), self._plan)
+        except OSError as error:
+            slot.child = None
+            self._failed(slot, f"worker {self._slots.index(slot) + 1}: {_no_process(error)}")
+            return
         self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._hear(child))
+        if self._settings is not None:
+            self._let_begin(child)
 
     def _let_begin(self, child: Child) -> None:
         assert self._settings is not None
@@ -450,7 +457,7 @@ class _Parent:
         for old in self._retired:
             if old.slot == child.slot and not old.leaving and self._settings is not None:
                 old.leaving = True
-                old.tell(Retire(_LINGER, self._settings.drain_timeout))
+                old.tell(Retire(_LINGER, _RETIRED_WITHIN))
         if self._swap is None:
             self._bring_up_to_date()
         if not self._started and all(slot.child is not None and slot.child.ready for slot in self._slots):
@@ -473,6 +480,9 @@ class _Parent:
             child.refusal = reason
         elif self._swap is not None and number == self._swap.number:
             self._take_back(reason)
+        elif number == self._generation:
+            self._report.warn(f"worker {child.slot + 1} does not take the settings in force and is replaced: {reason}")
+            self._replace(self._slots[child.slot])
 
     def _bury(self) -> None:
         """Workers that have ended, wanted or not."""
@@ -498,25 +508,36 @@ class _Parent:
     def _lost(self, child: Child) -> None:
         if child in self._retired:
             self._retired.remove(child)
+            if child.process.returncode:
+                self._report.warn(f"worker {child.slot + 1} (process {child.pid}), replaced before: {child.ending()}")
             return
         slot = self._slots[child.slot]
         slot.child = None
         if self._ending is not None:
             return
         lived = time.monotonic() - child.born
-        slot.failures = 1 if child.ready and lived >= _WELL else slot.failures + 1
-        end = child.refusal or f"it ended {child.ending()}"
+        slot.failures = 0 if child.ready and lived >= _WELL else slot.failures
         if self._settings is None:
-            # Settings that are refused are the better reason; if they are good, the next worker tells its own.
-            slot.failures = 0
+            return  # settings that are refused are the better reason; if they are good, the next worker tells its own
+        if not self._started and child.refusal is not None:
+            self._refuse([f"the worker failed to start: {child.refusal}"])
             return
-        if not self._started and (child.refusal is not None or slot.failures >= _TRIES):
-            times = "" if child.refusal is not None else f" {slot.failures} times"
-            self._refuse([f"the worker failed to start{times}: {end}"])
+        end = child.refusal or f"it ended {child.ending()}"
+        self._failed(slot, f"worker {child.slot + 1} (process {child.pid}): {end}")
+
+    def _failed(self, slot: _Slot, what: str) -> None:
+        """A worker ended or could not be started: again, later, unless none ever was."""
+        slot.failures += 1
+        if not self._started and slot.failures >= _TRIES:
+            self._refuse([f"it failed to start {slot.failures} times: {what}"])
             return
         wait = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (slot.failures - 1))
-        self._report.warn(f"worker {child.slot + 1} (process {child.pid}): {end}; the next starts in {wait:g} s")
+        self._report.warn(f"{what}; the next starts in {wait:g} s")
         slot.due = time.monotonic() + wait
+
+
+def _no_process(error: OSError) -> str:
+    return f"the system does not start another process ({error.strerror or error})"
 
 
 def _room_for_connections() -> int:

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from typing import Any
 
 import msgspec
@@ -44,11 +45,12 @@ _LAST_BYTES = 1.0
 
 
 def main() -> None:
-    """The process: `DESCRIPTOR SERVER APPLICATION SETTINGS` on its command line."""
+    """The process: `CHANNEL LIFELINE SERVER APPLICATION SETTINGS` on its command line, the first two descriptors."""
     # Ctrl-C and a terminal that closes are told to all processes; what follows from them is the parent's to say.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    descriptor, server, name, settings = sys.argv[1:]
+    descriptor, lifeline, server, name, settings = sys.argv[1:]
+    threading.Thread(target=_end_with_the_parent, args=(int(lifeline),), daemon=True).start()
     channel = socket.socket(fileno=int(descriptor))
     try:
         # All that takes long is loaded while the parent still reads the settings.
@@ -68,6 +70,15 @@ def main() -> None:
     sys.stderr.flush()
     # Threads of Rust may still be at their last connections: the interpreter is not taken apart under them.
     os._exit(code)
+
+
+def _end_with_the_parent(lifeline: int) -> None:
+    """The parent is gone, perhaps by SIGKILL: nobody would ever end this process, and somebody may want the port.
+
+    In a thread of its own, since an event loop that is busy would hear of it too late.
+    """
+    os.read(lifeline, 1)
+    os._exit(1)
 
 
 def _named(name: str) -> Any:
@@ -149,8 +160,6 @@ class _Worker:
     ) -> None:
         async for order in control.orders():
             group.create_task(self._obey(order, application, ending, control))
-        # The parent is gone, perhaps by SIGKILL. Nobody would ever end this process, and somebody may want the port.
-        os._exit(1)
 
     async def _obey(self, order: FromParent, application: Application, ending: _Ending, control: Siblings) -> None:
         match order:
