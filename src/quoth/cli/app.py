@@ -620,6 +620,30 @@ def transcribe(
 
 @app.command(
     epilog=_epilog(
+        "quoth check config.yaml",
+        "quoth check config.yaml --strict",
+        "quoth check config.yaml --json | jq -r '.problems[].message'",
+        "quoth check",
+        more="Without a file: what the environment alone means. Every problem is named with its file, line and path. "
+        "No secret is shown, nothing is called. The exit code is 1 if the gateway would not start. docs/settings.md "
+        "explains the keys.",
+    )
+)
+def check(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The settings of the gateway: YAML.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Keys that are not known are errors, not warnings.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check the gateway's settings, and show what would be served."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import check as command
+
+        command.run(file, strict=strict, as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
         "quoth serve",
         "quoth serve --config config.yaml",
         "QUOTH_MASTER_KEY=... quoth serve -c config.yaml --host 0.0.0.0 --port 80 --workers 4",

@@ -12,13 +12,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
 from quoth.gateway.catalogues import Catalogues
+from quoth.gateway.collector import settled
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
@@ -48,7 +49,7 @@ class App:
         self.workers, self.control = workers, control
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
-        self.transport = AsyncioTransport(self.generation.network, environment)
+        self.transport = AsyncioTransport(self.generation.network, self._environment)
         self.draining = False
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
@@ -71,13 +72,19 @@ class App:
         before = self.generation
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
         if generation.network != before.network:
-            self.transport = AsyncioTransport(generation.network, environment)
+            self.transport = AsyncioTransport(generation.network, self._environment)
         self.generation = generation
+        settled()
 
     def renew(self) -> None:
         """Take in what was learnt of models since the settings were read."""
         before = self.generation
         self.generation = Generation(before.settings, environment(), self.world, self.catalogues.of, before)
+        settled()
+
+    def _environment(self) -> Mapping[str, str]:
+        """The environment as the settings found it: the process's own is slow to read, and does not change."""
+        return self.generation.environment
 
     async def drain(self, delay: float, within: float) -> None:
         """Be not ready; from `delay` seconds on wait `within` seconds for what is open, then end the rest."""
@@ -115,6 +122,7 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
+            settled()
             async with self._upkeep:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
@@ -73,18 +74,17 @@ class Outgoing:
         x.status = 200
         headers += _EVENTS
         headers.append((b"x-request-id", x.id.encode()))
+        x.first_at = time.monotonic()
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
-        x = self.x
-        if not x.first_at:
-            x.first_at = time.monotonic()
-        x.bytes_out += len(data)
-        self.ended = not more
         self.busy = True
+        self.sent_at = time.monotonic()
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.busy = False
+        if not more:
+            self.ended = True
 
     async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
         """The answer, or the last event of a stream that has begun."""
@@ -111,8 +111,8 @@ def fitting(x: Exchange) -> list[Header]:
     if x.attempts:
         headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
     if x.candidate is not None:
-        headers.append((b"x-quoth-model", _header_text(x.candidate.model)))
-        headers.append((b"x-quoth-wire", x.candidate.target.wire.encode()))
+        target = x.candidate.target
+        headers += _served_by(target.provider, target.model, target.wire)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -121,6 +121,11 @@ def fitting(x: Exchange) -> list[Header]:
     if x.waited:
         headers.append((b"x-quoth-queue-wait-ms", f"{x.waited * 1e3:.0f}".encode()))
     return headers
+
+
+@lru_cache(maxsize=4096)
+def _served_by(provider: str, model: str, wire: str) -> tuple[Header, Header]:
+    return (b"x-quoth-model", _header_text(f"{provider}/{model}")), (b"x-quoth-wire", _header_text(wire))
 
 
 def _header_text(text: str) -> bytes:

@@ -15,9 +15,11 @@ from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive, body_of
 from quoth.gateway.keepalive import KeepAlive
-from quoth.gateway.outgoing import Header, Outgoing, fitting
+from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.reading import ChatEvents
 from quoth.gateway.relay import Got, Relayed
-from quoth.transport.drive import adrive, afinish, aread
+from quoth.transport.drive import adrive, afinish, failed_of
+from quoth.transport.ports import TransportFailure
 from quoth.types import Completion
 from quoth.wire.openai_chat import Unreadable, UpstreamError
 from quoth.wire.sse import EventTooLarge
@@ -93,58 +95,62 @@ async def streamed(generation: Generation, x: Exchange, got: Got, out: Outgoing,
     events, candidate = got.events, got.candidate
     assert events is not None
     begun = time.monotonic()
-    if not out.started:
-        headers: list[Header] = fitting(x)
-        await out.begin(headers)
-    pending, reply = events.out, got.reply
-    failed: Failed | None = None
-    settled = False
+    error: errors.QuothError | None = None
     try:
+        if not out.started:
+            await out.begin(fitting(x))
+        failed = await _passed_on(x, events, got.reply, out)
+        if not events.complete:
+            error = _broken(got, failed)
+    finally:
+        await keeper.stop()
+        x.tokens, x.finish_reason = events.tokens, events.finish_reason
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
+        if error is not None:
+            candidate.failed(time.monotonic(), error)
+        elif events.complete:
+            _succeeded(x, got, begun)
+        else:
+            candidate.released()
+        if got.reply is not None and not events.complete:
+            got.reply.reply.close()
+    if error is not None:
+        raise error
+    if got.reply is not None:
+        await afinish(got.reply)
+
+
+async def _passed_on(x: Exchange, events: ChatEvents, reply: Any, out: Outgoing) -> Failed | None:
+    """Everything up to the end of the stream; what broke it, if it was the connection."""
+    pending, size = events.out, 0
+    send = out.piece
+    try:
+        if reply is not None:
+            read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if pending:
                 data = pending[0] if len(pending) == 1 else b"".join(pending)
                 pending.clear()
-                await out.piece(data, more=not events.complete)
+                size += len(data)
+                await send(data, not events.complete)
             if events.ended:
-                break
-            piece: Any = await aread(reply)
-            if piece.__class__ is Failed:
-                failed = piece
-                break
+                if events.complete and not out.ended:
+                    await send(b"", False)
+                return None
+            waiting()
+            piece = await read()
             if piece:
                 events.feed(piece)
             else:
                 events.eof()
-        x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        if events.warnings:
-            x.warnings += events.warnings
-        settled = True
-        if events.complete:
-            if not out.ended:
-                await out.piece(b"", more=False)
-            _succeeded(generation, x, got, begun)
-            await _finish(reply)
-            return
-        error = _broken(got, failed)
-        candidate.failed(time.monotonic(), error)
-        raise error
+    except TransportFailure as failure:
+        return failed_of(failure)
     finally:
-        await keeper.stop()
-        if not settled:
-            x.tokens, x.finish_reason = events.tokens, events.finish_reason
-            candidate.released()
-        if reply is not None and not events.complete:
-            reply.reply.close()
-        if x.cost is None:
-            x.cost = generation.price(candidate).cost(x.tokens)
+        x.bytes_out = size
 
 
-async def _finish(reply: Any) -> None:
-    if reply is not None:
-        await afinish(reply)
-
-
-def _succeeded(generation: Generation, x: Exchange, got: Got, begun: float) -> None:
+def _succeeded(x: Exchange, got: Got, begun: float) -> None:
     tokens = x.tokens
     now = time.monotonic()
     total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
