@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shlex
@@ -137,6 +138,29 @@ def test_a_stream_ends_whole_while_the_command_drains(server: str, poe: Emulator
         eventually(lambda: served.has_said("draining"))
         assert [chunk.choices[0].finish_reason for chunk in stream if chunk.choices][-1] == "stop"
         assert served.process.wait(LONG) == 0
+
+
+@pytest.mark.parametrize("server", ["granian", "uvicorn"])
+def test_no_websocket_is_opened(server: str, poe: Emulator, config: Path) -> None:
+    """C23: the client is told, and its connection is good for other requests."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Authorization": f"Bearer {KEY}",
+    }
+    with serving(poe, "--config", str(config), "--server", server) as served:
+        connection = http.client.HTTPConnection(served.url.partition("//")[2], timeout=LONG)
+        for path in ("/v1/realtime", "/v1/chat/completions"):
+            connection.request("GET", path, headers=upgrade)
+            answer = connection.getresponse()
+            problem = json.loads(answer.read())
+            assert (answer.status, problem["error"]["type"]) == (426, "upgrade_required")
+            assert answer.getheader("upgrade") == "HTTP/1.1"
+        connection.request("GET", "/health/readiness")
+        assert connection.getresponse().status == 200
+        connection.close()
 
 
 def test_a_model_is_added_while_it_serves(poe: Emulator, config: Path) -> None:
