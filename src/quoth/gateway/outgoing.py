@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.idempotency import Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
 __all__ = ["Dialect", "Header", "Outgoing", "fitting"]
@@ -41,14 +42,27 @@ OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id: as_e
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
-    monotonic clock; `busy`: something is being sent."""
+    monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
+    recorded for those who ask for the same."""
 
-    __slots__ = ("busy", "dialect", "ended", "send", "sent_at", "started", "x")
+    __slots__ = ("_tape", "_tape_headers", "busy", "claim", "dialect", "ended", "send", "sent_at", "started", "x")
 
     def __init__(self, send: Send, x: Exchange, dialect: Dialect):
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
+        self.claim: Claim | None = None
+        self._tape: list[bytes] = []
+        self._tape_headers: list[Header] = []
+
+    def settle(self) -> None:
+        """Everything is over: what was recorded is the result, if it is whole and one that is kept."""
+        claim, self.claim = self.claim, None
+        if claim is None:
+            return
+        with claim:
+            if self.ended and keeps(self.x.status) and not (self.x.error and self.x.status < 300):
+                claim.settle(self.x.status, self._tape_headers, b"".join(self._tape))
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
         """An answer that is not streamed."""
@@ -60,6 +74,8 @@ class Outgoing:
         if status != 204:
             headers.append((b"content-length", str(len(body)).encode()))
         headers.append((b"x-request-id", x.id.encode()))
+        if self.claim is not None:
+            self._tape_headers, self._tape = headers, [body]
         send = self.send
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
@@ -75,12 +91,16 @@ class Outgoing:
         headers += _EVENTS
         headers.append((b"x-request-id", x.id.encode()))
         x.first_at = time.monotonic()
+        if self.claim is not None:
+            self._tape_headers = headers
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
         self.busy = True
         self.sent_at = time.monotonic()
+        if self.claim is not None:
+            self._tape.append(data)
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.busy = False
         if not more:

@@ -105,7 +105,7 @@ def secrets_of(settings: Settings, environment: Mapping[str, str]) -> set[str]:
     for entry in settings.models:
         found.update(_secrets(entry.litellm_params))
     for row in settings.quoth.providers:
-        found.update(_secrets(row))
+        found.update(_secrets(row.headers))
     for name, value in settings.environ(environment).items():
         if _SECRET_VARIABLE.search(name):
             found.add(value.strip())
@@ -123,8 +123,7 @@ def hosts_of(settings: Settings) -> set[str]:
             if isinstance(address := entry.litellm_params.get(name), str):
                 found.add(urlsplit(address).netloc.rpartition("@")[2])
     for row in settings.quoth.providers:
-        if isinstance(address := row.get("base_url"), str):
-            found.add(urlsplit(address).netloc.rpartition("@")[2])
+        found.add(urlsplit(row.base_url).netloc.rpartition("@")[2])
     return found - {""}
 
 

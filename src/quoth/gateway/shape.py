@@ -135,10 +135,7 @@ class Shape:
         return WireRequest("POST", self.url, headers, body)
 
     def _shows(self, text: bytes) -> bool:
-        for sign, often in self._signs:
-            if sign in text and (often == 1 or text.count(sign) >= often):
-                return True
-        return False
+        return any(sign in text and (often == 1 or text.count(sign) >= often) for sign, often in self._signs)
 
     def _prepared(
         self,
