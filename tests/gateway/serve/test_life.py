@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import ssl
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,24 @@ def test_a_stream_that_takes_too_long_gets_the_error_event(server: Server, tmp_p
 
 
 @both_servers
+def test_an_answer_that_is_still_being_read_arrives_whole(server: Server, tmp_path: Path) -> None:
+    """The application is done with it long before the client is."""
+    with Running(tmp_path, server=server) as gateway:
+        connection = gateway.connection()
+        connection.request("GET", "/big")
+        answer = connection.getresponse()
+        gateway.signal(signal.SIGTERM)
+        gateway.line("say", "draining")
+        read = 0
+        while data := answer.read(2 << 20):
+            read += len(data)
+            time.sleep(0.25)
+        assert read == 16 << 20
+        assert gateway.ended() == 0
+        connection.close()
+
+
+@both_servers
 def test_an_idle_connection_holds_nobody_up(server: Server, tmp_path: Path) -> None:
     with Running(tmp_path, server=server) as gateway, socket.create_connection(gateway.address, LONG) as idle:
         idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -119,6 +139,40 @@ def test_a_terminal_that_interrupts_all_processes_is_one_interrupt(tmp_path: Pat
         gateway.signal(signal.SIGINT)
         assert answer.read().endswith(b"data: [DONE]\n\n")
         assert gateway.ended() == 0
+
+
+# A session of its own with the terminal on descriptor 0, and then the program that follows.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_terminal_that_is_closed_ends_it_unless_nohup_was_said(nohup: bool, tmp_path: Path) -> None:
+    """SIGHUP has two meanings: read the settings, and the terminal is gone."""
+    controlling, terminal = os.openpty()
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if nohup else ""
+    prefix = [sys.executable, "-c", ignore + IN_A_TERMINAL]
+    with Running(tmp_path, prefix=prefix, stdin=terminal) as gateway:
+        os.close(terminal)
+        gateway.signal(signal.SIGHUP)
+        gateway.line("say", "are the same")
+        os.close(controlling)
+        if nohup:
+            gateway.line("say", "are the same")
+            assert gateway.get("/") == (200, "hello")
+        else:
+            gateway.line("say", "draining")
+            assert gateway.ended() == 0
+
+
+def test_few_files_are_few_connections_and_it_says_so(tmp_path: Path) -> None:
+    with Running(tmp_path, prefix=["sh", "-c", 'ulimit -n 400; exec "$@"', "sh"]) as gateway:
+        assert "takes only 136 connections at a time" in "".join(line.text for line in gateway.lines)
+        assert gateway.get("/") == (200, "hello")
 
 
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:

@@ -226,3 +226,18 @@ def test_the_application_in_a_server_of_ones_own(poe: Emulator, config: Path) ->
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_server_of_ones_own_is_told_what_is_wrong_with_the_settings(poe: Emulator, config: Path) -> None:
+    config.write_text("model_list: [")
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "quoth.gateway.serve.worker:application", "--port", "0"],
+        env=environment(poe, CONFIG_FILE_PATH=str(config)),
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "config.yaml:" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -32,7 +32,7 @@ from quoth.gateway.serve.messages import (
 )
 from quoth.gateway.serve.plan import Plan
 from quoth.gateway.serve.scrapes import Scrapes
-from quoth.gateway.serve.signals import Signals
+from quoth.gateway.serve.signals import Signals, Terminal
 from quoth.gateway.serve.watch import Watch
 
 __all__ = ["Reporter", "serve"]
@@ -108,6 +108,7 @@ class _Parent:
         self._plan = plan
         self._report = reporter
         self._signals = signals
+        self._terminal = Terminal(kept=signals.hangup_was_ignored)
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ, self._hear_signals)
         self._slots = [_Slot()]
@@ -115,7 +116,9 @@ class _Parent:
         self._retired: list[Child] = []
         self._connections = _room_for_connections()
         self._listener: socket.socket | None = None
+        # The settings in force, and the first ones: address, certificate and limits of the server stay as they were.
         self._settings: Loaded | None = None
+        self._first: Loaded | None = None
         self._generation = 1
         self._latest = 1
         self._loading: Loading | None = None
@@ -179,6 +182,7 @@ class _Parent:
 
     def _tick(self, now: float) -> None:
         if self._loading is not None and self._loading.deadline <= now:
+            self._selector.unregister(self._loading)
             self._loaded(self._loading.give_up())
         if self._swap is not None and self._swap.deadline <= now:
             self._take_back(f"a worker did not take them within {_SWAP_WITHIN:.0f} s")
@@ -226,7 +230,9 @@ class _Parent:
 
     def _hear_signals(self) -> None:
         for number in self._signals.read():
-            if number == signal.SIGHUP:
+            if number == signal.SIGHUP and self._terminal.is_lost():
+                self._end(number)
+            elif number == signal.SIGHUP:
                 self._load()
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self._end(number)
@@ -309,7 +315,7 @@ class _Parent:
         except CannotListen as error:
             self._refuse([str(error)])
             return
-        self._settings = outcome
+        self._settings = self._first = outcome
         if self._connections < 1000:
             self._report.warn(
                 f"each worker takes only {self._connections} connections at a time, since this process may open few "
@@ -330,11 +336,13 @@ class _Parent:
 
     def _offer(self, settings: Loaded, current: Loaded) -> None:
         """New settings to all workers."""
+        assert self._first is not None
+        first = self._first
         for what, now, then in (
-            ("address", (current.host, current.port), (settings.host, settings.port)),
-            ("number of workers", current.workers, settings.workers),
-            ("certificate's files", current.tls, settings.tls),
-            ("header timeout", current.header_timeout, settings.header_timeout),
+            ("address", (first.host, first.port), (settings.host, settings.port)),
+            ("number of workers", first.workers, settings.workers),
+            ("certificate's files", first.tls, settings.tls),
+            ("header timeout", first.header_timeout, settings.header_timeout),
         ):
             if now != then:
                 self._report.warn(f"the {what} has changed in the settings: that needs a restart")
@@ -401,17 +409,17 @@ class _Parent:
 
     def _let_begin(self, child: Child) -> None:
         assert self._settings is not None
+        assert self._first is not None
         assert self._listener is not None
-        settings = self._settings
         start = Start(
             worker=child.slot + 1,
             workers=len(self._slots),
             generation=self._generation,
-            settings=settings.packed,
-            backlog=settings.backlog,
+            settings=self._settings.packed,
+            backlog=self._first.backlog,
             connections=self._connections,
-            header_timeout=settings.header_timeout,
-            tls=settings.tls,
+            header_timeout=self._first.header_timeout,
+            tls=self._first.tls,
         )
         child.begin(start, self._listener)
 
@@ -514,6 +522,9 @@ class _Parent:
         slot = self._slots[child.slot]
         slot.child = None
         if self._ending is not None:
+            if child.process.returncode not in (0, -signal.SIGKILL):
+                self._report.warn(f"worker {child.slot + 1} (process {child.pid}) failed to end: {child.ending()}")
+                self._ending = self._ending or 1
             return
         lived = time.monotonic() - child.born
         slot.failures = 0 if child.ready and lived >= _WELL else slot.failures
@@ -545,8 +556,12 @@ def _room_for_connections() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _CONNECTIONS + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+        except (OSError, ValueError):
+            pass  # macOS has a limit beside this one
     if soft == resource.RLIM_INFINITY:
         return _CONNECTIONS
     return max(32, min(_CONNECTIONS, (soft - _OTHER_FILES) // 2))

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ from quoth.gateway.serve.plan import APPLICATION, SETTINGS, Plan
 
 __all__ = ["application", "main"]
 
-# Seconds that connections get to close after the application has ended its last exchange.
+# Seconds that connections get to close at least after the application has ended its last exchange.
 _LAST_BYTES = 1.0
 
 
@@ -117,6 +118,7 @@ class _Worker:
         self._unpack = unpack
         self._serving = serving
         self._ready = False
+        self._swapping = asyncio.Lock()
         self._ended = asyncio.Event()
 
     async def run(self, channel: socket.socket, listener: socket.socket) -> int:
@@ -146,8 +148,8 @@ class _Worker:
             listening = group.create_task(self._listen(group, application, ending, control))
             serving = group.create_task(server.serve(lambda: self._is_ready(control)))
             await self._ended.wait()
-            # A client that does not read its last bytes holds nobody up.
-            await asyncio.wait((serving,), timeout=_LAST_BYTES)
+            # What the application has sent is on its way; a client that never reads it does not hold this up for good.
+            await asyncio.wait((serving,), timeout=ending.left())
             serving.cancel()
             listening.cancel()
 
@@ -165,7 +167,8 @@ class _Worker:
         match order:
             case Generation(number, packed):
                 try:
-                    await application.swap(self._unpack(packed))
+                    async with self._swapping:  # in the order in which they were told
+                        await application.swap(self._unpack(packed))
                 except Exception as error:
                     control.tell(Refused(number, _reason(error)))
                 else:
@@ -183,6 +186,8 @@ class _Worker:
 class _Ending:
     """The ways to end; `ended` is set when the application has ended its exchanges."""
 
+    _deadline = 0.0
+
     def __init__(self, application: Application, door: Door, server: Server, ended: asyncio.Event):
         self._application = application
         self._door = door
@@ -191,10 +196,15 @@ class _Ending:
 
     async def drain(self, delay: float, within: float) -> None:
         self._door.closing = True
+        self._deadline = time.monotonic() + delay + within
         async with asyncio.TaskGroup() as group:
             group.create_task(self._application.drain(delay, within))
             group.create_task(self._stop(delay))
         self._ended.set()
+
+    def left(self) -> float:
+        """Seconds that connections have to close."""
+        return max(_LAST_BYTES, self._deadline - time.monotonic())
 
     async def _stop(self, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -221,7 +231,14 @@ class _Alone:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._application is None:
-            self._application = _from_environment()
+            try:
+                self._application = _from_environment()
+            except StartFailed as error:
+                if scope["type"] != "lifespan":
+                    raise
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
         await self._application(scope, receive, send)
 
 
