@@ -243,6 +243,25 @@ def test_workers_add_up():
     assert total(one.render(), "quoth_requests_total") == 1, "asking the others changes nothing here"
 
 
+def test_a_worker_that_is_gone_has_counted_and_does_nothing_more():
+    table = routes()
+    one, gone = Metrics(), Metrics()
+    for metrics in (one, gone):
+        metrics.routes = table
+        metrics.in_flight = 3
+        metrics.watch("log_lines_dropped", lambda: 5)
+        metrics.watch("cache_entries", lambda: 7)
+        metrics.over(exchange(known_model="small", candidate=candidate(table, "small")))
+    page = one.render([], [gone.snapshot()])
+    assert total(page, "quoth_requests_total") == 2
+    assert value(page, "quoth_log_lines_dropped_total") == 10
+    assert value(page, "quoth_in_flight") == 3
+    assert value(page, "quoth_cache_entries") == 7
+    assert value(page, "quoth_workers") == 1
+    start = "process_start_time_seconds"
+    assert value(page, start) == value(one.render(), start)
+
+
 def test_the_process_is_on_the_page():
     page = Metrics().render()
     memory = value(page, "process_resident_memory_bytes")

@@ -132,7 +132,7 @@ class App:
         if self.control is None or self.workers == 1:
             return self.metrics.render()
         others = await self.control.gather()
-        return self.metrics.render([*others.living, *others.departed])
+        return self.metrics.render(others.living, others.departed)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""

@@ -12,12 +12,14 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import openai
+import psutil
 import pytest
 
 from quoth.emulator import Emulator
@@ -241,3 +243,53 @@ def test_a_server_of_ones_own_is_told_what_is_wrong_with_the_settings(poe: Emula
     assert done.returncode != 0
     assert "config.yaml:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_metrics_are_of_all_workers(poe: Emulator, config: Path) -> None:
+    """Whichever worker is asked, and also when one has crashed since."""
+    with serving(poe, "--config", str(config), "--workers", "2") as served:
+        for _ in range(10):
+            with served.client() as client:  # a connection of its own, for whoever takes it
+                ask(client)
+        assert chats(served) == 10
+        assert chats(served) == 10
+        for worker in psutil.Process(served.process.pid).children():
+            worker.kill()
+        eventually(lambda: len([line for line in served.said if "ended by signal 9" in line]) == 2)
+        assert chats(served) == 10
+
+
+def test_nobody_has_to_read_what_it_says(poe: Emulator, config: Path) -> None:
+    """S20: both pipes are full, and requests are answered as before; it ends as it should."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "quoth.cli", "serve", "-c", str(config), "--port", str(port)],
+        env=environment(poe),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        eventually(lambda: is_ready(f"http://127.0.0.1:{port}"))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG)
+        for number in range(2000):
+            connection.request("GET", f"/{number}", headers={"x-request-id": "x" * 100})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status in (401, 404)
+        connection.close()
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONG) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def chats(served: Served) -> float:
+    request = urllib.request.Request(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=LONG) as answer:
+        page = answer.read().decode()
+    rows = [line for line in page.splitlines() if line.startswith("quoth_requests_total{") and "chat" in line]
+    return sum(float(row.rpartition(" ")[2]) for row in rows)

@@ -11,8 +11,8 @@ from quoth.engine.routing.candidates import Candidate
 from quoth.engine.routing.gates import Gate
 from quoth.engine.routing.routes import Routes
 from quoth.gateway.exchange import Exchange
-from quoth.gateway.metrics.families import page
-from quoth.gateway.metrics.numbers import LATENCY, OVERHEAD, Line, Numbers, State, merged
+from quoth.gateway.metrics.families import WATCHED, page
+from quoth.gateway.metrics.numbers import LATENCY, OVERHEAD, Line, Numbers, State, left_behind, merged
 from quoth.providers.costs import facts_of
 
 __all__ = ["Metrics"]
@@ -165,13 +165,22 @@ class Metrics:
         """The numbers of this worker, for `render` in another."""
         return msgspec.msgpack.encode(self.numbers())
 
-    def render(self, others: Iterable[bytes] = ()) -> bytes:
-        """The page in Prometheus's text format. `others`: the snapshots of the other workers."""
-        others = list(others)
-        if not others:
+    def render(self, others: Iterable[bytes] = (), departed: Iterable[bytes] = ()) -> bytes:
+        """The page in Prometheus's text format. `others`: the snapshots of the other workers, `departed`: the last ones
+        of workers that are gone."""
+        others, gone = list(others), [left_behind(_decoded(one)) for one in departed]
+        if not others and not gone:
             return page(self.numbers())
-        everybody = [self.snapshot(), *others]  # its own too, since adding up changes what is added to
-        return page(merged(msgspec.msgpack.decode(one, type=Numbers) for one in everybody))
+        for numbers in gone:
+            numbers.watched = {
+                name: number for name, number in numbers.watched.items() if WATCHED[name][1] == "counter"
+            }
+        # Its own decoded too, since adding up changes what is added to.
+        return page(merged([*map(_decoded, [self.snapshot(), *others]), *gone]))
+
+
+def _decoded(snapshot: bytes) -> Numbers:
+    return msgspec.msgpack.decode(snapshot, type=Numbers)
 
 
 def _first_of(outcomes: dict[tuple[int, bool, str], int], outcome: tuple[int, bool, str]) -> None:

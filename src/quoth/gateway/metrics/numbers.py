@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-__all__ = ["LATENCY", "OVERHEAD", "Histogram", "Line", "Numbers", "State", "merged"]
+__all__ = ["LATENCY", "OVERHEAD", "Histogram", "Line", "Numbers", "State", "left_behind", "merged"]
 
 # Upper bounds in seconds. LATENCY are LiteLLM's, so that its dashboards keep their quantiles.
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 420.0, 600.0)
@@ -144,6 +145,15 @@ def merged(all_of_them: Iterable[Numbers]) -> Numbers:
         first.workers += numbers.workers
     first.lines, first.states = list(lines.values()), list(states.values())
     return first
+
+
+def left_behind(numbers: Numbers) -> Numbers:
+    """What still counts of a worker that is gone: what it has counted, and nothing of how it was doing.
+
+    Without it a sum over workers would fall when one ends, which Prometheus takes for a new start from zero.
+    """
+    counted = {name: number for name, number in numbers.process.items() if name.endswith("_total")}
+    return replace(numbers, states=[], waiting={}, in_flight=0, workers=0, process=counted)
 
 
 _START = "process_start_time_seconds"

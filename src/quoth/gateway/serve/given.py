@@ -31,7 +31,7 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
     if server.host != settings.server.host:
         before = {problem.message for problem in exposure(settings.server.host, settings.master_key)}
         warnings = [warning for warning in warnings if warning.message not in before]
-        for problem in exposure(server.host, settings.master_key):
+        for problem in exposure(server.host, settings.master_key, settings.weak_key_permitted):
             (problems if problem.severity == "error" else warnings).append(problem)
     if problems:
         return Refusal([str(problem) for problem in problems])
