@@ -119,5 +119,5 @@ def test_a_log_that_nobody_reads_stops_nothing() -> None:
     """S20: the pipe is full, the gateway goes on, and once there is a reader again it says how much is missing."""
     done = subprocess.run([sys.executable, "-c", FULL_PIPE], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
-    assert "1000 messages before this one are left out" in done.stdout
+    assert "1000 lines before this one are left out" in done.stdout
     assert done.stdout.endswith("quoth: worker 2 ended\n")

@@ -245,6 +245,17 @@ def test_a_server_of_ones_own_is_told_what_is_wrong_with_the_settings(poe: Emula
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
+def test_it_is_small(poe: Emulator, config: Path) -> None:
+    with serving(poe, "--config", str(config)) as served:
+        with served.client() as client:
+            ask(client)
+        parent = psutil.Process(served.process.pid)
+        (worker,) = parent.children()
+        assert parent.memory_info().rss < 40 << 20
+        assert worker.memory_info().rss < 90 << 20
+
+
 def test_metrics_are_of_all_workers(poe: Emulator, config: Path) -> None:
     """Whichever worker is asked, and also when one has crashed since."""
     with serving(poe, "--config", str(config), "--workers", "2") as served:
@@ -257,6 +268,16 @@ def test_metrics_are_of_all_workers(poe: Emulator, config: Path) -> None:
             worker.kill()
         eventually(lambda: len([line for line in served.said if "ended by signal 9" in line]) == 2)
         assert chats(served) == 10
+
+
+def test_a_service_manager_is_told_when_it_answers(poe: Emulator, config: Path, tmp_path: Path) -> None:
+    """systemd's Type=notify."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(LONG)
+        with serving(poe, "--config", str(config), NOTIFY_SOCKET=str(tmp_path / "notify")) as served:
+            assert manager.recv(100) == b"READY=1"
+            assert is_ready(served.url)
 
 
 def test_nobody_has_to_read_what_it_says(poe: Emulator, config: Path) -> None:
