@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import ssl
 from collections.abc import Mapping
 
 import msgspec
@@ -59,8 +60,18 @@ def _unreadable(server: Server) -> list[Problem]:
     """What is wrong with the certificate's files."""
     if bool(server.tls_cert) != bool(server.tls_key):
         return [Problem("error", "TLS needs a certificate and its key: give both, or neither")]
-    files = [file for file in (server.tls_cert, server.tls_key) if file]
-    return [Problem("error", f"there is no file {file!r}") for file in files if not os.path.isfile(file)]
+    if not server.tls_cert or not server.tls_key:
+        return []
+    files = (server.tls_cert, server.tls_key)
+    missing = [Problem("error", f"there is no file {file!r}") for file in files if not os.path.isfile(file)]
+    if missing:
+        return missing
+    try:
+        # A key with a password is not asked for it: a gateway starts without anybody watching.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
+    except (ssl.SSLError, OSError) as error:
+        return [Problem("error", f"{files[0]} and {files[1]} are no certificate with its key (PEM): {error}")]
+    return []
 
 
 def _example(settings: Settings) -> str:
