@@ -74,6 +74,7 @@ def test_waits_between_tries_grow_and_a_retry_after_is_obeyed() -> None:
     crowd.answers["*"] = first(says(429, retry_after="7"))
     call = crowd.call()
     assert (call.slept, call.error) == ([7.0], None)
+    assert call.journey.waited == 7.0
 
 
 def test_a_retry_after_that_is_too_long_is_passed_on_with_its_hint() -> None:
@@ -107,6 +108,7 @@ def test_a_stale_connection_is_tried_again_once_for_nothing() -> None:
     assert call.slept == []
     crowd.answers["*"] = always(fails("read", reused=True))
     assert len(crowd.call().opened) == 2
+    assert crowd.routes.find("m").candidates[0].health.failures == 1  # type: ignore[union-attr]
 
 
 def test_all_tries_of_a_candidate_share_its_total() -> None:
@@ -161,6 +163,21 @@ def test_another_key_is_tried_though_there_are_no_retries() -> None:
     for number in range(4):
         crowd.answers[str(number)] = always(says(402))
     assert crowd.call().keys == ["0", "1", "2", "3", "4"]
+
+
+def test_a_model_that_is_not_there_may_be_elsewhere() -> None:
+    crowd = Crowd([entry("poe/a", key="one", order=1), entry("poe/A", key="two"), entry("poe/b", key="three")])
+    crowd.answers["one"] = always(says(404))
+    assert crowd.call().models == ["a", "b"]
+
+
+def test_a_key_that_others_come_before_is_better_than_none() -> None:
+    crowd = Crowd([entry(key="one", order=1), entry(key="two", order=2)], {"num_retries": 0})
+    candidate = crowd.routes.find("m").candidates[1]  # type: ignore[union-attr]
+    candidate.lane.limited(crowd.seconds, 100.0, None)
+    crowd.answers["one"] = first(says(402))
+    crowd.answers["two"] = always(says())
+    assert crowd.call().keys == ["one", "two"]
 
 
 def test_retries_are_counted_over_all_deployments() -> None:
@@ -538,6 +555,9 @@ def test_allowed_fails_policy_and_disable_cooldowns() -> None:
     crowd = Crowd(ordered, {"allowed_fails_policy": policy})
     crowd.answers["one"] = always(says(500))
     assert [crowd.call().keys for _ in range(2)] == [["one", "two"], ["two"]]
+    crowd = Crowd(ordered, {"allowed_fails_policy": policy})
+    crowd.answers["one"] = always(says(429))
+    assert [crowd.call().keys for _ in range(9)] == [["one", "two"]] * 9
     crowd = Crowd(ordered, {"allowed_fails_policy": policy, "disable_cooldowns": True})
     crowd.answers["one"] = always(says(500))
     assert [crowd.call().keys for _ in range(9)] == [["one", "two"]] * 9

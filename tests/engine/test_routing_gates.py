@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import random
 from collections import Counter
 from itertools import pairwise
 
@@ -288,6 +289,37 @@ def test_a_cancelled_call_leaves_the_line_and_its_turn_is_the_next_ones() -> Non
     assert stays.error is None
     assert stays.journey.waited == pytest.approx(60, abs=0.3)
     assert not gone.opened
+
+
+def test_a_key_and_a_deployment_each_keep_their_pace() -> None:
+    """What one gate let through goes out only when the other does, and counts from then."""
+    crowd = Crowd(
+        [entry("poe/a", "m", rpm=6), entry("poe/b", "n", rpm=10)], {"max_wait": 500}, chance=random.Random(1).random
+    )
+    for number in range(60):
+        crowd.start("mn"[number % 2], at=number * 0.7, caller="xyz"[number % 3])
+    crowd.run()
+    assert len(crowd.sent) == 60
+    assert most_in_a_minute([when for when, _, model in crowd.sent if model == "a"]) <= 6
+    assert most_in_a_minute([when for when, _, _ in crowd.sent]) <= 10
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from("mn"), st.sampled_from("xyz")), max_size=40))
+def test_both_paces_hold_whenever_calls_come(arrivals: list[tuple[float, str, str]]) -> None:
+    entries = [entry("poe/a", "m", rpm=3, max_parallel_requests=2), entry("poe/b", "n", rpm=5)]
+    crowd = Crowd(entries, {"max_wait": 30, "num_retries": 1})
+    crowd.answers["*"] = lambda at: says(429 if int(at) % 7 == 0 else 200, takes=0.5)
+    for at, name, caller in arrivals:
+        crowd.start(name, at=at, caller=caller)
+    crowd.run(1200.0)
+    for call in crowd.calls:
+        if call.result is not None:
+            crowd.finish(call)
+    crowd.run()
+    assert most_in_a_minute([when for when, _, model in crowd.sent if model == "a"]) <= 3
+    assert most_in_a_minute([when for when, _, _ in crowd.sent]) <= 5
+    assert all(call.ended is not None for call in crowd.calls)
 
 
 def test_max_parallel_requests() -> None:

@@ -46,8 +46,11 @@ class Gate:
         """One went through."""
         raise NotImplementedError
 
-    def unused(self, now: float, size: int = 0) -> None:
-        """One that went through did not go further; of a Pace, the last that did."""
+    def unused(self, then: float, size: int = 0) -> None:
+        """What went through at that moment did not go further."""
+
+    def moved(self, then: float, now: float) -> None:
+        """What went through at that moment goes further only now."""
 
     def idle(self, now: float) -> bool:
         """True when it knows nothing that a new one would not."""
@@ -189,9 +192,17 @@ class Pace(Gate):
     def used(self, now: float, size: int) -> None:
         self._times.append(now)
 
-    def unused(self, now: float, size: int = 0) -> None:
-        if self._times:
-            self._times.pop()
+    def unused(self, then: float, size: int = 0) -> None:
+        with self._lock:
+            if then in self._times:
+                self._times.remove(then)
+
+    def moved(self, then: float, now: float) -> None:
+        with self._lock:
+            if then in self._times:
+                self._times.remove(then)
+            # Whoever came in between counted it already, so that there is room for it.
+            self._times.append(now)
 
     def idle(self, now: float) -> bool:
         return super().idle(now) and self._share >= 1.0 and (not self._times or self._times[-1] <= now - self._window)
@@ -218,7 +229,7 @@ class Places(Gate):
     def used(self, now: float, size: int) -> None:
         self.taken += 1
 
-    def unused(self, now: float, size: int = 0) -> None:
+    def unused(self, then: float, size: int = 0) -> None:
         self.taken -= 1
 
     def idle(self, now: float) -> bool:
@@ -266,8 +277,8 @@ class Tokens(Gate):
     def used(self, now: float, size: int) -> None:
         self.add(now, size)
 
-    def unused(self, now: float, size: int = 0) -> None:
-        self.add(now, -size)
+    def unused(self, then: float, size: int = 0) -> None:
+        self.add(then, -size)
 
     def idle(self, now: float) -> bool:
         return super().idle(now) and (not self._log or self._log[-1][0] <= now - MINUTE)
