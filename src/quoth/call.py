@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Call", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
+__all__ = ["Call", "FixedHeaders", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -120,6 +120,16 @@ class Call:
     allowed_openai_params: tuple[str, ...] = ()
     strict: bool = False
     keep_usage_chunk: bool = False
+
+
+class FixedHeaders(dict[str, str]):
+    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, headers: Mapping[str, str]):
+        super().__init__(headers)
+        self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 @dataclass(frozen=True, slots=True)
