@@ -250,6 +250,16 @@ def test_deployments_of_one_key_share_its_pace() -> None:
     assert sum(call.error is None for call in calls) == 10
 
 
+@pytest.mark.parametrize("model", ["poe", "openai"])
+def test_a_pace_for_every_key(model: str) -> None:
+    entries = [entry(f"{model}/a"), entry(f"{model}/b", "n", rpm=600), entry(f"{model}/a", "o", key="two")]
+    crowd = Crowd(entries, {"key_rpm": 5})
+    calls = [crowd.start(name) for name in "mno" * 10]
+    crowd.run()
+    assert all(call.error is None or call.status == 429 for call in calls)
+    assert Counter(key for _, key, _ in crowd.sent) == {"one": 5, "two": 5}
+
+
 def test_a_provider_without_a_limit_for_keys_is_paced_by_deployment() -> None:
     crowd = Crowd([entry("openai/gpt-4o", rpm=10), entry("openai/gpt-5", "n", rpm=10)])
     calls = [crowd.start(name) for name in "mn" * 10]

@@ -210,9 +210,10 @@ class Routes:
     def _paces(self, deployment: Deployment, target: Target) -> tuple[Pace, ...]:
         """A key that its provider allows so many calls a minute has one pace for all of its deployments: towards the
         provider's own host at that limit, elsewhere where a deployment has an `rpm`, at the highest. A deployment whose
-        `rpm` is less, or whose provider has no such limit, has a pace of its own."""
-        place, limit = _place(target), 0.0
-        if target.row.calls_per_minute is not None:
+        `rpm` is another, or whose provider has no such limit, has a pace of its own. `key_rpm` is for every key, and
+        in place of all that is said of keys."""
+        place, limit = _place(target), self.options.key_rpm or 0.0
+        if not limit and target.row.calls_per_minute is not None:
             own = allowed(target) if place[0] == host_of(target.row.base_url) else 0.0
             limit = max(own, self._rpm_of_keys.get(place, 0.0))
         own_limit = None if deployment.rpm == limit else deployment.rpm
