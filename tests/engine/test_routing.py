@@ -70,7 +70,9 @@ def test_what_is_tried_again_at_the_same_candidate(what: Says, opened: int) -> N
 def test_waits_between_tries_grow_and_a_retry_after_is_obeyed() -> None:
     crowd = Crowd([entry()], chance=1.0)
     crowd.answers["*"] = first(says(500), says(503))
-    assert crowd.call().slept == [0.25, 0.5]
+    call = crowd.call()
+    assert call.slept == [0.25, 0.5]
+    assert (call.journey.paused, call.journey.waited) == (0.75, 0.0)
     crowd.answers["*"] = first(says(429, retry_after="7"))
     call = crowd.call()
     assert (call.slept, call.error) == ([7.0], None)

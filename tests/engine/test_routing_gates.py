@@ -354,7 +354,7 @@ def test_a_call_too_many_is_told_when_to_come_again_and_may_fall_back() -> None:
     assert (refused.status, refused.opened) == (429, [])
     assert refused.error is not None
     assert refused.error.retry_after == 60
-    assert "1 calls in 60 s" in refused.error.message
+    assert "(1 call in 60 s)" in refused.error.message
     assert [attempt.error for attempt in refused.error.attempts] == ["RateLimitError"]
     crowd = Crowd([entry(rpm=1), entry("poe/b", "big", key="two")], {"fallbacks": [{"m": ["big"]}]})
     crowd.call()

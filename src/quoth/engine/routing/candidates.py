@@ -142,7 +142,7 @@ class Candidate:
         estimated: int = 0,
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
-        `estimated` is what `Try.tokens` had said."""
+        `estimated` is what `Journey.estimated` says."""
         self.health.succeeded(now)
         self.health.measured(
             now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens

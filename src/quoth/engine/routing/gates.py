@@ -143,7 +143,7 @@ class Pace(Gate):
         self.resize(limit)
 
     def __str__(self) -> str:
-        return f"{self.limit} calls in {self._window:g} s"
+        return f"{_calls(self.limit)} in {self._window:g} s"
 
     def resize(self, limit: float) -> None:
         """Another limit, for what went through already too."""
@@ -217,7 +217,7 @@ class Places(Gate):
         self.taken = 0
 
     def __str__(self) -> str:
-        return f"{self.limit} calls at once"
+        return f"{_calls(self.limit)} at once"
 
     def resize(self, limit: int) -> None:
         self.limit = limit
@@ -282,3 +282,7 @@ class Tokens(Gate):
 
     def idle(self, now: float) -> bool:
         return super().idle(now) and (not self._log or self._log[-1][0] <= now - MINUTE)
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"

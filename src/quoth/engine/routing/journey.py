@@ -51,19 +51,21 @@ class Controls(Struct, frozen=True):
 class Journey(Struct):
     """What became of one call; the caller makes it, and reads it whether the call ends well or not.
 
-    `candidate`: the last one that was called. `waited`: seconds in which nothing was under way, in lines, for a
-    Retry-After and between tries. `place`: the place in line, counted from 1, where the call had to wait; 0 where it
-    had not. `fallbacks`: how many were turned to. `model_group`: the group that was asked last. `overrides`: what a
-    fallback changes in the call, `model` apart.
+    `candidate`: the last one that was called. `waited`: seconds in lines and for a Retry-After; `paused`: seconds
+    between tries. `place`: the place in line, counted from 1, where the call had to wait; 0 where it had not.
+    `fallbacks`: how many were turned to. `model_group`: the group that was asked last. `overrides`: what a fallback
+    changes in the call, `model` apart. `estimated`: the tokens of the last `Try`, for `Candidate.succeeded`.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
     candidate: Candidate | None = None
     waited: float = 0.0
+    paused: float = 0.0
     place: int = 0
     fallbacks: int = 0
     model_group: str = ""
     overrides: Mapping[str, Any] | None = None
+    estimated: int = 0
 
 
 class Try(Struct, Generic[R, T]):
@@ -160,7 +162,11 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
         if pause > 0.0:
             now = now_is()
             yield Sleep(pause)
-            journey.waited += now_is() - now
+            passed = now_is() - now
+            if turn.hinted:
+                journey.waited += passed
+            else:
+                journey.paused += passed
 
 
 def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
@@ -199,6 +205,7 @@ def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
         raise
     ended = now()
     candidate.answered(ended)
+    way.journey.estimated = made.tokens
     way.journey.attempts.append(attempted(candidate.target, reader.status, ended - begun, None))
     return result
 
@@ -227,7 +234,7 @@ class _Turn(Struct, Generic[T]):
     """One call at one group: who has been tried, and who is next.
 
     `outcome` is that of the last attempt, None when nothing was sent; `stale`: it met a connection that had been
-    closed. `passed`: when the last one got past its gates.
+    closed. `hinted`: the provider said how long to wait. `passed`: when the last one got past its gates.
     """
 
     way: _Way[T]
@@ -238,6 +245,7 @@ class _Turn(Struct, Generic[T]):
     made: Try[Any, T] | None = None
     whose: Candidate | None = None
     outcome: Opened | Failed | None = None
+    hinted: bool = False
     passed: float = 0.0
     retries: int = 0
     stale: bool = False
@@ -335,11 +343,12 @@ class _Turn(Struct, Generic[T]):
     def _pause(self, candidate: Candidate, error: errors.QuothError, now: float) -> float | None:
         """Seconds before a candidate is tried again; None when that is longer than anybody waits."""
         way = self.way
+        self.hinted = error.retry_after is not None
         wait = delay(self.retries, error.retry_after, way.world.random)
         if wait is None:
             return None
         wait = max(wait, way.routes.options.retry_after)
-        if error.retry_after is not None:
+        if self.hinted:
             longest = way.routes.options.max_wait - way.journey.waited
             if wait > (min(longest, _PATIENCE) if self.turns_away() else longest):
                 return None
@@ -408,7 +417,7 @@ def _in_line(
     if way.end is not None and way.end < end:
         end = way.end
     ahead, seconds = gate.expected(way.caller, start, size)
-    passed = False
+    passed = slept = False
     ticket = gate.join(way.caller)
     try:
         other = _with_room(turn, candidate, start, size)
@@ -429,13 +438,15 @@ def _in_line(
                 return other
             if now >= end:
                 raise _too_long(candidate, gate, gate.expected(way.caller, now, size)[1], now - start)
+            slept = True
             yield Sleep(max(_SHORT, min(pause, end - now)))
     finally:
         if not passed:
             gate.leave(ticket)
             for one in before:
                 one.unused(start, size)
-        journey.waited += world.now() - start
+        if slept:
+            journey.waited += world.now() - start
 
 
 def _with_room(turn: _Turn[Any], candidate: Candidate, now: float, size: int) -> Candidate | None:
