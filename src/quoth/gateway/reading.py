@@ -92,11 +92,19 @@ class ChatEvents:
         if self.ended:
             return
         try:
-            for event in self._frames.feed(piece):
+            events = self._frames.feed(piece)
+        except EventTooLarge as error:
+            self._fail(error)
+        else:
+            self._take_all(events)
+
+    def _take_all(self, events: list[bytes]) -> None:
+        try:
+            for event in events:
                 self._take(event)
                 if self.ended:
                     return
-        except (openai_chat.Unreadable, openai_chat.UpstreamError, EventTooLarge) as error:
+        except (openai_chat.Unreadable, openai_chat.UpstreamError) as error:
             self._fail(error)
 
     def _passes(self, piece: bytes) -> bool:
@@ -131,9 +139,13 @@ class ChatEvents:
             self.document.eof()
             if 200 <= self.status < 300:
                 self._open_document(self.document.body)
-        elif self.finish_reason is not None:
-            self.complete = True
-            self.out.append(_DONE)
+        else:
+            self._take_all(self._frames.end())
+            if self.ended:
+                return
+            if self.finish_reason is not None:
+                self.complete = True
+                self.out.append(_DONE)
         self.settled = self.ended = True
 
     def _become_document(self, start: bytes) -> None:
