@@ -131,8 +131,8 @@ class Gate:
 class Pace(Gate):
     """At most `limit` in any 60 seconds, whenever the minute is taken to begin.
 
-    Half of a large limit may go at once, the rest is spread over what is left of the minute, so that a burst does not
-    shut the gate for long. A provider's 429 halves the pace, which then recovers within a minute: additive increase,
+    Four fifths of a large limit may go at once, the rest is spread over what is left of the minute, so that a burst of
+    one caller does not shut out all others for so long. A provider's 429 halves the pace, which then recovers within a minute: additive increase,
     multiplicative decrease.
     """
 
@@ -150,7 +150,7 @@ class Pace(Gate):
         self.limit = max(1, int(limit))
         # Less than one a minute is one in so many minutes.
         self._window = MINUTE if limit >= 1 else MINUTE / limit
-        self._free = self.limit if self.limit < 120 else self.limit // 2
+        self._free = self.limit if self.limit < 120 else self.limit * 4 // 5
 
     def share(self, now: float) -> float:
         """The part of the limit that is used for now, from 0 to 1."""
