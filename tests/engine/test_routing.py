@@ -9,6 +9,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quoth import errors
 from quoth.call import Timeouts
@@ -935,6 +937,85 @@ def test_a_reader_that_cannot_be_paid_for_takes_nothing_from_the_pace() -> None:
     crowd.run()
     assert call.error is None
     assert not call.journey.waited
+
+
+ANSWERS = [
+    says(),
+    says(takes=3.0),
+    says(400),
+    says(401),
+    says(402),
+    says(404),
+    says(413),
+    says(429),
+    says(429, retry_after="3"),
+    says(429, retry_after="90"),
+    says(500),
+    says(503, retry_after="2"),
+    fails("connect"),
+    fails("read", reused=True),
+    fails("timeout", deadline="first", takes=5.0),
+    fails("tls"),
+]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    entries=st.lists(
+        st.fixed_dictionaries(
+            {"name": st.sampled_from("mn"), "model": st.sampled_from(["poe/a", "poe/b", "openai/c"])},
+            optional={
+                "order": st.integers(1, 2),
+                "rpm": st.sampled_from([1, 3, 50]),
+                "max_parallel_requests": st.integers(1, 2),
+                "cooldown_time": st.sampled_from([0, 1]),
+                "num_retries": st.integers(0, 3),
+            },
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    strategy=st.sampled_from(["simple-shuffle", "least-busy", "usage-based-routing", "latency-based-routing"]),
+    answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=12),
+    arrivals=st.lists(st.tuples(st.floats(0, 30), st.booleans(), st.sampled_from("xy")), min_size=1, max_size=12),
+    seed=st.integers(0, 5),
+)
+def test_whatever_happens_everything_is_given_back(
+    entries: list[dict[str, Any]],
+    strategy: str,
+    answers: list[Says],
+    arrivals: list[tuple[float, bool, str]],
+    seed: int,
+) -> None:
+    listed = [entry(**one, key=f"key{number}") for number, one in enumerate(entries)]
+    names = sorted({one["model_name"] for one in listed})
+    fallbacks = [{names[0]: [names[1]]}] if len(names) > 1 else []
+    crowd = Crowd(listed, {"routing_strategy": strategy, "fallbacks": fallbacks}, chance=random.Random(seed).random)
+    turn = itertools.cycle(answers)
+    crowd.answers["*"] = lambda at: next(turn)
+    calls = [crowd.start(names[0], at=at, caller=caller) for at, _, caller in sorted(arrivals)]
+    crowd.run(crowd.seconds + 20)
+    for call, (_, given_up, _) in zip(calls, sorted(arrivals), strict=True):
+        if given_up and call.ended is None:
+            crowd.cancel(call)
+    for _ in range(200):
+        crowd.run(crowd.seconds + 1)
+        for call in calls:
+            if call.result is not None and call.started >= 0:
+                crowd.finish(call)
+                call.started = -1.0
+    for call in calls:
+        assert call.ended is not None
+        # An attempt without a duration was stopped before it was sent, or refused at once.
+        assert len(call.journey.attempts) >= len(call.opened) - (call.result is None and call.error is None)
+        if call.error is not None:
+            assert call.error.attempts == call.journey.attempts
+            assert call.opened or call.status in (429, None) or call.journey.attempts
+    for candidate in crowd.routes.candidates():
+        assert candidate.health.in_flight == 0
+        assert not candidate.health.probing
+        assert candidate.places is None or candidate.places.taken == 0
+        assert all(gate.waiting == 0 for gate in candidate.gates)
 
 
 def test_a_failed_call_leaves_no_cycle_that_holds_the_prompt() -> None:

@@ -58,8 +58,8 @@ def test_never_more_than_the_limit_in_any_minute_and_nobody_starves(
     assert len(done) == len(arrivals), "everybody gets through in the end"
 
 
-@settings(deadline=None, max_examples=15)
-@given(st.lists(st.floats(0, 100), min_size=300, max_size=600), st.integers(120, 200))
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.floats(0, 60), min_size=200, max_size=350), st.integers(120, 160))
 def test_a_large_limit_holds_too_though_it_is_spread(arrivals: list[float], limit: int) -> None:
     done = through(Pace(limit), sorted((at, "a") for at in arrivals))
     assert most_in_a_minute([when for _, when, _ in done]) <= limit

@@ -13,8 +13,8 @@ from math import inf
 __all__ = ["Gate", "Pace", "Places", "Ticket", "Tokens"]
 
 MINUTE = 60.0
-# Somebody further ahead may have given up: nobody sleeps longer than this without looking.
-_LOOK = 0.25
+# Somebody further ahead may have given up: nobody sleeps longer without looking, who is near less long than who is far.
+_LOOK, _LONGEST_LOOK = 0.25, 1.0
 _SHORTEST = 0.001
 _SHARED: AbstractContextManager[object] = nullcontext()
 
@@ -95,7 +95,7 @@ class Gate:
                     self._line[ticket.caller] = own  # to the end: the others come first
                 self.used(now, size)
                 return 0.0
-            return min(max(seconds, _SHORTEST), _LOOK)
+            return min(max(seconds, _SHORTEST), max(_LOOK, min(seconds / 4, _LONGEST_LOOK)))
 
     def leave(self, ticket: Ticket) -> None:
         """Give up; without effect for a ticket that went through."""
@@ -132,8 +132,8 @@ class Pace(Gate):
     """At most `limit` in any 60 seconds, whenever the minute is taken to begin.
 
     Four fifths of a large limit may go at once, the rest is spread over what is left of the minute, so that a burst of
-    one caller does not shut out all others for so long. A provider's 429 halves the pace, which then recovers within a minute: additive increase,
-    multiplicative decrease.
+    one caller does not shut out all others for so long. A provider's 429 halves the pace, which then recovers within a
+    minute: additive increase, multiplicative decrease.
     """
 
     def __init__(self, limit: float, lock: AbstractContextManager[object] | None = None):
