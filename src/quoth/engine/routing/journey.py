@@ -149,7 +149,11 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
         turn.outcome = None
         try:
             made = turn.made_for(candidate)
-            other = (yield from _let_through(turn, candidate, made)) if candidate.gates else None
+            other = None
+            if gates := candidate.gates:
+                turn.passed = now_is()
+                if len(gates) > 1 or not gates[0].take(turn.passed, made.tokens):
+                    other = yield from _let_through(turn, candidate, made)
             if other is None:
                 return (yield from _sent(turn, candidate, made))
             candidate = other
@@ -214,7 +218,7 @@ def _let_through(
     turn: _Turn[Any], candidate: Candidate, made: Try[Any, Any]
 ) -> Generator[Effect, Any, Candidate | None]:
     """Past the candidate's gates. Answered by another candidate where that has room first."""
-    now = turn.way.world.now()
+    now = turn.passed
     for number, gate in enumerate(candidate.gates):
         if not gate.take(now, made.tokens):
             before = candidate.gates[:number]
