@@ -44,9 +44,9 @@ _UNENFORCED = ("provider_budget_config",)
 # What `update_settings` and `get_settings` are about.
 _SETTINGS = (
     "allowed_fails allowed_fails_policy content_policy_fallbacks context_window_fallbacks cooldown_time "
-    "default_fallbacks disable_cooldowns enable_tag_filtering fallbacks max_fallbacks max_wait model_group_alias "
-    "model_group_retry_policy num_retries retry_after retry_policy routing_strategy routing_strategy_args "
-    "stream_timeout tag_filtering_match_any timeout"
+    "default_fallbacks disable_cooldowns enable_tag_filtering fallbacks key_rpm max_fallbacks max_wait "
+    "model_group_alias model_group_retry_policy num_retries retry_after retry_policy routing_strategy "
+    "routing_strategy_args stream_timeout tag_filtering_match_any timeout"
 ).split()
 
 
@@ -110,6 +110,7 @@ class Router:
         enable_tag_filtering: bool | None = None,
         tag_filtering_match_any: bool | None = None,
         max_wait: float | None = None,
+        key_rpm: float | None = None,
         default_litellm_params: Mapping[str, Any] | None = None,
         default_max_parallel_requests: int | None = None,
         drop_params: bool = False,
@@ -120,7 +121,8 @@ class Router:
         **others: Any,
     ):
         """`model_list`: objects with `model_name`, `litellm_params` and `model_info`. `max_wait`: seconds a call waits
-        at most for the pace of a key, 10 if left out. `default_litellm_params`: for every deployment that does not say
+        at most for the pace of a key, 10 if left out. `key_rpm`: calls a minute for each key, in place of what its
+        provider is known to allow. `default_litellm_params`: for every deployment that does not say
         otherwise. `drop_params`, `strict`, `providers`: as for a Client. `client`, `async_client`: whose connections
         are used; those of clients of its own if left out. All others are LiteLLM's, and docs/router.md has them.
 

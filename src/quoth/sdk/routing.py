@@ -171,10 +171,10 @@ class Asked:
         if candidate.deployment.price is not None:
             found.trace.price = priced(candidate.deployment.price)
         found.trace.seconds = now() - started
-        self._until_its_end(found, candidate, now() - started, tabs[-1])
+        self._until_its_end(found, candidate, journey.estimated, tabs[-1])
         return found
 
-    def _until_its_end(self, found: Answer, candidate: Candidate, seconds: float, tab: Tab) -> None:
+    def _until_its_end(self, found: Answer, candidate: Candidate, estimated: int, tab: Tab) -> None:
         """Say how it ended: now, or when the stream has."""
         now = self._core.world.now
         begun = now() - found.trace.attempts[-1].seconds
@@ -188,7 +188,6 @@ class Asked:
                 usage = how.usage
                 tokens, said = (0, 0) if usage is None else (usage.total_tokens or 0, usage.completion_tokens or 0)
                 first = found.trace.attempts[-1].seconds if found.completion is None else None
-                estimated = 0 if candidate.tokens is None else found.estimate
                 candidate.succeeded(now(), first, now() - begun, tokens, answer_tokens=said, estimated=estimated)
 
         if found.completion is None:
