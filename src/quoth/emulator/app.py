@@ -12,7 +12,16 @@ from typing import Any
 
 import msgspec
 
-from quoth.emulator import chat, media_answers, media_request, messages, messages_request, responses, responses_request
+from quoth.emulator import (
+    chat,
+    media_answers,
+    media_request,
+    messages,
+    messages_request,
+    response_events,
+    responses,
+    responses_request,
+)
 from quoth.emulator.changes import Changes
 from quoth.emulator.chat_request import ChatRequest, read
 from quoth.emulator.delivery import Answer, Event
@@ -26,8 +35,8 @@ from quoth.emulator.models import model_list
 from quoth.emulator.problems import Problem, by_status
 from quoth.emulator.prompt_cache import PromptCache
 from quoth.emulator.ratelimit import RateLimit
+from quoth.emulator.response_items import Item
 from quoth.emulator.responses_request import ENDPOINT as RESPONSES
-from quoth.emulator.responses_request import Item
 from quoth.emulator.settings import Switches
 from quoth.emulator.video_jobs import VideoJobs
 from quoth.providers.catalogue import ModelFacts
@@ -229,16 +238,13 @@ class Poe:
         seed = self._seed(request, headers)
         outcome = chat.decide(wanted.chat, seed, self.switches, self._media_origin(request))
         self.files.add(outcome.pieces)
-        cached = 0
-        if wanted.facts.owned_by == "OpenAI":
-            cached = self._cache.automatic(
-                wanted.facts.id,
-                responses.blocks(wanted),
-                responses.CACHED_FROM,
-                responses.CACHED_IN_STEPS_OF,
-                time.monotonic(),
-            )
-        written = responses.write(wanted, outcome, seed, int(time.time()), cached, self.switches)
+        prompt, cached = responses.blocks(wanted), 0
+        length = sum(block.tokens for block in prompt)
+        if length >= responses.CACHED_FROM and wanted.facts.owned_by == "OpenAI":
+            least, step = responses.CACHED_FROM, responses.CACHED_IN_STEPS_OF
+            cached = self._cache.automatic(wanted.facts.id, prompt, least, step, time.monotonic())
+        created = int(time.time())
+        written = responses.write(wanted, outcome, seed, created, self.switches, prompt=length, cached=cached)
         self._charge(seed, wanted.facts, written.billed, key)
         body = self.changes.body("response", written.body)
         if self.switches.previous_responses:
@@ -251,7 +257,7 @@ class Poe:
             return Answer(200, msgspec.json.encode(body), content_type="application/json; charset=utf-8", delay=delay)
 
         def events() -> Iterator[Event | float]:
-            told = responses.events(body, written.output, fault, whole=outcome.media is not None, wait=working)
+            told = response_events.events(body, written.output, fault, whole=outcome.media is not None, wait=working)
             for event in self.changes.events("response_events", told):
                 yield event if isinstance(event, float) else (event[0].encode(), msgspec.json.encode(event[1]))
             if self.changes.done and not fault.no_done:
