@@ -63,6 +63,7 @@ class Poe:
         self.files = Files(browser_only=switches.browser_only)
         self._limit = RateLimit(switches.rate_limit)
         self._calls = 0
+        self._errors = 0
         self._models: bytes | None = None
         self._cache = PromptCache(switches.cache_lifetime)
         self._kept: OrderedDict[str, list[Item]] = OrderedDict()  # conversations, by the id of their last response
@@ -93,6 +94,7 @@ class Poe:
         self._kept.clear()
         self._videos.clear()
         self._calls = 0
+        self._errors = 0
 
     def answer(self, request: Request, fault: Fault = NONE) -> Answer:
         """The answer to a request; a fault with a status takes the place of any other."""
@@ -125,7 +127,8 @@ class Poe:
         return Answer(problem.status, msgspec.json.encode(body), headers=problem.headers)
 
     def _envelope(self, request: Request, problem: Problem) -> dict[str, Any]:
-        seed = f"{self._calls}/{hashlib.sha256(request.raw).hexdigest()}"
+        self._errors += 1
+        seed = f"error/{self._errors}/{hashlib.sha256(request.raw).hexdigest()}"
         return messages.envelope(problem, seed, as_text=self.switches.profile == "observed")
 
     def _routed(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:

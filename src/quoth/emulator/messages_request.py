@@ -33,7 +33,6 @@ __all__ = ["ENDPOINT", "MessagesRequest", "read"]
 ENDPOINT = "/v1/messages"
 _SMALLEST_BUDGET = 1_024
 
-
 _FIELDS = frozenset(
     """
     model max_tokens messages system temperature top_p top_k stream stop_sequences tools tool_choice metadata thinking
