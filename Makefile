@@ -51,8 +51,9 @@ fmt: $(VENV)/.dev ## Format, and mend what can be mended
 	$(BIN)/ruff format $(PY_DIRS)
 
 .PHONY: bench
-bench: $(VENV)/.dev $(BENCH)/.bench ## Compare cost per call with the openai and litellm packages
+bench: $(VENV)/.dev $(BENCH)/.bench ## Compare cost per call with the openai and litellm packages, and per request with LiteLLM's proxy and nginx
 	QUOTH_BENCH_PEERS=$(BENCH)/bin/python $(BIN)/python -m bench
+	QUOTH_BENCH_PEERS=$(CURDIR)/$(BENCH)/bin/python $(BIN)/python -m bench.gateways --growth
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Only set up the development environment in .venv

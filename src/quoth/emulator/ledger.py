@@ -47,7 +47,7 @@ class Row:
 class Billed:
     """Tokens as the provider counts them. `prompt` includes those read from the cache (`cached`) or written to it.
 
-    `image` is the tokens of pictures, for models whose price names them; they stand in the place of `completion`.
+    `image` is the tokens of pictures, for models that are billed by tokens; they stand in the place of `completion`.
     """
 
     prompt: int
@@ -61,8 +61,8 @@ class Billed:
 def cost_of(model: ModelFacts, billed: Billed) -> tuple[int, dict[str, str]]:
     """Points for one call, and the breakdown in the strings of the history."""
     price, completion = dict(model.price or {}), billed.completion
-    if billed.image and price.get("image") is not None:
-        price["completion"], completion = price["image"], billed.image
+    if billed.image and price.get("request") is None:
+        price["completion"], completion = price.get("image") or price.get("completion"), billed.image
     breakdown = poe_breakdown(
         price,
         prompt_tokens=billed.prompt,
