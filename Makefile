@@ -50,8 +50,9 @@ fmt: $(VENV)/.dev ## Format, and mend what can be mended
 	$(BIN)/ruff format $(PY_DIRS)
 
 .PHONY: bench
-bench: $(VENV)/.dev $(BENCH)/.bench ## Compare cost per call with the openai and litellm packages
+bench: $(VENV)/.dev $(BENCH)/.bench ## Compare cost per call with the openai and litellm packages, and per request with LiteLLM's proxy and nginx
 	QUOTH_BENCH_PEERS=$(BENCH)/bin/python $(BIN)/python -m bench
+	QUOTH_BENCH_PEERS=$(CURDIR)/$(BENCH)/bin/python $(BIN)/python -m bench.gateways --growth
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Only set up the development environment in .venv
@@ -83,6 +84,7 @@ lock: .venv-lock/.lock ## Resolve pyproject.toml into requirements/*.txt; UPGRAD
 	$(COMPILE) pyproject.toml --all-extras --group build --group test --group lint -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra cli --extra emulator --group build -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/sdk.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra gateway -o requirements/gateway.txt
 	$(COMPILE) --group bench -o requirements/bench.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
 

@@ -57,11 +57,13 @@ if TYPE_CHECKING:
         reconcile,
         usage_history,
     )
-    from quoth.sdk.attachments import attach
+    from quoth.sdk.attachments import aattach, attach
     from quoth.sdk.batch import abatch_completion, batch_completion
     from quoth.sdk.budget import Budget, budget
     from quoth.sdk.catalogue import (
         ModelInfo,
+        aget_valid_models,
+        amodels,
         get_max_tokens,
         get_model_info,
         get_valid_models,
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     )
     from quoth.sdk.media import adownload, download
     from quoth.sdk.prices import completion_cost, cost_per_token
+    from quoth.sdk.router import Router
     from quoth.sdk.signatures import acompletion, completion
     from quoth.sdk.streams import AsyncStream, Stream
     from quoth.sdk.tokens import token_counter
@@ -127,11 +130,12 @@ _HOMES = {
         "Balance Reconciled UsageRow abalance areconcile ausage_history balance reconcile usage_history"
     ),
     "quoth.media": "Media",
-    "quoth.sdk.attachments": "attach",
+    "quoth.sdk.attachments": "aattach attach",
     "quoth.sdk.batch": "abatch_completion batch_completion",
     "quoth.sdk.budget": "Budget budget",
     "quoth.sdk.catalogue": (
-        "ModelInfo get_max_tokens get_model_info get_valid_models models register_model supports_audio_input "
+        "ModelInfo aget_valid_models amodels get_max_tokens get_model_info get_valid_models models register_model "
+        "supports_audio_input "
         "supports_audio_output supports_function_calling supports_parallel_function_calling supports_pdf_input "
         "supports_prompt_caching supports_reasoning supports_response_schema supports_system_messages "
         "supports_tool_choice supports_vision supports_web_search"
@@ -140,6 +144,7 @@ _HOMES = {
     "quoth.sdk.info": "get_llm_provider get_supported_openai_params stream_chunk_builder validate_environment",
     "quoth.sdk.prices": "completion_cost cost_per_token",
     "quoth.sdk.media": "adownload download",
+    "quoth.sdk.router": "Router",
     "quoth.sdk.signatures": "acompletion completion",
     "quoth.sdk.streams": "AsyncStream Stream",
     "quoth.sdk.tokens": "token_counter",
@@ -195,6 +200,7 @@ __all__ = [
     "QuothError",
     "RateLimitError",
     "Reconciled",
+    "Router",
     "ServiceUnavailableError",
     "Stream",
     "StreamInterrupted",
@@ -208,10 +214,13 @@ __all__ = [
     "UsageRow",
     "Warning",
     "__version__",
+    "aattach",
     "abalance",
     "abatch_completion",
     "acompletion",
     "adownload",
+    "aget_valid_models",
+    "amodels",
     "areconcile",
     "attach",
     "ausage_history",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Call", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
+__all__ = ["Call", "FixedHeaders", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -53,7 +53,9 @@ class Row(msgspec.Struct, frozen=True):
     `checked` is the ISO day on which the facts were compared with `docs`, or "unverified". `stream_usage`: "ask" (send
     `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that
     honour a JSON schema in `response_format`. `quirks`: names from `quoth.providers.quirks`. `retired`: the ISO day on
-    which the provider switched the service off; calls are still made, and their errors say so.
+    which the provider switched the service off; calls are still made, and their errors say so. `calls_per_minute`: what
+    the provider allows one key, where that is known and does not depend on the account. `embeddings`: it has OpenAI's
+    embeddings.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Row(msgspec.Struct, frozen=True):
     quirks: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     retired: str = ""
+    calls_per_minute: int | None = None
+    embeddings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,16 @@ class Call:
     allowed_openai_params: tuple[str, ...] = ()
     strict: bool = False
     keep_usage_chunk: bool = False
+
+
+class FixedHeaders(dict[str, str]):
+    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, headers: Mapping[str, str]):
+        super().__init__(headers)
+        self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,6 +87,28 @@ def test_the_call_in_python_runs(model: str, quoth: Quoth) -> None:
     assert done.out.strip()
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4.6", "veo-3.1"])
+@pytest.mark.parametrize(("language", "program"), [("curl", "curl"), ("JavaScript", "node")])
+def test_the_other_calls_run(model: str, language: str, program: str, emulator: Emulator, tmp_path: Path) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    facts = shipped().get(model)
+    assert facts is not None
+    text = calls(facts)[language].replace("https://api.poe.com/v1", emulator.base_url)
+    script = tmp_path / "call.mjs"
+    script.write_text(text)
+    done = subprocess.run(
+        ["sh", "-c", text] if language == "curl" else ["node", str(script)],
+        env={"PATH": os.environ["PATH"], "POE_API_KEY": "emulated-key"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ("/base/video/" if facts.makes_media else "emulated Claude-Opus-4.6") in done.stdout
+    assert len(emulator.requests) == 1
+
+
 def test_a_refresh_is_kept_and_compared(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
     cache = str(tmp_path)
     done = quoth("models", "claude-opus-4.6", "--refresh", QUOTH_CACHE_DIR=cache, POE_API_KEY=None)
@@ -92,6 +117,7 @@ def test_a_refresh_is_kept_and_compared(quoth: Quoth, emulator: Emulator, tmp_pa
     assert [request.path for request in emulator.requests] == ["/v1/models"]
     assert "as fetched on" in quoth("models", QUOTH_CACHE_DIR=cache).err
     (copy,) = tmp_path.iterdir()
+    assert quoth("models", "changes", QUOTH_CACHE_DIR=cache).err.startswith("0 changes from shipped (2026-04-01)")
     rows = json.loads(copy.read_bytes())
     rows["models"] = [row for row in rows["models"] if row["id"] != "grok-4"]
     next(row for row in rows["models"] if row["id"] == "claude-opus-4.6")["price"]["prompt"] = "0.000005"

@@ -72,6 +72,7 @@ def quoth(
         'quoth chat "What is the capital of France?"',
         'cat notes.txt | quoth chat "Summarise this" -m Claude-Sonnet-4.6',
         'quoth chat "What is on it?" --image photo.jpg',
+        'quoth chat "What does it say?" --file paper.pdf',
         'quoth chat "A raven, ink on paper" -m Nano-Banana -p aspect_ratio=16:9',
         "quoth chat --json Hello | jq .cost",
         "quoth chat",
@@ -85,6 +86,12 @@ def chat(
     image: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="A picture to send along: a file or an http(s) address; may be repeated."),
+    ] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Any file to send along, such as a PDF or a sound; may be repeated."
+        ),
     ] = None,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
     temperature: Annotated[float | None, typer.Option(help="0 is the most predictable.")] = None,
@@ -123,6 +130,7 @@ def chat(
             model=model,
             system=system,
             images=image or [],
+            files=file or [],
             stream=stream,
             named=named,
             pairs=parameter or [],
@@ -156,7 +164,9 @@ def models(
     makes: Annotated[list[str] | None, typer.Option("--output", help="It makes text, image, audio or video.")] = None,
     supports: Annotated[list[str] | None, typer.Option(help="It can do tools, web_search or reasoning.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose it is, such as Anthropic.")] = None,
-    max_price: Annotated[float | None, typer.Option(help="Most USD for 1 million prompt tokens.")] = None,
+    max_price: Annotated[
+        float | None, typer.Option(help="Most USD for 1 million prompt tokens, or for a picture, sound or film.")
+    ] = None,
     free: Annotated[bool, typer.Option("--free", help="Only what is known to cost nothing.")] = False,
     provider: Annotated[str | None, typer.Option(help="Fetch this provider's own list, such as poe or groq.")] = None,
     refresh: Annotated[
@@ -223,6 +233,17 @@ def emulate(
         typer.Option("--forward-reasoning-effort/--no-forward-reasoning-effort", help="It has an effect."),
     ] = None,
     usage_details: Annotated[str | None, typer.Option(help="Token details: recorded, always or never.")] = None,
+    instructions: Annotated[
+        bool | None, typer.Option("--instructions/--no-instructions", help="Those of Responses have an effect.")
+    ] = None,
+    previous_responses: Annotated[
+        bool | None, typer.Option("--previous-responses/--no-previous-responses", help="They can be continued by id.")
+    ] = None,
+    cache_lifetime: Annotated[float | None, typer.Option(help="How long a marked prompt is remembered.")] = None,
+    openai_media_paths: Annotated[
+        bool | None,
+        typer.Option("--openai-media-paths/--no-openai-media-paths", help="/v1/images/generations and the like."),
+    ] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Requests a minute for one key.")] = None,
     rate_limit_headers: Annotated[
         bool | None, typer.Option("--rate-limit-headers/--no-rate-limit-headers", help="On every chat answer.")
@@ -287,14 +308,17 @@ def emulate(
         "quoth demo",
         "POE_API_KEY=... quoth demo -m Claude-Haiku-4.5",
         "quoth demo --offline --json",
-        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, on a "
-        "cheap model, and says what that cost.",
+        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, with "
+        "cheap models and under a cap, and says what that cost. Nobody knows what a clip costs there, so it is only "
+        "made with --clip. Files stay in a temporary folder.",
     )
 )
 def demo(
     model: Model = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use the emulator even if there is a key.")] = False,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest single answer, in tokens.")] = 200,
+    max_usd: Annotated[float, typer.Option(min=0, help="The most that the tour may cost on your account.")] = 0.05,
+    clip: Annotated[bool, typer.Option("--clip", help="Make the clip at Poe too, whatever it costs.")] = False,
     serve: Annotated[
         bool | None,
         typer.Option(
@@ -306,11 +330,19 @@ def demo(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the main job: a text call, a stream, a tool call and several calls at once."""
+    """Show the main job: text, a stream, a tool call, calls at once, a picture, speech, a clip."""
     with failing(json=as_json, debug=debug):
         from quoth.cli import demo as command
 
-        command.run(model, offline=offline, max_tokens=max_tokens, serve=serve, as_json=as_json)
+        command.run(
+            model,
+            offline=offline,
+            max_tokens=max_tokens,
+            max_usd=max_usd,
+            clip=clip,
+            serve=serve,
+            as_json=as_json,
+        )
 
 
 @app.command(
@@ -616,6 +648,76 @@ def transcribe(
         command.transcribe(
             file, model=model, named={"language": language, "timeout": timeout}, quiet=quiet, as_json=as_json
         )
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth check config.yaml",
+        "quoth check config.yaml --strict",
+        "quoth check config.yaml --json | jq -r '.problems[].message'",
+        "quoth check",
+        more="Without a file: what the environment alone means. Every problem is named with its file, line and path. "
+        "No secret is shown, nothing is called. The exit code is 1 if the gateway would not start. docs/settings.md "
+        "explains the keys.",
+    )
+)
+def check(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The settings of the gateway: YAML.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Keys that are not known are errors, not warnings.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check the gateway's settings, and show what would be served."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import check as command
+
+        command.run(file, strict=strict, as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth serve",
+        "quoth serve --config config.yaml",
+        "QUOTH_MASTER_KEY=... quoth serve -c config.yaml --host 0.0.0.0 --port 80 --workers 4",
+        more="Without a file it serves every model of Poe with POE_API_KEY. A changed file is read while it serves, "
+        "with SIGHUP at once. SIGTERM or Ctrl-C lets open answers end; a second one does not wait.",
+    )
+)
+def serve(
+    config: Annotated[
+        str | None,
+        typer.Option("--config", "-c", envvar="CONFIG_FILE_PATH", metavar="FILE", help="LiteLLM's config.yaml."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(envvar="HOST", help="The address to listen on; 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(envvar="PORT", min=0, max=65535, help="4000; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "--num_workers", envvar="NUM_WORKERS", min=1, max=256, help="Processes; 1."),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", "--ssl_certfile_path", metavar="FILE", help="Certificate chain, PEM.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option("--tls-key", "--ssl_keyfile_path", metavar="FILE", help="Its private key, PEM.")
+    ] = None,
+    server: Annotated[str, typer.Option(help="granian or uvicorn.")] = "granian",
+    strict: Annotated[bool, typer.Option("--strict", help="Unknown settings are errors.")] = False,
+    recycle_above: Annotated[
+        int, typer.Option(min=0, metavar="MB", help="Replace a worker that has grown above this; 0: never.")
+    ] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Serve the OpenAI-compatible gateway, until Ctrl-C.
+
+    One line per request goes to stdout, what else there is to say to stderr.
+    """
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import serve as command
+
+        given = {"host": host, "port": port, "workers": workers, "tls_cert": tls_cert, "tls_key": tls_key}
+        code = command.run(config, given, server=server, strict=strict, recycle_above=recycle_above, as_json=as_json)
+    raise typer.Exit(code)
 
 
 def run(arguments: list[str]) -> int:

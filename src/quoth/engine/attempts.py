@@ -28,7 +28,7 @@ from quoth.types import Attempt, Completion, Trace, Warning
 from quoth.wire import openai_chat
 from quoth.wire.sse import EventTooLarge
 
-__all__ = ["Answer", "Plan", "Policy", "answer"]
+__all__ = ["Answer", "Plan", "Policy", "Sending", "answer", "calls_of", "interpreted", "prepared", "reader_of"]
 
 MOST_AT_ONCE = 128
 # In a stream, Poe's media bots say how far they are in the place of the answer, and nothing marks where that ends.
@@ -52,7 +52,8 @@ class Plan:
 class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
-    of output of a media model, else empty."""
+    of output of a media model, else empty. `done` is told once how a stream ended: with its whole answer, with None
+    when it was left early, or with the error that broke it."""
 
     target: Target
     plan: Plan
@@ -62,6 +63,7 @@ class Answer(Struct):
     reply: Any = None
     reservation: Reservation | None = None
     makes: tuple[str, ...] = ()
+    done: Callable[[Completion | errors.QuothError | None], None] | None = None
 
 
 def answer(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
@@ -89,8 +91,8 @@ def _one_target(
 ) -> Flow[Answer]:
     try:
         target = plan.target()
-        count = _calls(plan.call, target)
-        sending = None if count > 1 else _prepared(plan, target, world)
+        count = calls_of(plan.call, target)
+        sending = None if count > 1 else prepared(plan, target, world)
     except errors.QuothError as error:
         # Nothing was sent; still, whoever reads the attempts wants to know why this target was passed over.
         provider, model = error.llm_provider or "", error.model or str(plan.call.model)
@@ -106,8 +108,8 @@ def _one_target(
         found: Answer = yield from retrying(
             target,
             sending.request,
-            tab.before(partial(_reader, sending)),
-            tab.after(partial(_interpret, sending, world, attempts)),
+            tab.before(partial(reader_of, sending)),
+            tab.after(partial(interpreted, sending, world, attempts)),
             limits=limits_of(policy.timeouts, streaming=sending.streams, makes_media=sending.makes_media),
             num_retries=policy.num_retries,
             world=world,
@@ -129,7 +131,7 @@ def _one_target(
     return found
 
 
-def _calls(call: Call, target: Target) -> int:
+def calls_of(call: Call, target: Target) -> int:
     """How many calls stand for this one: `n` where the provider gives one choice a call, else 1."""
     count = call.params.get("n")
     if "n_as_parallel_calls" not in target.quirks or call.stream or isinstance(count, bool):
@@ -160,7 +162,7 @@ def _several(
     return Answer(target, plan, whole._trace, completion=whole)
 
 
-class _Sending(Struct, frozen=True):
+class Sending(Struct, frozen=True):
     """A plan on its way to its target; `call` is the plan's, shaped for it. `makes`: the kinds of output of a model
     that answers with media, empty for any other. Such a model is never asked to stream."""
 
@@ -181,7 +183,7 @@ class _Sending(Struct, frozen=True):
         return self.call.stream and not self.makes
 
 
-def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
+def prepared(plan: Plan, target: Target, world: World) -> Sending:
     """Raises QuothError for what is known to be wrong before sending."""
     call = structured.shaped(plan.call, target)
     catalogue = catalogue_of(target)
@@ -200,7 +202,7 @@ def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
             model=target.model,
             param="messages",
         )
-    return _Sending(plan, call, target, body, request, warnings, makes)
+    return Sending(plan, call, target, body, request, warnings, makes)
 
 
 def _not_streamed(call: Call) -> Call:
@@ -218,7 +220,8 @@ def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
         raise
 
 
-def _reader(sending: _Sending) -> BodyReader | StreamReader:
+def reader_of(sending: Sending) -> BodyReader | StreamReader:
+    """A reader for one attempt."""
     call, policy = sending.call, sending.plan.policy
     if not call.stream:
         return BodyReader(policy.answer_limit)
@@ -230,8 +233,8 @@ def _reader(sending: _Sending) -> BodyReader | StreamReader:
     )
 
 
-def _interpret(
-    sending: _Sending,
+def interpreted(
+    sending: Sending,
     world: World,
     attempts: list[Attempt],
     outcome: Opened | Failed,
@@ -274,7 +277,7 @@ def _interpret(
     return Answer(target, sending.plan, trace, completion=completion)
 
 
-def _no_stream(sending: _Sending, reader: StreamReader) -> errors.APIError:
+def _no_stream(sending: Sending, reader: StreamReader) -> errors.APIError:
     """The error of a stream that ended or failed before its first good chunk."""
     target, failure = sending.target, reader.failure
     if isinstance(failure, openai_chat.UpstreamError):

@@ -18,18 +18,18 @@ from quoth.engine.attempts import Plan, Policy
 from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import Flow, World
 from quoth.errors import AuthenticationError, BadRequestError, ContextWindowExceededError, QuothError
+from quoth.providers.controls import CONTROLS, INERT, MOCKS, ON_THE_CLIENT
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.resolve import named, resolve
 from quoth.providers.rows import Registry, row_from, rows_from_file
 from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, text_of, timeouts_of
 from quoth.sdk.attachments import with_attachments
-from quoth.sdk.controls import CONTROLS, INERT, MOCKS, ON_THE_CLIENT
-from quoth.sdk.environment import environment
 from quoth.sdk.shelf import SHELF, freshened, refreshing
+from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.types import Warning
 
-__all__ = ["Core", "Job", "Settings"]
+__all__ = ["USER_AGENT", "Core", "Job", "Settings"]
 
 # What belongs to the provider that it was given for, and goes to no other.
 _TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider", "extra_query"})
@@ -37,7 +37,7 @@ _TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_pro
 _OF_THE_CALL = frozenset({"fallbacks", "context_window_fallback_dict", *MOCKS})
 # A call that waits for a newer list of models does not wait long.
 _BEFORE_A_CALL = Policy(num_retries=0, timeouts=Timeouts(total=15))
-_USER_AGENT = f"quoth/{__version__}"
+USER_AGENT = f"quoth/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +107,16 @@ class Core:
             # Nobody is called, so nobody's key is needed.
             given.setdefault("api_key", "mock")
         conversation = check.messages_of(with_attachments(messages))
-        plans = [self._plan(model, conversation, given, stream)]
+        plans = [self.plan(model, conversation, given, stream)]
         plans += self._larger(model, conversation, given, stream)
         plans += self._fallbacks(model, conversation, given, stream)
         return Job(plans, stream, warnings, mock)
 
-    def _plan(
+    def plan(
         self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool, *, ours: bool = True
     ) -> Plan:
-        """One model with everything that was said about calling it. `ours`: this client's key may be meant for it."""
+        """One model with everything that was said about calling it. `ours`: this client's key may be meant for it.
+        Raises BadRequestError."""
         settings = self.settings
         control = {name: value for name, value in given.items() if name in CONTROLS}
         params = {name: value for name, value in given.items() if name not in CONTROLS and name not in INERT}
@@ -192,7 +193,7 @@ class Core:
             provider=provider,
             api_key=key,
             base_url=url,
-            headers={"user-agent": _USER_AGENT, "accept-encoding": "identity", **defaults, **own},
+            headers={"user-agent": USER_AGENT, "accept-encoding": "identity", **defaults, **own},
             query=control.get("extra_query"),
             without_quirks=quirks,
             catalogue=SHELF.current,
@@ -289,7 +290,7 @@ class Core:
         own.pop("stream", None)
         # A client's key without a provider was meant for the model that was called.
         ours = kin or self.settings.provider is not None or self.settings.base_url is not None
-        return self._plan(name, conversation, {**keywords, **own}, stream, ours=ours)
+        return self.plan(name, conversation, {**keywords, **own}, stream, ours=ours)
 
     def _same_provider(self, model: Any, other: str, given: Mapping[str, Any]) -> bool:
         provider = text_of(given.get("custom_llm_provider"), "custom_llm_provider") or self.settings.provider

@@ -11,9 +11,9 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
-from quoth.call import WireRequest
+from quoth.call import FixedHeaders, WireRequest
 from quoth.transport.http1 import Connection
 from quoth.transport.network import Network, Proxy, context_for, proxy_for, split
 from quoth.transport.ports import Deadline, TransportFailure
@@ -199,6 +199,8 @@ async def _connect(
 
 async def _dial(host: str, port: int, context: ssl.SSLContext | None, name: str) -> Connection:
     loop = asyncio.get_running_loop()
+    # uvloop tries the addresses one after the other and takes no delay.
+    eyeballs: dict[str, Any] = {"happy_eyeballs_delay": 0.25} if isinstance(loop, asyncio.BaseEventLoop) else {}
     try:
         _, connection = await loop.create_connection(
             Connection,
@@ -206,7 +208,7 @@ async def _dial(host: str, port: int, context: ssl.SSLContext | None, name: str)
             port,
             ssl=context,
             server_hostname=name if context is not None else None,
-            happy_eyeballs_delay=0.25,
+            **eyeballs,
         )
     except socket.gaierror as error:
         raise TransportFailure("dns", error.strerror or str(error)) from None
@@ -245,8 +247,7 @@ async def _tunnel(
         raise TransportFailure("tls", getattr(error, "verify_message", "") or error.reason or str(error)) from None
     except OSError as error:
         raise TransportFailure("tls", str(error)) from None
-    assert isinstance(secure, asyncio.Transport)
-    connection.transport = secure
+    connection.transport = cast(asyncio.Transport, secure)
     connection.served = 0
 
 
@@ -254,8 +255,12 @@ def _head(request: WireRequest, through: Proxy | None) -> bytes:
     lines = _request_lines(request.method, request.url, through is not None)
     if through is not None and through.authorization:
         lines += f"proxy-authorization: {through.authorization}\r\n"
-    for name, value in request.headers.items():
-        lines += f"{name}: {value}\r\n"
+    headers = request.headers
+    if isinstance(headers, FixedHeaders):
+        lines += headers.lines
+    else:
+        for name, value in headers.items():
+            lines += f"{name}: {value}\r\n"
     if request.body or request.method not in ("GET", "HEAD"):
         lines += f"content-length: {len(request.body)}\r\n"
     return f"{lines}\r\n".encode("latin-1")

@@ -1,34 +1,43 @@
 """One request to Poe as it is on the wire, and what it may cost.
 
 The SDK would mend a call before it goes out and an answer when it comes in; what is to be seen here is Poe itself. So
-requests go straight to the transport. Before a call is made its worst case is held against the cap.
+requests go straight to the transport. Before a call is made its worst case is reserved in a budget, and in those of the
+process.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from quoth.call import WireRequest
+from quoth.call import Target, WireRequest
+from quoth.engine.purse import Reservation
+from quoth.errors import BudgetExceededError
 from quoth.providers import pricing
 from quoth.providers.catalogue import shipped
+from quoth.providers.costs import Most
+from quoth.providers.rows import Registry
+from quoth.sdk.budget import Budget, current
 from quoth.transport.ports import Deadline, Transport, TransportFailure
 from quoth.wire.sse import EventTooLarge, SSEDecoder
 
-__all__ = ["CHAT", "Asker", "Exchange", "OverCap"]
+__all__ = ["CHAT", "MESSAGES", "RESPONSES", "Asker", "Exchange", "OverCap"]
 
-CHAT = "/v1/chat/completions"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 LARGEST_ANSWER = 32 * 1024 * 1024
 # What says something about how Poe serves; the rest may say something about who asked.
 _HEADERS = (
     "access-control-allow-headers",
     "access-control-allow-origin",
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset",
     "content-type",
     "openai-processing-ms",
     "openai-version",
@@ -42,7 +51,7 @@ _TIMEOUT = 180.0
 
 
 class OverCap(Exception):
-    """The next call could cost more than is left."""
+    """The next call could cost more than is left; the message is the budget's."""
 
 
 @dataclass(slots=True)
@@ -112,11 +121,18 @@ class Asker:
     def __init__(self, base_url: str, key: str, transport: Transport, cap: Decimal):
         self.origin = base_url.removesuffix("/v1")
         self.key = key
-        self.cap = cap
-        self.spent = Decimal(0)
+        self._budget = Budget(cap)
         self.exchanges: list[Exchange] = []
         self.listed: frozenset[str] = frozenset()
         self._transport = transport
+
+    @property
+    def cap(self) -> Decimal:
+        return self._budget.usd
+
+    @property
+    def spent(self) -> Decimal:
+        return self._budget.spent
 
     def model(self, *candidates: str) -> str:
         """The first of these models that Poe lists today; the first of all while the list is not known."""
@@ -128,24 +144,40 @@ class Asker:
         return self.ask("POST", CHAT, {name: value for name, value in body.items() if value is not None})
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, key: str | None = "", raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = "",
+        raw: bytes | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Any request; `key` None sends none, `raw` is a body that is not JSON. Raises OverCap."""
         price = _price_of(body)
-        worst = _worst(price, body)
-        if self.spent + worst > self.cap:
-            raise OverCap
+        reservation = self._reserve(str(body.get("model")) if isinstance(body, dict) else "", _most(price, body))
         exchange = Exchange(method, path, body if raw is None else raw.decode())
         self.exchanges.append(exchange)
-        headers = {"accept": "application/json", "user-agent": "quoth-verify"}
+        headers = {"accept": "application/json", "user-agent": "quoth-verify", **(extra or {})}
         if key is not None:
             headers["authorization"] = f"Bearer {key or self.key}"
         data = b"" if body is None and raw is None else raw or msgspec.json.encode(body)
         if data:
             headers["content-type"] = "application/json"
         self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", headers, data))
-        self.spent += _settled(exchange, price, worst)
+        reservation.settle(_settled(exchange, price))
         return exchange
+
+    def _reserve(self, model: str, most: Most) -> Reservation:
+        row = Registry().get("poe")
+        assert row is not None
+        with self._budget:
+            purse = current()
+        assert purse is not None
+        try:
+            return purse.reserve(Target(row, model, self.origin), most)
+        except BudgetExceededError as error:
+            raise OverCap(error.message) from None
 
     def _exchange(self, exchange: Exchange, request: WireRequest) -> None:
         limits = Deadline(connect=10, first=_TIMEOUT, idle=60, end=time.monotonic() + 2 * _TIMEOUT)
@@ -189,37 +221,63 @@ def _decoded(data: bytes) -> Any:
         return data.decode("utf-8", "replace")
 
 
+def _handle(name: str) -> str:
+    """Poe's handle for one of Anthropic's names, which have a date, and hyphens where a handle has a dot."""
+    return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
+
+
+def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
+    """The usage of an answer, or of the answer that an event holds, in the words of chat.
+
+    What Anthropic cached is counted as the tokens of the prompt that cost as much: writing 1.25, reading 0.1.
+    """
+    for one in (answer, answer.get("response"), answer.get("message")):
+        usage = one.get("usage") if isinstance(one, dict) else None
+        if not isinstance(usage, dict):
+            continue
+        count = {name: value for name, value in usage.items() if isinstance(value, int)}
+        if "input_tokens" in count:
+            written, read = count.get("cache_creation_input_tokens", 0), count.get("cache_read_input_tokens", 0)
+            count["prompt_tokens"] = count["input_tokens"] + round(1.25 * written + 0.1 * read)
+        if "output_tokens" in count:
+            count["completion_tokens"] = count["output_tokens"]
+        yield count
+
+
 def _price_of(body: Any) -> Mapping[str, str | None] | None:
     """The price of the model that is called; {} where nobody is."""
     if not isinstance(body, dict):
         return {}
-    facts = shipped().get(str(body.get("model")))
+    facts = shipped().get(_handle(str(body.get("model"))))
     return facts.price if facts is not None else {}
 
 
-def _worst(price: Mapping[str, str | None] | None, body: Any) -> Decimal:
+def _most(price: Mapping[str, str | None] | None, body: Any) -> Most:
     """The most that a call can cost. A model that thinks may do so beyond `max_tokens`: 2,000 tokens are set aside."""
+    if price is None:
+        return Most(None, "its price is not known")
     if not price or not isinstance(body, dict):
-        return Decimal(0)
+        return Most(Decimal(0))
     prompt = len(msgspec.json.encode(body)) + 500
     longest = int(body.get("max_tokens") or body.get("max_completion_tokens") or 500) + 2_000
-    return pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest) or Decimal(0)
+    return Most(
+        pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest), "only a part of its price is known"
+    )
 
 
-def _settled(exchange: Exchange, price: Mapping[str, str | None] | None, worst: Decimal) -> Decimal:
-    """What a call did cost, as far as its answer says; what was not answered may have cost all of it."""
+def _settled(exchange: Exchange, price: Mapping[str, str | None] | None) -> Decimal | None:
+    """What a call did cost, as far as its answer says; None for one that may have cost all that was reserved."""
     if not price or (exchange.status and not exchange.ok):
         return Decimal(0)
     if exchange.failure:
-        return worst
+        return None
     answers = [event for event in exchange.events if isinstance(event, dict)] or [exchange.answer]
-    counts = [one["usage"] for one in answers if isinstance(one, dict) and isinstance(one.get("usage"), dict)]
+    counts = [count for one in answers if isinstance(one, dict) for count in _counts(one)]
     prompt, completion = (
         max((count[name] for count in counts if isinstance(count.get(name), int)), default=None)
         for name in ("prompt_tokens", "completion_tokens")
     )
     if prompt is None or completion is None:
-        return worst
+        return None
     reasoning = str(exchange.message.get("reasoning") or "")
-    found = pricing.usd(price, prompt_tokens=prompt, completion_tokens=completion + len(reasoning) // 3)
-    return worst if found is None else found
+    return pricing.usd(price, prompt_tokens=prompt, completion_tokens=completion + len(reasoning) // 3)

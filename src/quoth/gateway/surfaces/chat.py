@@ -1,0 +1,243 @@
+"""`POST /v1/chat/completions`: relayed in the protocol in which it came."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from quoth import errors
+from quoth.engine import failures
+from quoth.engine.effects import Failed
+from quoth.gateway.asked import Asked, asked, steering
+from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
+from quoth.gateway.departure import Departure
+from quoth.gateway.entries import split
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.generation import Generation
+from quoth.gateway.incoming import Receive
+from quoth.gateway.keepalive import KeepAlive
+from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.reading import ChatEvents
+from quoth.gateway.receiving import received
+from quoth.gateway.relay import Got, Relayed
+from quoth.transport.drive import adrive, afinish, failed_of
+from quoth.transport.ports import TransportFailure
+from quoth.types import Completion
+from quoth.wire.openai_chat import Unreadable, UpstreamError
+from quoth.wire.sse import EventTooLarge
+
+if TYPE_CHECKING:
+    from quoth.gateway.app import App
+
+__all__ = ["answer", "chat", "streamed"]
+
+
+async def chat(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    if body is None:
+        return
+    call = asked(split(body), body)
+    await answer(app, generation, x, call, out)
+
+
+async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing) -> None:
+    """Find who serves the model, and pass call and answer on."""
+    x.model, x.stream = call.model, call.stream
+    controls = steering(call, x.headers, x.warnings)
+    x.tags = controls.tags
+    group = generation.group(call.model)
+    x.known_model = generation.known(group)
+    plan = _cache_plan(app, x, call) if app.cache is not None else None
+    if plan is not None and await _from_cache(app.cache, plan, x, out):
+        return
+    relayed = Relayed(generation, x, call, controls, app.world)
+    keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
+    try:
+        got = await adrive(relayed.flow(group), app.transport)
+    finally:
+        _noted(x, relayed)
+        if keeper is not None:
+            await keeper.pause()
+    recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
+    if keeper is None:
+        await _whole(generation, x, got, out, plan)
+    else:
+        await streamed(generation, x, got, out, keeper, recorder, plan)
+    if plan is not None and app.cache is not None and whole(x):
+        data = got.body if recorder is None else recorder.data
+        if data is not None:
+            await app.cache.keep(plan, data)
+
+
+def _cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
+    assert app.cache is not None
+    body: dict[str, Any] = dict(call.entries)
+    if "cache" in call.steering:
+        body["cache"] = call.steering["cache"]
+    caller = "" if x.caller is None else x.caller.id
+    return app.cache.plan(
+        x.surface, caller, call.model, body, stream=call.stream, cache_control=x.headers.get(b"cache-control")
+    )
+
+
+async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
+    """Whether there was an answer, which has been sent then."""
+    stored = None if cache is None else await cache.find(plan)
+    if stored is None:
+        return False
+    x.cache_hit = True
+    headers = [(b"x-quoth-cache", b"hit"), (b"x-litellm-cache-key", plan.key.encode())]
+    if x.stream:
+        await out.begin(headers)
+        await out.piece(stored.body, more=False)
+        x.bytes_out = len(stored.body)
+    else:
+        await out.json(stored.body, headers)
+    return True
+
+
+def _noted(x: Exchange, relayed: Relayed) -> None:
+    journey = relayed.journey
+    candidate = x.candidate = journey.candidate or x.candidate
+    if candidate is not None:
+        x.wire = candidate.target.wire
+    x.fallbacks, x.place, x.waited = journey.fallbacks, journey.place, journey.waited
+    x.estimated = journey.estimated
+    x.upstream_seconds = journey.waited + journey.paused
+    for attempt in journey.attempts:
+        x.upstream_seconds += attempt.seconds
+    if relayed.warnings:
+        x.warnings += relayed.warnings
+
+
+async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
+    candidate, tokens = got.candidate, x.tokens
+    now = time.monotonic()
+    total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
+    seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
+    said = tokens.completion if tokens else None
+    candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
+    cost = x.cost = generation.price(candidate).cost(tokens)
+    headers = fitting(x)
+    if cost is not None and cost.usd is not None:
+        headers.append((b"x-quoth-cost-usd", f"{cost.usd:f}".encode()))
+    headers.append((b"x-quoth-overhead-ms", b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)))
+    if plan is not None:
+        headers.append((b"x-litellm-cache-key", plan.key.encode()))
+    await out.json(got.body, headers)
+
+
+async def streamed(
+    generation: Generation,
+    x: Exchange,
+    got: Got,
+    out: Outgoing,
+    keeper: KeepAlive,
+    recorder: Recorder | None = None,
+    plan: Plan | None = None,
+) -> None:
+    """Pass events on as they come, as fast as the client takes them. Raises StreamInterrupted."""
+    events, candidate = got.events, got.candidate
+    assert events is not None
+    begun = time.monotonic()
+    error: errors.QuothError | None = None
+    try:
+        if not out.started:
+            headers = fitting(x)
+            if plan is not None:
+                headers.append((b"x-litellm-cache-key", plan.key.encode()))
+            await out.begin(headers)
+        failed = await _passed_on(x, events, got.reply, out, recorder)
+        if not events.complete:
+            error = _broken(got, failed)
+    finally:
+        await keeper.stop()
+        x.tokens, x.finish_reason = events.tokens, events.finish_reason
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
+        if error is not None:
+            candidate.failed(time.monotonic(), error)
+        elif events.complete:
+            _succeeded(x, got, begun)
+        else:
+            candidate.released()
+        if got.reply is not None and not events.complete:
+            got.reply.reply.close()
+    if error is not None:
+        raise error
+    if got.reply is not None:
+        await afinish(got.reply)
+
+
+async def _passed_on(
+    x: Exchange, events: ChatEvents, reply: Any, out: Outgoing, recorder: Recorder | None
+) -> Failed | None:
+    """Everything up to the end of the stream; what broke it, if it was the connection."""
+    pending, size = events.out, 0
+    send = out.piece
+    try:
+        if reply is not None:
+            read, waiting = reply.reply.read, reply.deadline.reading
+        while True:
+            if pending:
+                data = pending[0] if len(pending) == 1 else b"".join(pending)
+                pending.clear()
+                size += len(data)
+                if recorder is not None:
+                    recorder.feed(data)
+                await send(data, not events.complete)
+            if events.ended:
+                if events.complete and not out.ended:
+                    await send(b"", False)
+                return None
+            waiting()
+            piece = await read()
+            if piece:
+                events.feed(piece)
+            else:
+                events.eof()
+    except TransportFailure as failure:
+        return failed_of(failure)
+    finally:
+        x.bytes_out = size
+
+
+def _succeeded(x: Exchange, got: Got, begun: float) -> None:
+    tokens = x.tokens
+    now = time.monotonic()
+    total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
+    first = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
+    got.candidate.succeeded(
+        now,
+        first,
+        first + now - begun,
+        total,
+        answer_tokens=tokens.completion if tokens else None,
+        estimated=x.estimated,
+    )
+
+
+def _broken(got: Got, failed: Failed | None) -> errors.QuothError:
+    """The error of a stream that did not come to its end."""
+    events, target = got.events, got.candidate.target
+    assert events is not None
+    failure = events.failure
+    if failed is not None:
+        if failed.kind == "timeout":
+            return failures.from_failure(target, failed, streaming=True, makes_media=False)
+        why = failed.message
+    elif isinstance(failure, UpstreamError):
+        return failures.in_answer(target, failure, events.headers)
+    elif isinstance(failure, Unreadable | EventTooLarge):
+        why = f"what came cannot be read: {failure}"
+    else:
+        why = "the connection was closed before the answer was finished"
+    return failures.interrupted(target, why, Completion(), events.headers)
