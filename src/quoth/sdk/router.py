@@ -16,11 +16,11 @@ from quoth.errors import BadRequestError
 from quoth.sdk.client import AsyncClient, Client, _AsyncChat, _Chat
 from quoth.sdk.core import USER_AGENT, Core, Settings
 from quoth.sdk.log import noted
-from quoth.sdk.mock import MockingAsync, MockingBlocking
 from quoth.sdk.routing import Asked, group_of
 from quoth.sdk.shelf import SHELF
 from quoth.transport.drive import adrive, drive
 from quoth.transport.environment import environment
+from quoth.transport.mock import MockingAsync, MockingBlocking
 from quoth.types import Completion, Warning
 
 if TYPE_CHECKING:
