@@ -136,7 +136,7 @@ class App:
         if self.control is None or self.workers == 1:
             return self.metrics.render()
         others = await self.control.gather()
-        return self.metrics.render([*others.living, *others.departed])
+        return self.metrics.render(others.living, others.departed)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
@@ -231,6 +231,9 @@ class App:
         await handler(self, generation, x, parameter, receive, out, departure)
 
     async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
+        if x.headers.get(b"upgrade", b"").lower() == b"websocket":
+            await out.problem(Problem(426, "upgrade_required", "there are no websockets here"), _PLAIN_HTTP)
+            return
         if not route.handlers:
             raise errors.NotFoundError("there is no such route", code="not_found_error")
         allowed = ", ".join(sorted({*route.handlers, "OPTIONS", *(("HEAD",) if "GET" in route.handlers else ())}))
@@ -263,6 +266,10 @@ async def _last(out: Outgoing, problem: Problem) -> None:
         await out.problem(problem)
     except (OSError, RuntimeError):
         out.x.left = True  # the connection was closed under the answer
+
+
+# What a 426 has to say: which protocol is spoken instead.
+_PLAIN_HTTP = [(b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade")]
 
 
 async def _no_websocket(receive: Receive, send: Send) -> None:
