@@ -37,6 +37,8 @@ from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
+from quoth.transport.mock import MockingAsync
+from quoth.transport.ports import AsyncTransport
 
 __all__ = ["App"]
 
@@ -56,7 +58,8 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
-        self.transport = AsyncioTransport(self.generation.network, self._environment)
+        self._connections = AsyncioTransport(self.generation.network, self._environment)
+        self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
         self.observers = Observers(settings, self.generation.environment, workers, self._redact)
         self.observers.watch(lambda: self.cache, lambda: self.hooks)
@@ -85,7 +88,7 @@ class App:
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
         hooks = _loaded_hooks(settings) if settings.hooks or self.hooks.any else self.hooks
         if generation.network != before.network:
-            self.transport = AsyncioTransport(generation.network, self._environment)
+            self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
         self.observers.changed(settings)
         if hooks is not self.hooks:
@@ -103,6 +106,7 @@ class App:
         """From now on this one counts."""
         before = self.generation
         self.generation = generation
+        self.transport = MockingAsync(self._connections) if generation.mocks else self._connections
         self.observers.metrics.routes = generation.routes
         settings = generation.settings
         self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
@@ -162,7 +166,7 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
-            await self.transport.aclose()
+            await self._connections.aclose()
             self.observers.close()
         await send({"type": "lifespan.shutdown.complete"})
 
