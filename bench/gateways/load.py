@@ -65,8 +65,8 @@ def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, flo
     return {
         "requests": max(1, requests),
         "per_second": float(_found(r"Requests/sec:\s+([\d.]+)", text)),
-        "p50_ms": _milliseconds(_found(r"50%\s+(\S+)", text)),
-        "p99_ms": _milliseconds(_found(r"99%\s+(\S+)", text)),
+        "p50_ms": _milliseconds(_found(r"(?m)^\s+50%\s+(\S+)", text)),
+        "p99_ms": _milliseconds(_found(r"(?m)^\s+99%\s+(\S+)", text)),
         "bad": float(bad[1]) if bad else 0.0,
     }
 

@@ -12,7 +12,16 @@ from typing import Any
 
 import msgspec
 
-from quoth.emulator import chat, media_answers, media_request, messages, messages_request, responses, responses_request
+from quoth.emulator import (
+    chat,
+    media_answers,
+    media_request,
+    messages,
+    messages_request,
+    response_events,
+    responses,
+    responses_request,
+)
 from quoth.emulator.changes import Changes
 from quoth.emulator.chat_request import ChatRequest, read
 from quoth.emulator.delivery import Answer, Event
@@ -26,8 +35,8 @@ from quoth.emulator.models import model_list
 from quoth.emulator.problems import Problem, by_status
 from quoth.emulator.prompt_cache import PromptCache
 from quoth.emulator.ratelimit import RateLimit
+from quoth.emulator.response_items import Item
 from quoth.emulator.responses_request import ENDPOINT as RESPONSES
-from quoth.emulator.responses_request import Item
 from quoth.emulator.settings import Switches
 from quoth.emulator.video_jobs import VideoJobs
 from quoth.providers.catalogue import ModelFacts
@@ -54,6 +63,7 @@ class Poe:
         self.files = Files(browser_only=switches.browser_only)
         self._limit = RateLimit(switches.rate_limit)
         self._calls = 0
+        self._errors = 0
         self._models: bytes | None = None
         self._cache = PromptCache(switches.cache_lifetime)
         self._kept: OrderedDict[str, list[Item]] = OrderedDict()  # conversations, by the id of their last response
@@ -84,6 +94,7 @@ class Poe:
         self._kept.clear()
         self._videos.clear()
         self._calls = 0
+        self._errors = 0
 
     def answer(self, request: Request, fault: Fault = NONE) -> Answer:
         """The answer to a request; a fault with a status takes the place of any other."""
@@ -116,7 +127,8 @@ class Poe:
         return Answer(problem.status, msgspec.json.encode(body), headers=problem.headers)
 
     def _envelope(self, request: Request, problem: Problem) -> dict[str, Any]:
-        seed = f"{self._calls}/{hashlib.sha256(request.raw).hexdigest()}"
+        self._errors += 1
+        seed = f"error/{self._errors}/{hashlib.sha256(request.raw).hexdigest()}"
         return messages.envelope(problem, seed, as_text=self.switches.profile == "observed")
 
     def _routed(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
@@ -229,16 +241,13 @@ class Poe:
         seed = self._seed(request, headers)
         outcome = chat.decide(wanted.chat, seed, self.switches, self._media_origin(request))
         self.files.add(outcome.pieces)
-        cached = 0
-        if wanted.facts.owned_by == "OpenAI":
-            cached = self._cache.automatic(
-                wanted.facts.id,
-                responses.blocks(wanted),
-                responses.CACHED_FROM,
-                responses.CACHED_IN_STEPS_OF,
-                time.monotonic(),
-            )
-        written = responses.write(wanted, outcome, seed, int(time.time()), cached, self.switches)
+        prompt, cached = responses.blocks(wanted), 0
+        length = sum(block.tokens for block in prompt)
+        if length >= responses.CACHED_FROM and wanted.facts.owned_by == "OpenAI":
+            least, step = responses.CACHED_FROM, responses.CACHED_IN_STEPS_OF
+            cached = self._cache.automatic(wanted.facts.id, prompt, least, step, time.monotonic())
+        created = int(time.time())
+        written = responses.write(wanted, outcome, seed, created, self.switches, prompt=length, cached=cached)
         self._charge(seed, wanted.facts, written.billed, key)
         body = self.changes.body("response", written.body)
         if self.switches.previous_responses:
@@ -251,7 +260,7 @@ class Poe:
             return Answer(200, msgspec.json.encode(body), content_type="application/json; charset=utf-8", delay=delay)
 
         def events() -> Iterator[Event | float]:
-            told = responses.events(body, written.output, fault, whole=outcome.media is not None, wait=working)
+            told = response_events.events(body, written.output, fault, whole=outcome.media is not None, wait=working)
             for event in self.changes.events("response_events", told):
                 yield event if isinstance(event, float) else (event[0].encode(), msgspec.json.encode(event[1]))
             if self.changes.done and not fault.no_done:

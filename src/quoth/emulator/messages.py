@@ -13,7 +13,9 @@ from quoth.emulator import answers, tokens
 from quoth.emulator.chat import Outcome
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.ledger import Billed
-from quoth.emulator.messages_request import AFTER, SIGNED_THINKING, MessagesRequest
+from quoth.emulator.message_blocks import SIGNED_THINKING
+from quoth.emulator.message_prompt import AFTER
+from quoth.emulator.messages_request import MessagesRequest
 from quoth.emulator.problems import Problem
 from quoth.emulator.prompt_cache import Used
 from quoth.emulator.seals import seal

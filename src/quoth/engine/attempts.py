@@ -53,8 +53,7 @@ class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
     of output of a media model, else empty. `done` is told once how a stream ended: with its whole answer, with None
-    when it was left early, or with the error that broke it. `estimate`: tokens, as far as they were
-    known before."""
+    when it was left early, or with the error that broke it."""
 
     target: Target
     plan: Plan
@@ -65,7 +64,6 @@ class Answer(Struct):
     reservation: Reservation | None = None
     makes: tuple[str, ...] = ()
     done: Callable[[Completion | errors.QuothError | None], None] | None = None
-    estimate: int = 0
 
 
 def answer(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:

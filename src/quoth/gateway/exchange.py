@@ -52,6 +52,7 @@ class Exchange:
         "cost",
         "ended",
         "error",
+        "estimated",
         "fallbacks",
         "finish_reason",
         "first_at",
@@ -96,6 +97,7 @@ class Exchange:
         self.fallbacks = 0
         self.place = 0
         self.waited = 0.0
+        self.estimated = 0  # tokens that were counted in advance
         self.warnings: list[Warning] = []
         self.status = 0
         self.error = ""
