@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,3 +318,78 @@ def answer_bytes(text: str) -> bytes:
         }
     ).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+# --- Traces, and hooks as guards ----------------------------------------------------------------------------------
+
+
+def test_a_trace_goes_on_at_the_provider(upstream: FaultServer, tmp_path: Path) -> None:
+    environment = {"OTEL_TRACES_EXPORTER": "none"}
+    with Serving(tmp_path, upstream=upstream.url, environment=environment, quoth={"otel": True}) as gateway:
+        gateway.post(chat_body(), {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+    sent = upstream.requests[-1].headers["traceparent"]
+    assert sent.startswith("00-4bf92f3577b34da6a3ce929d0e0e4736-")
+    assert "00f067aa0ba902b7" not in sent
+
+
+GUARD = """
+from quoth.gateway.hooks import Hook, Refuse
+
+class Guard(Hook):
+    chunks = True
+
+    async def before(self, call):
+        if "forbidden" in str(call.body):
+            raise Refuse("not here", 403)
+
+    async def after(self, call, answer):
+        return {**answer, "seen": True}
+
+    async def chunk(self, call, text):
+        return text.upper()
+
+instance = Guard()
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "guard.py").write_text(GUARD)
+    with Serving(folder, upstream=upstream.url, quoth={"hooks": ["guard.instance"]}) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden"}]}',
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden"}],"x":1e999}',
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden \xff"}]}',
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden"}],"x":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    ],
+    ids=["plain", "number out of range", "no UTF-8", "deep"],
+)
+def test_nothing_gets_past_a_guard(guarded: Serving, upstream: FaultServer, body: bytes) -> None:
+    count = len(upstream.requests)
+    assert guarded.post(body).status in (400, 403)
+    assert len(upstream.requests) == count
+
+
+def test_the_older_api_is_guarded_too(guarded: Serving, upstream: FaultServer) -> None:
+    refused = guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "forbidden"})
+    assert (refused.status, refused.error["type"]) == (403, "hook_refused")
+    upstream.play_once(chat("hi"))
+    assert guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "hello"}).json["seen"] is True
+    upstream.play_once(sse("one ", "two"))
+    answer = guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "hello", "stream": True})
+    said = [json.loads(event)["choices"][0]["text"] for event in answer.events[:-1] if json.loads(event)["choices"]]
+    assert "".join(said) == "ONE TWO"
+
+
+def test_the_older_api_is_executed_once_too(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(chat("once"))
+    first = gateway.ask("POST", "/v1/completions", {"model": "m", "prompt": "a"}, again("older"))
+    second = gateway.ask("POST", "/v1/completions", {"model": "m", "prompt": "a"}, again("older"))
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json == first.json
