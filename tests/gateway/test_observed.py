@@ -376,6 +376,14 @@ def test_nothing_gets_past_a_guard(guarded: Serving, upstream: FaultServer, body
     assert len(upstream.requests) == count
 
 
+def test_what_is_sent_is_what_a_guard_has_seen(guarded: Serving, upstream: FaultServer) -> None:
+    """Of a key that comes twice, readers differ on which counts."""
+    twice = b'[{"role":"user","content":"forbidden","content":"harmless"}]'
+    upstream.play_once(chat("hi"))
+    assert guarded.post(b'{"model":"m","messages":' + twice + b"}").status == 200
+    assert b"forbidden" not in upstream.requests[-1].body
+
+
 def test_the_older_api_is_guarded_too(guarded: Serving, upstream: FaultServer) -> None:
     refused = guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "forbidden"})
     assert (refused.status, refused.error["type"]) == (403, "hook_refused")
