@@ -67,7 +67,10 @@ def gateway(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> 
     folder: Path = tmp_path_factory.mktemp("hooks")
     (folder / "guard.py").write_text(OWN)
     (folder / "mine.py").write_text(LITELLM)
-    settings: dict[str, Any] = {"litellm_settings": {"callbacks": ["mine.handler"]}, "quoth": {"hooks": ["guard.instance"]}}
+    settings: dict[str, Any] = {
+        "litellm_settings": {"callbacks": ["mine.handler"]},
+        "quoth": {"hooks": ["guard.instance"]},
+    }
     with Serving(folder, upstream=upstream.url, **settings) as gateway:
         yield gateway
 
@@ -94,7 +97,7 @@ def test_a_stream_is_changed_piece_by_piece(gateway: Serving, upstream: FaultSer
 def test_a_hook_refuses(gateway: Serving, upstream: FaultServer) -> None:
     before = len(upstream.requests)
     answer = gateway.post(said("forbidden"))
-    assert (answer.status, answer.error["message"], answer.error["type"]) == (403, "not here", "refused_by_hook")
+    assert (answer.status, answer.error["message"], answer.error["type"]) == (403, "not here", "hook_refused")
     assert len(upstream.requests) == before
 
 
