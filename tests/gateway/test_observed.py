@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.faultserver import FaultServer, Read, Reset, Send, Stall, chat, error, sse
+from tests.faultserver import Close, FaultServer, Read, Reset, Send, Stall, chat, error, sse
 from tests.gateway.serving import KEY, UPSTREAM_KEY, Serving, chat_body, deployment
 from tests.gateway.test_metrics import total, value
 
@@ -382,6 +382,20 @@ def test_what_is_sent_is_what_a_guard_has_seen(guarded: Serving, upstream: Fault
     upstream.play_once(chat("hi"))
     assert guarded.post(b'{"model":"m","messages":' + twice + b"}").status == 200
     assert b"forbidden" not in upstream.requests[-1].body
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+def test_streams_are_guarded_however_their_lines_end(guarded: Serving, upstream: FaultServer, end: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    said = [({"content": "one "}, None), ({"content": "two"}, None), ({}, "stop")]
+    events = [{"model": "up", "choices": [{"index": 0, "delta": one, "finish_reason": why}]} for one, why in said]
+    data = b"".join(b"data: " + json.dumps(event).encode() + end for event in events)
+    upstream.play_once(Read(), Send(head + data + b"data: [DONE]" + end), Close())
+    answer = guarded.post(chat_body(stream=True))
+    assert b"ONE " in answer.body
+    assert b"TWO" in answer.body
+    assert b"two" not in answer.body
+    assert b"[DONE]" in answer.body
 
 
 def test_the_older_api_is_guarded_too(guarded: Serving, upstream: FaultServer) -> None:
