@@ -341,6 +341,8 @@ class Guard(Hook):
     async def before(self, call):
         if "forbidden" in str(call.body):
             raise Refuse("not here", 403)
+        if "broken" in str(call.body):
+            raise ValueError
 
     async def after(self, call, answer):
         return {**answer, "seen": True}
@@ -396,6 +398,18 @@ def test_streams_are_guarded_however_their_lines_end(guarded: Serving, upstream:
     assert b"TWO" in answer.body
     assert b"two" not in answer.body
     assert b"[DONE]" in answer.body
+
+
+def test_a_guard_that_failed_is_no_result(guarded: Serving, upstream: FaultServer) -> None:
+    """Nothing was executed, so that the request may be sent again with its key."""
+    count = len(upstream.requests)
+    body = chat_body(messages=[{"role": "user", "content": "broken"}])
+    for _ in range(2):
+        answer = guarded.post(body, again("guard"))
+        assert (answer.status, answer.error["type"]) == (500, "hook_failed")
+        assert "idempotent-replayed" not in answer.headers
+    assert len(upstream.requests) == count
+    assert value(guarded.get("/metrics").body, "quoth_hook_failures_total", hook="guard.instance") == 2
 
 
 def test_the_older_api_is_guarded_too(guarded: Serving, upstream: FaultServer) -> None:
