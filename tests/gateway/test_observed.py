@@ -61,6 +61,16 @@ def test_the_page_needs_a_key(gateway: Serving) -> None:
     assert gateway.get("/metrics", {"authorization": "Bearer wrong-key-0123456789"}).status == 401
 
 
+def test_the_page_may_be_open_or_shut(upstream: FaultServer, tmp_path: Path) -> None:
+    nobody = {"authorization": ""}
+    openly = {"require_auth_for_metrics_endpoint": False}
+    with Serving(tmp_path, upstream=upstream.url, litellm_settings=openly) as gateway:
+        assert gateway.get("/metrics", nobody).status == 200
+        assert gateway.get("/v1/models", nobody).status == 401
+    with Serving(tmp_path, upstream=upstream.url, quoth={"metrics": False}) as gateway:
+        assert gateway.get("/metrics").status == 404
+
+
 def test_requests_are_on_the_page(gateway: Serving, upstream: FaultServer) -> None:
     before = gateway.get("/metrics").body
     gateway.post(chat_body())

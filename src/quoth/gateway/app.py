@@ -232,7 +232,7 @@ class App:
         generation = self.generation
         if len(x.headers) != len(scope["headers"]):
             header_map(scope["headers"])
-        if not route.open:
+        if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get(x.method)
         if handler is None:
