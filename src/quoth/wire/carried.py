@@ -1,0 +1,122 @@
+"""What the three protocols say in common, in the chat shape, and where the rest travels.
+
+A chat body and a Completion are the form that every wire reads and writes. What the chat shape has no word for travels
+beside it, in fields that docs/decisions/0005 lists: `thinking_blocks` and `reasoning_items` on a message,
+`cache_control` on a part, `provider_specific_fields` on a message, an answer or a body. Whatever still cannot be said
+on a wire is a Warning.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quoth.types import Warning
+
+__all__ = [
+    "LEGACY",
+    "SPECIFIC",
+    "Json",
+    "as_text",
+    "data_url",
+    "not_carried",
+    "of_data_url",
+    "plain_texts",
+    "sealed",
+    "specific",
+    "unsealed",
+    "web_search_of",
+]
+
+Json = dict[str, Any]
+
+# Where a body, a message or an answer keeps what one wire alone understands: {"messages": {...}, "responses": {...}}
+# on bodies and answers, {"content_blocks": [...]} or {"output_items": [...]} on messages.
+SPECIFIC = "provider_specific_fields"
+# The first form that OpenAI's chat gave to tools.
+LEGACY = ("functions", "function_call")
+_SEAL = "quoth-sealed."
+_TITLES = {
+    "openai_chat": "chat completions",
+    "openai_responses": "the Responses API",
+    "anthropic_messages": "the Messages API",
+}
+
+
+def not_carried(param: str, wire: str, why: str = "") -> Warning:
+    """The warning for what a wire has no place for."""
+    reason = f": {why}" if why else ""
+    return Warning("not_carried", param, f"{param} was left out; {_TITLES.get(wire, wire)} has no place for it{reason}")
+
+
+def specific(holder: Mapping[str, Any], name: str) -> Any:
+    """What `holder` keeps for one wire; None without."""
+    found = holder.get(SPECIFIC)
+    return found.get(name) if isinstance(found, Mapping) else None
+
+
+def data_url(media_type: str, data: str) -> str:
+    return f"data:{media_type};base64,{data}"
+
+
+def of_data_url(url: str) -> tuple[str, str] | None:
+    """The media type and the base64 text of a data URL; None for any other URL."""
+    if not url.startswith("data:"):
+        return None
+    head, comma, data = url[5:].partition(",")
+    if not comma:
+        return None
+    media_type, *rest = head.split(";")
+    if "base64" not in rest:
+        from urllib.parse import unquote_to_bytes
+
+        data = base64.b64encode(unquote_to_bytes(data)).decode()
+    return media_type or "text/plain", data
+
+
+def as_text(data: str) -> str | None:
+    """The text that base64 holds; None when it holds none."""
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def sealed(kind: str, value: Any) -> str:
+    """Foreign reasoning in a field that a client keeps and sends back unread: a signature, an encrypted content."""
+    return f"{_SEAL}{kind}.{base64.urlsafe_b64encode(msgspec.json.encode(value)).decode()}"
+
+
+def unsealed(kind: str, text: Any) -> Any:
+    """What `sealed` put there; None for what is not ours. It comes from a client, so it is data and nothing more."""
+    start = f"{_SEAL}{kind}."
+    if not isinstance(text, str) or not text.startswith(start):
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text[len(start) :]))
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return None
+
+
+def plain_texts(content: Any) -> str | None:
+    """The text of a content that is nothing but text without marks; None for any other."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return None
+    texts = []
+    for part in content:
+        if not isinstance(part, Mapping) or set(part) != {"type", "text"} or part["type"] != "text":
+            return None
+        texts.append(part["text"])
+    return "".join(texts)
+
+
+def web_search_of(tool: Mapping[str, Any]) -> bool:
+    """True for the search that the provider runs itself, under any protocol's name."""
+    kind = tool.get("type")
+    return isinstance(kind, str) and kind.startswith("web_search")
