@@ -28,6 +28,7 @@ __all__ = [
     "plain_texts",
     "sealed",
     "specific",
+    "take_back",
     "unsealed",
     "web_search_of",
 ]
@@ -57,6 +58,21 @@ def specific(holder: Mapping[str, Any], name: str) -> Any:
     """What `holder` keeps for one wire; None without."""
     found = holder.get(SPECIFIC)
     return found.get(name) if isinstance(found, Mapping) else None
+
+
+def take_back(document: Json, body: Mapping[str, Any], own: str, foreign: str, wire: str) -> list[Warning]:
+    """Lay what a body keeps for this wire over the request; what it keeps for the other is a warning each."""
+    kept = specific(body, own)
+    for name, value in kept.items() if isinstance(kept, Mapping) else ():
+        known = document.get(name)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            document[name] = {**value, **known}
+        elif isinstance(known, list) and isinstance(value, list):
+            document[name] = [*value, *(item for item in known if item not in value)]
+        else:
+            document[name] = value
+    other = specific(body, foreign)
+    return [not_carried(name, wire) for name in other] if isinstance(other, Mapping) else []
 
 
 def data_url(media_type: str, data: str) -> str:

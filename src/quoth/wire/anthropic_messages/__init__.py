@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from quoth.wire.anthropic_messages.answers import parse, render
 from quoth.wire.anthropic_messages.encoder import MessagesEncoder
-
 from quoth.wire.anthropic_messages.events import MessagesReader
 from quoth.wire.anthropic_messages.requests import encode, from_chat, to_chat
 

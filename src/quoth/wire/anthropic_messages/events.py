@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from quoth.types import Chunk, Warning
@@ -185,7 +183,7 @@ class MessagesReader:
         if kind in _THOUGHTS:
             # What the block means in chat is known only now: its signature comes last.
             said = message_of([block.whole()])
-            delta = {name: said[name] for name in ("thinking_blocks", "reasoning_items") if name in said}
+            delta: Json = {name: said[name] for name in ("thinking_blocks", "reasoning_items") if name in said}
             if kind == "thinking" and not block.pieces:
                 delta["reasoning_content"] = ""
             return self._chunk(delta) if delta else None

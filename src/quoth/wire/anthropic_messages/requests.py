@@ -18,7 +18,7 @@ from quoth.wire.anthropic_messages.blocks import (
     result_content,
     text_block,
 )
-from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts, specific, web_search_of
+from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts, take_back, web_search_of
 from quoth.wire.openai_chat import address
 
 __all__ = ["DEFAULT_CAP", "VERSION", "authorization", "encode", "from_chat", "to_chat"]
@@ -91,15 +91,7 @@ def from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     _tools(body, document)
     _output(body, document, warnings)
     _metadata(body, document, warnings)
-    own = specific(body, "messages")
-    if isinstance(own, Mapping):
-        for name, value in own.items():
-            known = document.get(name)
-            both = isinstance(known, Mapping) and isinstance(value, Mapping)
-            document[name] = {**value, **known} if both and isinstance(known, Mapping) else value
-    foreign = specific(body, "responses")
-    if isinstance(foreign, Mapping):
-        warnings += [not_carried(name, WIRE) for name in foreign]
+    warnings += take_back(document, body, "messages", "responses", WIRE)
     return document, warnings
 
 
@@ -200,7 +192,7 @@ def _tool(tool: Any, where: str) -> Json:
         if function.get("description") is not None:
             found["description"] = function["description"]
         schema = function.get("parameters")
-        found["input_schema"] = {"type": "object", "properties": {}} if not schema else schema
+        found["input_schema"] = schema or {"type": "object", "properties": {}}
         known = ("name", "description", "parameters")
         found |= {name: value for name, value in function.items() if name not in known}
         return found | {name: value for name, value in tool.items() if name not in ("type", "function")}
@@ -281,27 +273,35 @@ def to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
     _chat_choice(document.get("tool_choice"), body)
     rest = {name: value for name, value in document.items() if name not in _READ and value is not None}
-    metadata = document.get("metadata")
-    if isinstance(metadata, Mapping):
-        if (user := metadata.get("user_id")) is not None:
-            body["user"] = user
-        if more := {name: value for name, value in metadata.items() if name != "user_id"}:
-            rest["metadata"] = more
-    config = document.get("output_config")
-    if isinstance(config, Mapping):
-        more = dict(config)
-        if (effort := more.pop("effort", None)) is not None:
-            body["reasoning_effort"] = effort
-        wanted = more.get("format")
-        if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
-            del more["format"]
-            schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if more:
-            rest["output_config"] = more
+    _chat_user(document.get("metadata"), body, rest)
+    _chat_output(document.get("output_config"), body, rest)
     if rest:
         body[SPECIFIC] = {"messages": rest}
     return body, warnings
+
+
+def _chat_user(metadata: Any, body: Json, rest: Json) -> None:
+    if not isinstance(metadata, Mapping):
+        return
+    if (user := metadata.get("user_id")) is not None:
+        body["user"] = user
+    if more := {name: value for name, value in metadata.items() if name != "user_id"}:
+        rest["metadata"] = more
+
+
+def _chat_output(config: Any, body: Json, rest: Json) -> None:
+    if not isinstance(config, Mapping):
+        return
+    more = dict(config)
+    if (effort := more.pop("effort", None)) is not None:
+        body["reasoning_effort"] = effort
+    wanted = more.get("format")
+    if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
+        del more["format"]
+        schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if more:
+        rest["output_config"] = more
 
 
 def _turn(turn: Any, where: str, messages: list[Json]) -> None:

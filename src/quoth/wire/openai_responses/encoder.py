@@ -264,9 +264,9 @@ class ResponsesEncoder:
         """A reasoning item: its maker's own, or one that seals what its maker wants back."""
         known, self._reasoning = self._reasoning, {}
         text = "".join(part["text"] for part in parts)
-        found = reasoning_of({"reasoning_content": text, **known}) or [{"type": "reasoning"}]
-        own = found[0]
-        return {**own, "id": item.name, "type": "reasoning", "summary": parts or own.get("summary") or []}
+        found = reasoning_of({"reasoning_content": text, **known}, item.name[3:]) or [{}]
+        # An item of OpenAI's keeps its id: its encrypted content is good for no other.
+        return {"id": item.name, **found[0], "type": "reasoning", "summary": parts or found[0].get("summary") or []}
 
     def _done(self, item: _Item, done: Json, out: list[bytes]) -> None:
         self._output[item.index] = done

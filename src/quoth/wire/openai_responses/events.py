@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from quoth.types import Chunk, Warning
@@ -196,7 +194,7 @@ class ResponsesReader:
         item, kind = self._item(index), whole.get("type")
         if kind == "reasoning":
             said = message_of([whole])
-            delta = {name: said[name] for name in ("thinking_blocks", "reasoning_items") if name in said}
+            delta: Json = {name: said[name] for name in ("thinking_blocks", "reasoning_items") if name in said}
             if item.summary is None and (texts := reasoning_text(whole)):
                 start = BETWEEN if self._has_reasoning else ""
                 delta["reasoning_content"], self._has_reasoning = start + BETWEEN.join(texts), True

@@ -10,7 +10,7 @@ import msgspec
 from quoth.call import Target, WireRequest
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Warning
-from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts, specific, web_search_of
+from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts, specific, take_back, web_search_of
 from quoth.wire.openai_chat import address, authorization
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items
 
@@ -57,10 +57,18 @@ def from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
             warnings.append(not_carried(name, WIRE))
         elif name not in _HANDLED and name not in document:
             document[name] = value
-    for name in ("max_completion_tokens", "max_tokens"):
-        if body.get(name) is not None:
-            document["max_output_tokens"] = body[name]
-            break
+    _limits(body, document, warnings)
+    _tools(body, document)
+    _text(body, document)
+    warnings += take_back(document, body, "responses", "messages", WIRE)
+    return document, warnings
+
+
+def _limits(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> None:
+    """How much to say, how hard to think, and what to tell of it."""
+    cap = body.get("max_completion_tokens", body.get("max_tokens"))
+    if cap is not None:
+        document["max_output_tokens"] = cap
     if (count := body.get("n")) not in (None, 1):
         warnings.append(not_carried("n", WIRE, f"{count} choices were asked for"))
     if isinstance(body.get("thinking"), Mapping):
@@ -69,22 +77,6 @@ def from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         document["reasoning"] = {**(body.get("reasoning") or {}), "effort": body["reasoning_effort"]}
     if body.get("logprobs"):
         document["include"] = [*(body.get("include") or ()), _LOGPROBS]
-    _tools(body, document)
-    _text(body, document)
-    own = specific(body, "responses")
-    if isinstance(own, Mapping):
-        for name, value in own.items():
-            known = document.get(name)
-            if isinstance(known, Mapping) and isinstance(value, Mapping):
-                document[name] = {**value, **known}
-            elif isinstance(known, list) and isinstance(value, list):
-                document[name] = [*value, *(item for item in known if item not in value)]
-            else:
-                document[name] = value
-    foreign = specific(body, "messages")
-    if isinstance(foreign, Mapping):
-        warnings += [not_carried(name, WIRE) for name in foreign]
-    return document, warnings
 
 
 def _items(message: Mapping[str, Any], where: str, items: list[Json], warnings: list[Warning]) -> None:
@@ -236,17 +228,9 @@ def to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         body["max_completion_tokens"] = document["max_output_tokens"]
     if document.get("tools"):
         body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
-    choice = document.get("tool_choice")
-    if isinstance(choice, Mapping) and choice.get("type") in ("function", "custom") and "name" in choice:
-        choice = {"type": choice["type"], choice["type"]: {"name": choice["name"]}}
-    if choice is not None:
-        body["tool_choice"] = choice
-    if isinstance(thinking := document.get("reasoning"), Mapping):
-        more = {name: value for name, value in thinking.items() if value is not None}
-        if (effort := more.pop("effort", None)) is not None:
-            body["reasoning_effort"] = effort
-        if more:
-            rest["reasoning"] = more
+    if (choice := document.get("tool_choice")) is not None:
+        body["tool_choice"] = _chat_choice(choice)
+    _read_reasoning(document.get("reasoning"), body, rest)
     _read_text(document.get("text"), body, rest)
     include = rest.get("include")
     if isinstance(include, list) and _LOGPROBS in include:
@@ -256,6 +240,22 @@ def to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     if rest:
         body[SPECIFIC] = {"responses": rest}
     return body, []
+
+
+def _chat_choice(choice: Any) -> Any:
+    if isinstance(choice, Mapping) and choice.get("type") in ("function", "custom") and "name" in choice:
+        return {"type": choice["type"], choice["type"]: {"name": choice["name"]}}
+    return choice
+
+
+def _read_reasoning(reasoning: Any, body: Json, rest: Json) -> None:
+    if not isinstance(reasoning, Mapping):
+        return
+    more = {name: value for name, value in reasoning.items() if value is not None}
+    if (effort := more.pop("effort", None)) is not None:
+        body["reasoning_effort"] = effort
+    if more:
+        rest["reasoning"] = more
 
 
 def _read_text(text: Any, body: Json, rest: Json) -> None:
