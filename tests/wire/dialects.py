@@ -131,7 +131,7 @@ def response_events(document: Json, cut: Cut = letters) -> list[Json]:
     start = {**document, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
     events: list[Json] = [{"type": f"response.{word}", "response": start} for word in ("created", "in_progress")]
     for index, item in enumerate(document["output"]):
-        empty = {"content": []} if item["type"] == "message" else {}
+        empty: Json = {"content": []} if item["type"] == "message" else {}
         empty |= {"summary": []} if item["type"] == "reasoning" else {}
         empty |= {"arguments": ""} if item["type"] == "function_call" else {}
         empty |= {"input": ""} if item["type"] == "custom_tool_call" else {}

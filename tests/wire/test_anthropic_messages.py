@@ -207,7 +207,7 @@ def test_an_error_in_mid_stream():
 # --- Requests ----------------------------------------------------------------------------------------------------
 
 CACHE = {"type": "ephemeral"}
-PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+PNG: Json = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
 FUNCTION = {"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {}}}
 
 

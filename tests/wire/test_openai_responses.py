@@ -134,7 +134,7 @@ ANSWERS: dict[str, tuple[Json, Callable[[Any], Any], Any]] = {
     ),
     "usage": (
         response(
-            [said("323")], usage={**RESPONSE_USAGE, "input_tokens_details": {"cached_tokens": 4, "text_tokens": 57}}
+            [said("323")], usage={**RESPONSE_USAGE, "input_tokens_details": {"cached_tokens": 4, "text_tokens": 9}}
         ),
         lambda c: (
             c.usage.prompt_tokens,
@@ -508,8 +508,8 @@ CONVERSATIONS: dict[str, tuple[Json, Any, list[str]]] = {
     ),
     "Gemini's signature": (
         {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}, "extra_content": {"google": 1}}]},
-        [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}", "extra_content": {"google": 1}}],
-        [],
+        [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}],
+        ["not_carried messages[0].tool_calls[0].extra_content"],
     ),
 }
 

@@ -23,6 +23,7 @@ __all__ = [
     "Json",
     "as_text",
     "data_url",
+    "function_of_custom",
     "not_carried",
     "of_data_url",
     "plain_texts",
@@ -130,6 +131,19 @@ def plain_texts(content: Any) -> str | None:
             return None
         texts.append(part["text"])
     return "".join(texts)
+
+
+def function_of_custom(tool: Mapping[str, Any]) -> Json:
+    """A tool of free text as a function with one argument, `input`, for those who have no other tools."""
+    inner = tool.get("custom") or tool
+    about = [inner["description"]] if inner.get("description") else []
+    wanted = inner.get("format")
+    grammar = wanted.get("grammar", wanted) if isinstance(wanted, Mapping) else {}
+    if grammar.get("definition"):
+        about.append(f"The input has to follow this {grammar.get('syntax', '')} grammar:\n{grammar['definition']}")
+    schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    described = {"description": "\n\n".join(about)} if about else {}
+    return {"type": "function", "function": {"name": inner.get("name"), **described, "parameters": schema}}
 
 
 def web_search_of(tool: Mapping[str, Any]) -> bool:

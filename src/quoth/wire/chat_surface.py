@@ -97,6 +97,8 @@ def _assistant(message: Mapping[str, Any], where: str, warnings: list[Warning]) 
 
 def _result(message: Mapping[str, Any], where: str, shown: list[Json], warnings: list[Warning]) -> Json:
     bare = {name: value for name, value in message.items() if name not in (SPECIFIC, "is_error")}
+    if message.get("is_error"):
+        warnings.append(not_carried(f"{where}.is_error", WIRE))
     content = message.get("content")
     if not isinstance(content, list):
         return bare

@@ -211,8 +211,11 @@ def _annotations(texts: Sequence[Mapping[str, Any]]) -> list[Json]:
     return notes
 
 
-def assistant_blocks(message: Mapping[str, Any], where: str, warnings: list[Warning]) -> list[Json]:
-    """The blocks of an assistant's chat message: thoughts, then text, then calls, or just as they once came."""
+def assistant_blocks(
+    message: Mapping[str, Any], where: str, warnings: list[Warning], *, answer: bool = False
+) -> list[Json]:
+    """The blocks of an assistant's chat message: thoughts, then text, then calls, or just as they once came. `answer`:
+    for a client, which is shown what Anthropic would refuse."""
     kept = specific(message, "content_blocks")
     if isinstance(kept, list):
         return [dict(block) for block in kept if isinstance(block, Mapping) and _can_be_sent(block)]
@@ -223,27 +226,33 @@ def assistant_blocks(message: Mapping[str, Any], where: str, warnings: list[Warn
     elif message.get("reasoning_content") or message.get("reasoning") or message.get("reasoning_items"):
         text = f"the reasoning in {where} was left out: without Anthropic's signature the Messages API refuses it"
         warnings.append(Warning("not_carried", f"{where}.reasoning_content", text))
-    content = message.get("content")
-    if isinstance(content, str):
-        blocks += [text_block(content)] if content else []
-    elif isinstance(content, list):
-        for number, part in enumerate(content):
-            block = (
-                text_block(part) if isinstance(part, str) else block_of(part, f"{where}.content[{number}]", warnings)
-            )
-            if block is not None and (block.get("text") or block.get("type") != "text"):
-                blocks.append(block)
+    blocks += _texts(message.get("content"), where, warnings)
     if message.get("refusal"):
         blocks.append(text_block(message["refusal"]))
     if message.get("audio"):
         warnings.append(not_carried(f"{where}.audio", WIRE))
     for number, call in enumerate(message.get("tool_calls") or ()):
-        blocks.append(_use_of(call, f"{where}.tool_calls[{number}]", warnings))
+        use = _use_of(call, f"{where}.tool_calls[{number}]", warnings)
+        if not answer and use.pop("extra_content", None) is not None:
+            warnings.append(not_carried(f"{where}.tool_calls[{number}].extra_content", WIRE))
+        blocks.append(use)
     legacy = message.get("function_call")
     if isinstance(legacy, Mapping):
         call = {"id": f"call_{legacy.get('name', '')}", "function": legacy}
         blocks.append(_use_of(call, f"{where}.function_call", warnings))
     return blocks
+
+
+def _texts(content: Any, where: str, warnings: list[Warning]) -> list[Json]:
+    """The blocks of an assistant's content, without empty texts, which the API refuses."""
+    if isinstance(content, str):
+        return [text_block(content)] if content else []
+    found = []
+    for number, part in enumerate(content or ()):
+        block = text_block(part) if isinstance(part, str) else block_of(part, f"{where}.content[{number}]", warnings)
+        if block is not None and (block.get("text") or block.get("type") != "text"):
+            found.append(block)
+    return found
 
 
 def _use_of(call: Mapping[str, Any], where: str, warnings: list[Warning]) -> Json:
@@ -254,7 +263,7 @@ def _use_of(call: Mapping[str, Any], where: str, warnings: list[Warning]) -> Jso
     function = call.get("function") or {}
     block: Json = {"type": "tool_use", "id": call.get("id"), "name": function.get("name")}
     block["input"] = _input(function.get("arguments"), where, warnings)
-    return block | _more(call, "id", "function", "index")
+    return block | _more(call, "id", "function", "index", SPECIFIC)
 
 
 def _input(arguments: Any, where: str, warnings: list[Warning]) -> Any:
@@ -283,7 +292,7 @@ def blocks_of_answer(message: Mapping[str, Any]) -> list[Json]:
     thoughts = _thoughts(message)
     said = {name: value for name, value in message.items() if name not in ("thinking_blocks", "reasoning_content")}
     said = {name: value for name, value in said.items() if name not in ("reasoning", "reasoning_items")}
-    return [*thoughts, *assistant_blocks(said, "message", [])]
+    return [*thoughts, *assistant_blocks(said, "message", [], answer=True)]
 
 
 def sealed_thought(item: Any) -> Json:

@@ -18,7 +18,16 @@ from quoth.wire.anthropic_messages.blocks import (
     result_content,
     text_block,
 )
-from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts, take_back, web_search_of
+from quoth.wire.carried import (
+    LEGACY,
+    SPECIFIC,
+    Json,
+    function_of_custom,
+    not_carried,
+    plain_texts,
+    take_back,
+    web_search_of,
+)
 from quoth.wire.openai_chat import address
 
 __all__ = ["DEFAULT_CAP", "VERSION", "authorization", "encode", "from_chat", "to_chat"]
@@ -186,6 +195,8 @@ def _tools(body: Mapping[str, Any], document: Json) -> None:
 def _tool(tool: Any, where: str) -> Json:
     if not isinstance(tool, Mapping):
         raise BadRequestError(f"{where} is not an object", param=where)
+    if tool.get("type") == "custom" and isinstance(tool.get("custom"), Mapping):
+        tool = function_of_custom(tool)
     function = tool.get("function")
     if tool.get("type", "function") == "function" and isinstance(function, Mapping):
         found: Json = {"name": function.get("name")}

@@ -106,9 +106,12 @@ def _objects(value: Any) -> Iterable[Mapping[str, Any]]:
     return [part for part in value if isinstance(part, Mapping)] if isinstance(value, list) else []
 
 
-def message_of(items: Sequence[Json]) -> Json:
+def message_of(items: Sequence[Json], *, sent: bool = False) -> Json:
     """The chat message of an assistant's items. `output_items` keeps them where the message alone would not give them
-    back: in another order, several messages, or of kinds that chat does not have."""
+    back: in another order, several messages, or of kinds that chat does not have. `sent`: they are part of a
+    conversation, where ids and states say nothing to anybody."""
+    if sent:
+        items = [_sendable(item) for item in items]
     message: Json = {"role": "assistant", "content": None}
     messages = [item for item in items if item.get("type", "message") == "message"]
     texts = [texts for item in messages if (texts := texts_of(item))]
@@ -133,7 +136,9 @@ def message_of(items: Sequence[Json]) -> Json:
         message["annotations"] = notes
     if messages and (more := _more(messages[0], "type", "role", "content")):
         message[SPECIFIC] = {"message_item": more}
-    if not blocks and _plain(answer_items(message)) != _plain(items):
+    again = [item for item in items if _goes_back(item)] if sent else items
+    same = request_items(message, "", []) if sent else answer_items(message)
+    if not blocks and _plain(same) != _plain(again):
         message[SPECIFIC] = {"output_items": [dict(item) for item in items]}
     return message
 
@@ -224,6 +229,9 @@ def answer_items(message: Mapping[str, Any], number: str = "0", custom: frozense
         items.append({**head, "type": "message", "role": "assistant", "content": parts})
     for place, call in enumerate(message.get("tool_calls") or ()):
         items.append(call_item(call, f"{number}_{place}", custom))
+    legacy = message.get("function_call")
+    if isinstance(legacy, Mapping):
+        items.append(call_item({"id": f"call_{legacy.get('name', '')}", "function": legacy}, number, custom))
     return items
 
 
@@ -290,8 +298,11 @@ def request_items(message: Mapping[str, Any], where: str, warnings: list[Warning
         sent.append({"role": "assistant", "content": parts or text, **phase})
     if message.get("audio"):
         warnings.append(not_carried(f"{where}.audio", WIRE))
-    for call in message.get("tool_calls") or ():
-        sent.append(_sendable(call_item(call, "0")))
+    for number, call in enumerate(message.get("tool_calls") or ()):
+        item = _sendable(call_item(call, "0"))
+        if item.pop("extra_content", None) is not None:
+            warnings.append(not_carried(f"{where}.tool_calls[{number}].extra_content", WIRE))
+        sent.append(item)
     legacy = message.get("function_call")
     if isinstance(legacy, Mapping):
         sent.append(_sendable(call_item({"id": f"call_{legacy.get('name', '')}", "function": legacy}, "0")))

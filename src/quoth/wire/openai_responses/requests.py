@@ -297,16 +297,8 @@ def _messages(items: list[Any]) -> list[Json]:
 
 def _end(said: list[Json], messages: list[Json]) -> None:
     if said:
-        messages.append(_assistant(said))
+        messages.append(message_of(said, sent=True))
         said.clear()
-
-
-def _assistant(items: list[Json]) -> Json:
-    message = message_of(items)
-    own = message.get(SPECIFIC, {}).get("message_item")
-    if own is not None and set(own) <= {"id", "status"}:
-        del message[SPECIFIC]  # a conversation's ids and states say nothing to anybody
-    return message
 
 
 def _message(item: Json, where: str) -> Json:
