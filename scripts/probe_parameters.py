@@ -16,7 +16,7 @@ from typing import Any
 from quoth import Client, QuothError
 from quoth.providers.params import OPENAI_PARAMS
 from quoth.providers.rows import packaged_names
-from quoth.sdk.controls import CONTROLS, INERT
+from quoth.providers.controls import CONTROLS, INERT
 
 __all__ = ["controls", "differences", "poe", "probes"]
 

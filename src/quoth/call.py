@@ -53,7 +53,8 @@ class Row(msgspec.Struct, frozen=True):
     `checked` is the ISO day on which the facts were compared with `docs`, or "unverified". `stream_usage`: "ask" (send
     `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that
     honour a JSON schema in `response_format`. `quirks`: names from `quoth.providers.quirks`. `retired`: the ISO day on
-    which the provider switched the service off; calls are still made, and their errors say so.
+    which the provider switched the service off; calls are still made, and their errors say so. `calls_per_minute`: what
+    the provider allows one key, where that is known and does not depend on the account.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Row(msgspec.Struct, frozen=True):
     quirks: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     retired: str = ""
+    calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quoth import errors
+from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.rows import Registry, packaged_names
-from quoth.sdk.controls import CONTROLS, INERT
 from quoth.verify import table as facts
 from scripts import probe_parameters
 from tests.docs.pages import ROOT

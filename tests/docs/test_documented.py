@@ -11,8 +11,8 @@ import pytest
 
 import quoth
 from quoth import errors
+from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.rows import Registry
-from quoth.sdk.controls import CONTROLS, INERT
 from tests.docs.generated import SECTIONS, between
 from tests.docs.pages import PAGES, ROOT, name_of, prose
 

@@ -10,7 +10,7 @@ import pytest
 
 import quoth
 from quoth.emulator import Emulator
-from quoth.sdk.controls import CONTROLS, INERT
+from quoth.providers.controls import CONTROLS, INERT
 from tests.faultserver import FaultServer, chat, error
 from tests.sdk.conftest import QUESTION, Complete
 

@@ -18,8 +18,8 @@ from quoth.cli.failures import ExitCode, Failed, UsageFault
 from quoth.emulator import Emulator
 from quoth.providers.resolve import resolve
 from quoth.providers.rows import Registry
-from quoth.sdk.environment import environment
 from quoth.transport.blocking import BlockingTransport
+from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.verify import Asker, Fact, Finding, Run, Verdict, facts, verify
 

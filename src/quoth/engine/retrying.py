@@ -14,7 +14,7 @@ from quoth.engine.effects import Failed, Flow, Open, Opened, Sleep, World
 from quoth.engine.reading import BodyReader, StreamReader
 from quoth.types import Attempt
 
-__all__ = ["Policy", "limits_of", "retrying"]
+__all__ = ["Policy", "attempted", "limits_of", "retrying", "stale"]
 
 R = TypeVar("R", BodyReader, StreamReader)
 T = TypeVar("T")
@@ -85,10 +85,10 @@ def retrying(
         except errors.QuothError as failed:
             error = failed
         else:
-            attempts.append(_attempt(target, reader.status, world.now() - begun, None))
+            attempts.append(attempted(target, reader.status, world.now() - begun, None))
             return result
-        attempts.append(_attempt(target, reader.status, world.now() - begun, error))
-        if isinstance(outcome, Failed) and _stale(outcome, reader.status) and error.retryable and not stale_once:
+        attempts.append(attempted(target, reader.status, world.now() - begun, error))
+        if isinstance(outcome, Failed) and stale(outcome, reader.status) and error.retryable and not stale_once:
             stale_once = True
             continue
         wait = delay(retry, error.retry_after, world.random)
@@ -108,13 +108,14 @@ def retrying(
         retry += 1
 
 
-def _stale(outcome: Failed, status: int) -> bool:
+def stale(outcome: Failed, status: int) -> bool:
     """The server had closed an idle connection just as it was used again: no failed attempt, and the next one is
     free."""
     return outcome.reused and outcome.kind == "read" and not status
 
 
-def _attempt(target: Target, status: int, seconds: float, error: errors.QuothError | None) -> Attempt:
+def attempted(target: Target, status: int, seconds: float, error: errors.QuothError | None) -> Attempt:
+    """The record of one try."""
     return Attempt(
         provider=target.provider,
         model=target.model,

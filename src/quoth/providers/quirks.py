@@ -22,13 +22,18 @@ Body = dict[str, Any]
 
 class Quirk(Struct, frozen=True):
     """`apply` is None for a quirk that works elsewhere: in the flow (one call becomes several) or in an error's
-    text."""
+    text.
+
+    `signs` are bytes of the messages and how often they have to stand there for the quirk to have something to do; a
+    relay that finds none of them leaves the messages closed. A quirk of something else than messages has none.
+    """
 
     name: str
     why: str
     evidence: str
     checked: str
     apply: Callable[[Body], list[Warning]] | None = None
+    signs: tuple[tuple[bytes, int], ...] = ()
 
 
 def _tool_properties(body: Body) -> list[Warning]:
@@ -149,6 +154,7 @@ QUIRKS: dict[str, Quirk] = {
             "documented; a file part with an audio type reaches models that hear",
             "2026-04-13",
             _input_audio_as_file,
+            signs=((b"input_audio", 1),),
         ),
         Quirk(
             "join_text_parts",
@@ -156,6 +162,7 @@ QUIRKS: dict[str, Quirk] = {
             "seen in 2025; clients merge them since",
             "2025",
             _join_text_parts,
+            signs=((b'"text"', 4),),  # a text part has the word twice
         ),
         Quirk(
             "developer_as_system",
@@ -163,6 +170,7 @@ QUIRKS: dict[str, Quirk] = {
             "documented roles are system, user, assistant and tool",
             "2026-04-13",
             _developer_as_system,
+            signs=((b"developer", 1),),
         ),
         Quirk(
             "many_tools_hint",

@@ -9,9 +9,9 @@ from quoth.engine.chat import chat
 from quoth.engine.effects import Flow, Sleep, Together
 from quoth.engine.purse import Purse
 from quoth.errors import BadRequestError, QuothError
+from quoth.providers.controls import MOCKS
 from quoth.sdk import budget, defaults
 from quoth.sdk.arguments import said
-from quoth.sdk.controls import MOCKS
 from quoth.sdk.core import Core, Job
 from quoth.sdk.log import noted
 from quoth.sdk.mock import canned, waiting

@@ -20,7 +20,7 @@ from quoth.call import Target
 from quoth.engine.purse import Purse
 from quoth.errors import BadRequestError, BudgetExceededError
 from quoth.providers.costs import Most
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 
 __all__ = ["Budget", "budget", "current"]
 

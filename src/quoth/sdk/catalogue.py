@@ -30,10 +30,10 @@ from quoth.providers.catalogue import (
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry, host_of
 from quoth.sdk import defaults
-from quoth.sdk.environment import environment
 from quoth.sdk.log import logger
 from quoth.sdk.shelf import SHELF, cache_directory, copies
 from quoth.transport.drive import drive
+from quoth.transport.environment import environment
 
 __all__ = [
     "ModelInfo",

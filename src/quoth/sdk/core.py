@@ -18,14 +18,14 @@ from quoth.engine.attempts import Plan, Policy
 from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import Flow, World
 from quoth.errors import AuthenticationError, BadRequestError, ContextWindowExceededError, QuothError
+from quoth.providers.controls import CONTROLS, INERT, MOCKS, ON_THE_CLIENT
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.resolve import named, resolve
 from quoth.providers.rows import Registry, row_from, rows_from_file
 from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, text_of, timeouts_of
 from quoth.sdk.attachments import with_attachments
-from quoth.sdk.controls import CONTROLS, INERT, MOCKS, ON_THE_CLIENT
-from quoth.sdk.environment import environment
 from quoth.sdk.shelf import SHELF, freshened, refreshing
+from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.types import Warning
 

@@ -9,7 +9,7 @@ from quoth.errors import BadRequestError
 from quoth.providers.params import OPENAI_PARAMS
 from quoth.providers.resolve import named
 from quoth.sdk import defaults
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 from quoth.types import Chunk, Completion, Record
 from quoth.wire.assemble import assemble
 

@@ -10,7 +10,7 @@ import logging
 from quoth.engine.attempts import Answer
 from quoth.engine.effects import Flow
 from quoth.errors import QuothError
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 from quoth.types import Attempt
 
 __all__ = ["noted"]

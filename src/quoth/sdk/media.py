@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 from quoth.call import WireRequest
 from quoth.errors import APIConnectionError, APIError, BadRequestError, QuothError, Timeout, for_status
 from quoth.media import Kind, Media
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.transport.ports import Deadline, TransportFailure
 from quoth.transport.reach import is_public

@@ -41,7 +41,7 @@ from quoth.providers.catalogue import (
     to_bytes,
 )
 from quoth.providers.rows import host_of
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 from quoth.types import Warning
 
 __all__ = ["SHELF", "Shelf", "cache_directory", "copies", "freshened", "refreshing"]

@@ -21,7 +21,7 @@ import msgspec
 
 from quoth.engine.check import messages_of, plain
 from quoth.errors import BadRequestError
-from quoth.sdk.environment import environment
+from quoth.transport.environment import environment
 from quoth.types import walk_text
 
 __all__ = ["TokenCount", "token_counter"]

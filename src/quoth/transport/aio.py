@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 from quoth.call import WireRequest
 from quoth.transport.http1 import Connection
@@ -193,6 +193,8 @@ async def _connect(
 
 async def _dial(host: str, port: int, context: ssl.SSLContext | None, name: str) -> Connection:
     loop = asyncio.get_running_loop()
+    # uvloop tries the addresses one after the other and takes no delay.
+    eyeballs: dict[str, Any] = {"happy_eyeballs_delay": 0.25} if isinstance(loop, asyncio.BaseEventLoop) else {}
     try:
         _, connection = await loop.create_connection(
             Connection,
@@ -200,7 +202,7 @@ async def _dial(host: str, port: int, context: ssl.SSLContext | None, name: str)
             port,
             ssl=context,
             server_hostname=name if context is not None else None,
-            happy_eyeballs_delay=0.25,
+            **eyeballs,
         )
     except socket.gaierror as error:
         raise TransportFailure("dns", error.strerror or str(error)) from None
@@ -239,8 +241,7 @@ async def _tunnel(
         raise TransportFailure("tls", getattr(error, "verify_message", "") or error.reason or str(error)) from None
     except OSError as error:
         raise TransportFailure("tls", str(error)) from None
-    assert isinstance(secure, asyncio.Transport)
-    connection.transport = secure
+    connection.transport = cast(asyncio.Transport, secure)
     connection.served = 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from quoth.sdk.controls import CONTROLS
+from quoth.providers.controls import CONTROLS
 
 __all__ = ["Defaults", "InputFault", "Line", "read"]
 

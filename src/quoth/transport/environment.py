@@ -1,4 +1,4 @@
-"""The one place of the SDK that reads the environment: when a call is made, never at import."""
+"""The one place that reads the environment: when a call is made, never at import."""
 
 from __future__ import annotations
 

@@ -1,0 +1,470 @@
+"""One call on its way through a group: which candidate, when, how often, and then which fallback.
+
+Everything here happens before the first good chunk; after it an answer belongs to whoever reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from math import inf
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, field
+
+from quoth import errors
+from quoth.call import Timeouts, WireRequest
+from quoth.engine.backoff import RetryBudget, delay
+from quoth.engine.effects import Effect, Failed, Flow, Open, Opened, Sleep, World
+from quoth.engine.retrying import attempted, stale
+from quoth.engine.routing.candidates import COOLING, Candidate
+from quoth.engine.routing.choosing import choose, eligible
+from quoth.engine.routing.gates import Gate
+from quoth.engine.routing.options import Fallback
+from quoth.engine.routing.routes import Group, Routes
+from quoth.types import Attempt
+
+__all__ = ["Controls", "Journey", "Try", "routed"]
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+# With somebody else to call, nobody waits longer than this for the same one.
+_PATIENCE = 1.0
+_SHORT = 0.001
+
+
+class Controls(Struct, frozen=True):
+    """What a caller says of its own call. None: as the deployment or the router has it.
+
+    `timeouts.total` is for the whole call, fallbacks and waits included. `fallbacks` come before those of the settings.
+    `streams`: which of their speeds deployments are compared by.
+    """
+
+    num_retries: int | None = None
+    timeouts: Timeouts | None = None
+    fallbacks: Sequence[Fallback] | None = None
+    disable_fallbacks: bool = False
+    tags: tuple[str, ...] = ()
+    streams: bool = False
+
+
+class Journey(Struct):
+    """What became of one call; the caller makes it, and reads it whether the call ends well or not.
+
+    `candidate`: the last one that was called. `waited`: seconds in lines and for a Retry-After. `place`: the place in
+    line, counted from 1, where the call had to wait; 0 where it had not. `fallbacks`: how many were turned to.
+    `model_group`: the group that was asked last. `overrides`: what a fallback changes in the call, `model` apart.
+    """
+
+    attempts: list[Attempt] = field(default_factory=list)
+    candidate: Candidate | None = None
+    waited: float = 0.0
+    place: int = 0
+    fallbacks: int = 0
+    model_group: str = ""
+    overrides: Mapping[str, Any] | None = None
+
+
+class Try(Struct, Generic[R, T]):
+    """A request as it goes to one candidate. `interpret` makes the result of what came, or raises the QuothError that
+    it is; what it returns has a `reply` where a stream goes on. `tokens`: an estimate of all that will be used."""
+
+    request: WireRequest
+    new_reader: Callable[[], R]
+    interpret: Callable[[Opened | Failed, R], T]
+    streams: bool = False
+    makes_media: bool = False
+    tokens: int = 0
+
+
+def routed(
+    routes: Routes,
+    group: Group,
+    attempt: Callable[[Candidate], Try[Any, T]],
+    *,
+    caller: str,
+    controls: Controls,
+    journey: Journey,
+    world: World,
+    budget: RetryBudget,
+) -> Flow[T]:
+    """What `interpret` makes of the first answer that is no error. Raises the last error, with all attempts.
+
+    `attempt(candidate)` makes the request for one candidate; a QuothError that it raises is like an attempt that used
+    no network. `caller` is who shares a line fairly. After an answer, streamed or not, `journey.candidate` is told how
+    it ended: `succeeded`, `failed` or `released`; after an error it has been told.
+    """
+    budget.call()
+    journey.model_group = group.name
+    given = controls.timeouts
+    end = None if given is None or given.total is None else world.now() + given.total
+    way = _Way(routes, attempt, caller, controls, journey, world, budget, end)
+    try:
+        return (yield from _through(way, group))
+    except errors.QuothError as error:
+        last = error
+    try:
+        return (yield from _fallen_back(way, group, last))
+    except errors.QuothError as error:
+        error.attempts = journey.attempts
+        raise
+    finally:
+        del last  # an error that a frame of its own traceback holds is freed late, and the prompt with it
+
+
+class _Way(Struct, Generic[T]):
+    """What stays the same for one call."""
+
+    routes: Routes
+    attempt: Callable[[Candidate], Try[Any, T]]
+    caller: str
+    controls: Controls
+    journey: Journey
+    world: World
+    budget: RetryBudget
+    end: float | None
+
+
+def _through(way: _Way[T], group: Group) -> Flow[T]:
+    """One group: its candidates, and their retries. Raises the last error."""
+    now_is, journey = way.world.now, way.journey
+    turn = _Turn(way, group)
+    candidate = group.only
+    while True:
+        now = now_is()
+        if candidate is None:
+            candidate = turn.choose(now)
+        if candidate.lane.hinted > now and (pause := turn.hold(candidate, now)) > 0.0:
+            yield Sleep(pause)
+            journey.waited += now_is() - now
+            candidate = group.only
+            continue
+        journey.candidate = candidate
+        turn.outcome = None
+        try:
+            made = turn.made_for(candidate)
+            other = (yield from _let_through(turn, candidate, made)) if candidate.gates else None
+            if other is None:
+                return (yield from _sent(turn, candidate, made))
+            candidate = other
+            continue
+        except errors.QuothError as failed:
+            error = failed
+        try:
+            candidate, pause = turn.after(candidate, error)
+        finally:
+            del error  # see `routed`
+        if pause > 0.0:
+            yield Sleep(pause)
+
+
+def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
+    """One attempt, and what it tells of the candidate."""
+    way = turn.way
+    now = way.world.now
+    try:
+        reader = made.new_reader()
+    except BaseException:
+        for gate in candidate.gates:
+            gate.unused(now())
+        raise
+    limits = candidate.limits(made.streams, made.makes_media, way.controls.timeouts)
+    begun = now()
+    candidate.begun(begun)
+    end = turn.end_of(candidate, begun + limits.total)
+    try:
+        outcome = yield Open(
+            made.request, reader, connect=limits.connect, first=limits.first, idle=limits.idle, end=end
+        )
+        result = made.interpret(outcome, reader)
+    except errors.QuothError as error:
+        ended = now()
+        turn.outcome, turn.status = outcome, reader.status
+        way.journey.attempts.append(attempted(candidate.target, reader.status, ended - begun, error))
+        candidate.failed(ended, error)
+        raise
+    except BaseException:
+        candidate.released()
+        raise
+    ended = now()
+    candidate.answered(ended)
+    way.journey.attempts.append(attempted(candidate.target, reader.status, ended - begun, None))
+    return result
+
+
+def _let_through(
+    turn: _Turn[Any], candidate: Candidate, made: Try[Any, Any]
+) -> Generator[Effect, Any, Candidate | None]:
+    """Past the candidate's gates. Answered by another candidate where that has room first."""
+    now = turn.way.world.now()
+    for number, gate in enumerate(candidate.gates):
+        if not gate.take(now, made.tokens):
+            other = yield from _in_line(turn, candidate, gate, number, made.tokens)
+            if other is not None:
+                return other
+            now = turn.way.world.now()
+    return None
+
+
+class _Turn(Generic[T]):
+    """One call at one group: who has been tried, and who is next."""
+
+    __slots__ = (
+        "_ends",
+        "_made",
+        "_made_for",
+        "_retries",
+        "_stale_once",
+        "group",
+        "outcome",
+        "pool",
+        "status",
+        "tries",
+        "way",
+    )
+
+    def __init__(self, way: _Way[T], group: Group):
+        self.way, self.group = way, group
+        self.pool: Sequence[Candidate] = group.candidates
+        if group.only is None:
+            self.pool = eligible(group.candidates, way.controls.tags, way.routes.options)
+        self.tries: dict[Candidate, int] = {}
+        self.outcome: Opened | Failed | None = None  # of the last attempt; None when nothing was sent
+        self.status = 0
+        self._ends: dict[Candidate, float] | None = None
+        self._made: Try[Any, T] | None = None
+        self._made_for: Candidate | None = None
+        self._retries = 0
+        self._stale_once = False
+
+    def made_for(self, candidate: Candidate) -> Try[Any, T]:
+        """The request for a candidate; made once for as long as it goes on being the one that is tried."""
+        if self._made is None or self._made_for is not candidate:
+            self._made, self._made_for = self.way.attempt(candidate), candidate
+        return self._made
+
+    def end_of(self, candidate: Candidate, end: float) -> float:
+        """When all attempts at a candidate end, if its first one began now; never later than the whole call."""
+        whole = self.way.end
+        if whole is not None and whole < end:
+            end = whole
+        if self._ends is None:
+            self._ends = {candidate: end}
+            return end
+        return self._ends.setdefault(candidate, end)
+
+    def choose(self, now: float) -> Candidate:
+        way = self.way
+        return choose(self.pool, self.tries, way.routes.options, now, way.world.random, streams=way.controls.streams)
+
+    def elsewhere(self, now: float) -> Candidate | None:
+        """A candidate that was not tried yet and is well; None when there is none."""
+        if len(self.pool) == 1:
+            return None
+        other = self.choose(now)
+        return other if other not in self.tries and other.standing(now) < COOLING else None
+
+    def hold(self, candidate: Candidate, now: float) -> float:
+        """Seconds to wait for what the provider asked for; 0 where that is too long, so that it is asked all the same:
+        its own answer says more than a refusal here would."""
+        wait = candidate.lane.hinted - now
+        way = self.way
+        longest = way.routes.options.max_wait - way.journey.waited
+        if self.turns_away():
+            longest = min(longest, _PATIENCE)
+        if way.end is not None:
+            longest = min(longest, way.end - now)
+        return wait if _SHORT < wait <= longest else 0.0
+
+    def turns_away(self) -> bool:
+        """True when a rate limit here leads to a fallback."""
+        way = self.way
+        if way.controls.disable_fallbacks or way.journey.fallbacks >= way.routes.options.max_fallbacks:
+            return False
+        return bool(way.controls.fallbacks or way.routes.fallbacks(self.group.name, _LIMITED))
+
+    def after(self, candidate: Candidate, error: errors.QuothError) -> tuple[Candidate | None, float]:
+        """Whom to try after this error, and after how many seconds; None: whoever is best by then. Raises the error
+        when that is nobody."""
+        way, outcome = self.way, self.outcome
+        now = way.world.now()
+        if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self._stale_once:
+            self._stale_once = True
+            return candidate, 0.0
+        if outcome is None:
+            self._note(candidate, error)
+        self.tries[candidate] = self.tries.get(candidate, 0) + 1
+        other = self.elsewhere(now)
+        if other is not None and _of_the_candidate(error, outcome):
+            return other, 0.0
+        allowed, retryable = self._allowed(candidate, error)
+        media = self._made is not None and self._made.makes_media
+        if not retryable and other is not None and not media:
+            retryable = _may_differ(error, outcome)
+        pause = 0.0 if other is not None else self._pause(candidate, error, now)
+        if not retryable or outcome is None or pause is None or self._retries >= allowed or not way.budget.allow():
+            raise error
+        self._retries += 1
+        return (candidate if len(self.pool) == 1 else other), pause
+
+    def _pause(self, candidate: Candidate, error: errors.QuothError, now: float) -> float | None:
+        """Seconds before a candidate is tried again; None when that is longer than anybody waits."""
+        way = self.way
+        wait = delay(self._retries, error.retry_after, way.world.random)
+        if wait is None:
+            return None
+        wait = max(wait, way.routes.options.retry_after)
+        if error.retry_after is not None:
+            longest = way.routes.options.max_wait - way.journey.waited
+            if wait > (min(longest, _PATIENCE) if self.turns_away() else longest):
+                return None
+        return None if self._ends is not None and now + wait >= self._ends.get(candidate, inf) else wait
+
+    def _note(self, candidate: Candidate, error: errors.QuothError) -> None:
+        """Nothing was sent; still, whoever reads the attempts wants to know why."""
+        target = candidate.target
+        self.way.journey.attempts.append(
+            Attempt(target.provider, target.model, target.wire, 0.0, None, type(error).__name__, error.message)
+        )
+
+    def _allowed(self, candidate: Candidate, error: errors.QuothError) -> tuple[int, bool]:
+        """How many retries there are for this error, and whether it is one to retry."""
+        way = self.way
+        options = way.routes.options
+        if way.controls.num_retries is not None:
+            return way.controls.num_retries, error.retryable
+        policy = options.retries(self.group.name, error)
+        if policy is not None:
+            return policy, error.retryable or not isinstance(error, errors.APIConnectionError)
+        own = candidate.deployment.num_retries
+        return (options.num_retries if own is None else own), error.retryable
+
+
+_LIMITED = errors.RateLimitError("")
+_NOT_SENT_TWICE = (errors.BadRequestError, errors.UnprocessableEntityError)
+
+
+def _of_the_candidate(error: errors.QuothError, outcome: Opened | Failed | None) -> bool:
+    """True for what another candidate need not share, and what costs nothing to find out: a key that is refused or has
+    no points, a model that it does not have, a request that cannot be sent to it."""
+    if outcome is None:
+        return not isinstance(error, errors.RateLimitError | errors.BudgetExceededError)
+    if isinstance(error, errors.BadRequestError):
+        return False
+    if isinstance(error, errors.RateLimitError):
+        return not error.retryable
+    return isinstance(error, errors.AuthenticationError | errors.PaymentRequiredError | errors.PermissionDeniedError)
+
+
+def _may_differ(error: errors.QuothError, outcome: Opened | Failed | None) -> bool:
+    """True for what is not worth another try at the same candidate, but may be at another: a deadline, an answer that
+    cannot be read."""
+    if isinstance(outcome, Failed):
+        return outcome.kind in ("timeout", "tls", "proxy")
+    return isinstance(error, errors.BadGatewayError)
+
+
+def _in_line(
+    turn: _Turn[Any], candidate: Candidate, gate: Gate, number: int, size: int
+) -> Generator[Effect, Any, Candidate | None]:
+    """Wait for a gate. Answered by another candidate where one has room first; what had been let through before is
+    given back then. Raises RateLimitError when it would take, or takes, too long."""
+    way = turn.way
+    world, journey = way.world, way.journey
+    start = world.now()
+    end = start + way.routes.options.max_wait - journey.waited
+    if way.end is not None and way.end < end:
+        end = way.end
+    ahead, seconds = gate.expected(way.caller, start, size)
+    journey.place = ahead + 1
+    passed = False
+    ticket = gate.join(way.caller)
+    try:
+        if start + seconds > end:
+            raise _too_long(candidate, seconds, 0.0)
+        while True:
+            now = world.now()
+            pause = gate.ask(ticket, now, size)
+            if pause <= 0.0:
+                passed = True
+                return None
+            other = _with_room(turn, candidate, now)
+            if other is not None:
+                return other
+            if now >= end:
+                raise _too_long(candidate, gate.expected(way.caller, now, size)[1], now - start)
+            yield Sleep(max(_SHORT, min(pause, end - now)))
+    finally:
+        if not passed:
+            gate.leave(ticket)
+            for before in candidate.gates[:number]:
+                before.unused(start)
+        journey.waited += world.now() - start
+
+
+def _with_room(turn: _Turn[Any], candidate: Candidate, now: float) -> Candidate | None:
+    for other in turn.pool:
+        if other is not candidate and other not in turn.tries and other.standing(now) == 0:
+            return turn.choose(now)
+    return None
+
+
+def _too_long(candidate: Candidate, seconds: float, waited: float) -> errors.RateLimitError:
+    limit = candidate.target.row.title or candidate.target.provider
+    error = errors.RateLimitError(
+        f"too many calls for what {limit} allows this key: there is room again in about {max(1, round(seconds))} s"
+        + (f" (waited {waited:.1f} s)" if waited else ""),
+        llm_provider=candidate.target.provider,
+        model=candidate.target.model,
+        retry_after=max(1.0, float(round(seconds))),
+        code="queue_timeout",
+    )
+    error.retryable = False  # it has waited as long as it may
+    return error
+
+
+def _fallen_back(way: _Way[T], group: Group, error: errors.QuothError) -> Flow[T]:
+    """The groups to call when one has failed, in order, each with fallbacks of its own. Raises the last error."""
+    journey, routes = way.journey, way.routes
+    if way.controls.disable_fallbacks or not _worth_a_fallback(error):
+        raise error
+    seen = {group.name}
+    given = list(way.controls.fallbacks or ())
+    to_call: list[Fallback] = [*given, *(() if given else routes.fallbacks(group.name, error))]
+    while to_call and journey.fallbacks < routes.options.max_fallbacks:
+        if way.end is not None and way.world.now() >= way.end:
+            break
+        entry = to_call.pop(0)
+        name = entry if isinstance(entry, str) else str(entry["model"])
+        if name in seen:
+            continue
+        seen.add(name)
+        journey.fallbacks += 1
+        journey.model_group = name
+        journey.overrides = None if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "model"}
+        try:
+            found = routes.find(name)
+            if found is None:
+                raise errors.NotFoundError(f"the fallback {name!r} is not a model here", model=name)
+            return (yield from _through(way, found))
+        except errors.QuothError as failed:
+            if not journey.attempts or journey.attempts[-1].message != failed.message:
+                provider, model = failed.llm_provider or "", failed.model or name
+                journey.attempts.append(Attempt(provider, model, "", 0.0, None, type(failed).__name__, failed.message))
+            error = failed
+        if _worth_a_fallback(error):
+            to_call = [*(routes.fallbacks(name, error) if not given else ()), *to_call]
+    try:
+        raise error
+    finally:
+        del error
+
+
+def _worth_a_fallback(error: errors.QuothError) -> bool:
+    """A request that is itself wrong is so everywhere; one that is too long for a model, or not to its taste, or has a
+    parameter that it does not know, is not."""
+    if isinstance(error, errors.BudgetExceededError):
+        return False
+    if isinstance(error, errors.ContextWindowExceededError | errors.ContentPolicyViolationError):
+        return True
+    return isinstance(error, errors.UnsupportedParamsError) or not isinstance(error, _NOT_SENT_TWICE)

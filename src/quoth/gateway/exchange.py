@@ -1,0 +1,133 @@
+"""One request on its way through the gateway: what is known of it so far, for whoever watches.
+
+The application makes an Exchange when a request has come, fills it on the way, and shows it to the observers (metrics,
+log, traces, hooks) exactly once, when everything is over: `observer.over(exchange)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from quoth.engine.routing.candidates import Candidate
+from quoth.types import Attempt, Cost, Warning
+
+__all__ = ["ANYBODY", "Caller", "Exchange", "Tokens"]
+
+
+class Caller:
+    """Who calls, once authenticated. `id` is a stable name of the key that is safe to show ("master"), never the key;
+    answers are cached and lines are fair per `id`."""
+
+    __slots__ = ("id", "is_master")
+
+    def __init__(self, id: str, *, is_master: bool = False):
+        self.id = id
+        self.is_master = is_master
+
+
+ANYBODY = Caller("anybody", is_master=True)
+
+
+class Tokens:
+    """Tokens as the provider counted them; None where it gave no count. `cached` and `written` are part of
+    `prompt`, `reasoning` is part of `completion`."""
+
+    __slots__ = ("cached", "completion", "prompt", "reasoning", "written")
+
+    def __init__(
+        self,
+        prompt: int | None = None,
+        completion: int | None = None,
+        cached: int = 0,
+        written: int = 0,
+        reasoning: int = 0,
+    ):
+        self.prompt, self.completion = prompt, completion
+        self.cached, self.written, self.reasoning = cached, written, reasoning
+
+
+class Exchange:
+    """`surface`: which API was called ("chat", "completions", "embeddings", "models", "health", ...). `route`: the
+    route as its template, never a path that a caller made up. `model`: the name that the caller sent; `known_model`
+    the same if it is a model here, else "". `started`, `first_at`, `ended` are seconds on a monotonic clock, `first_at`
+    when the first byte of the answer left; `upstream_seconds` the time that was spent waiting for providers, lines
+    included. `status` is the HTTP status that the client got, `error` the slug of what went wrong, "" for nothing;
+    `left`: the client went away. `headers` are the request's, names in lower case. `request` and `answer` hold texts
+    only where a hook asked for them.
+    """
+
+    __slots__ = (
+        "answer",
+        "attempts",
+        "bytes_in",
+        "bytes_out",
+        "cache_hit",
+        "caller",
+        "candidate",
+        "client",
+        "cost",
+        "ended",
+        "error",
+        "fallbacks",
+        "finish_reason",
+        "first_at",
+        "headers",
+        "id",
+        "known_model",
+        "left",
+        "message",
+        "method",
+        "model",
+        "notes",
+        "place",
+        "request",
+        "route",
+        "started",
+        "status",
+        "stream",
+        "surface",
+        "tags",
+        "tokens",
+        "upstream_seconds",
+        "waited",
+        "warnings",
+        "wire",
+    )
+
+    def __init__(self, id: str, method: str, route: str, surface: str, headers: Mapping[bytes, bytes], started: float):
+        self.id = id
+        self.method = method
+        self.route = route
+        self.surface = surface
+        self.headers = headers
+        self.client: str | None = None
+        self.caller: Caller | None = None
+        self.model = ""
+        self.known_model = ""
+        self.stream = False
+        self.wire = ""
+        self.tags: tuple[str, ...] = ()
+        self.candidate: Candidate | None = None
+        self.attempts: list[Attempt] = []
+        self.fallbacks = 0
+        self.place = 0
+        self.waited = 0.0
+        self.warnings: list[Warning] = []
+        self.status = 0
+        self.error = ""
+        self.message = ""
+        self.left = False
+        self.cache_hit = False
+        self.finish_reason: str | None = None
+        self.tokens: Tokens | None = None
+        self.cost: Cost | None = None
+        self.started = started
+        self.first_at = 0.0
+        self.ended = 0.0
+        self.upstream_seconds = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.request: dict[str, Any] | None = None
+        self.answer: Any = None
+        self.notes: dict[str, Any] | None = None

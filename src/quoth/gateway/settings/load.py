@@ -1,0 +1,295 @@
+"""From a file and the environment to Settings: read, fill in, judge, check, put together."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from quoth.errors import QuothError
+from quoth.gateway.settings import deployments, extensions, keys, own, routing
+from quoth.gateway.settings.document import Node, empty, plain
+from quoth.gateway.settings.gather import gather
+from quoth.gateway.settings.known import TOP, Section
+from quoth.gateway.settings.problems import NOWHERE, Problem, Problems, Refused, at
+from quoth.gateway.settings.secrets import Variables
+from quoth.gateway.settings.shapes import Entry, Network, Quoth, Server, Settings
+from quoth.gateway.settings.values import Check, anything, boolean, number, text
+from quoth.providers.rows import Registry, row_from, rows_from_file
+
+__all__ = ["GENERAL", "LITELLM", "TOP_KEYS", "load"]
+
+_SECTIONS = ("model_list", "credential_list", "litellm_settings", "router_settings", "general_settings", "quoth")
+TOP_KEYS: dict[str, Check] = dict.fromkeys([*_SECTIONS, "environment_variables", "include"], anything)
+
+
+def _certificates(node: Node, path: str, problems: Problems) -> Any:
+    """`ssl_verify`: true, false, or the path of a file."""
+    if isinstance(node.value, str) and node.value.lower() not in ("true", "false"):
+        if not os.path.exists(node.value):
+            problems.error(node.place, path, f"there is no file {node.value!r}")
+            return UNSET
+        return node.value
+    return boolean(node, path, problems)
+
+
+def _file(node: Node, path: str, problems: Problems) -> Any:
+    value = text(node, path, problems)
+    if value is not UNSET and not os.path.isfile(value):
+        problems.error(node.place, path, f"there is no file {value!r}")
+        return UNSET
+    return value
+
+
+LITELLM: dict[str, Check] = {
+    **routing.BOTH,
+    **dict.fromkeys(extensions.CALLBACKS, anything),
+    "cache": boolean,
+    "cache_params": anything,
+    "drop_params": boolean,
+    "require_auth_for_metrics_endpoint": boolean,
+    "ssl_certificate": _file,
+    "ssl_verify": _certificates,
+}
+ROUTER: dict[str, Check] = {**routing.ROUTER, "default_litellm_params": anything, "model_group_alias": anything}
+GENERAL: dict[str, Check] = {
+    "dangerously_permit_weak_or_unset_master_key": boolean,
+    "master_key": anything,
+    "max_request_size_mb": number(above=True),
+}
+
+
+def load(path: str | None, environment: Mapping[str, str], *, strict: bool = False) -> Settings:
+    """The settings of a file, or without one those that the environment alone means.
+
+    `strict`: unknown keys are errors, not warnings. Raises Refused with everything that is wrong, warnings included.
+    """
+    problems = Problems(strict=strict)
+    root, files = (empty(), []) if path is None else gather(path, problems)
+    settings = None if root is None else _Loader(root, files, environment, problems).settings()
+    if settings is None or problems.errors:
+        raise Refused(problems.all())
+    return msgspec.structs.replace(settings, warnings=tuple(problems.all()))
+
+
+class _Loader:
+    def __init__(self, root: Node, files: list[str], environment: Mapping[str, str], problems: Problems):
+        self._problems, self._files, self._environment = problems, files, environment
+        self._folder = Path(files[0]).parent if files else Path()
+        self._variables = Variables(environment, problems)
+        self._own_environment(root)
+        self._root = self._variables.fill(root, "")
+        accepted = self._root.entries.get("quoth", empty()).entries.get("accept_unenforced")
+        names = () if accepted is None else tuple(item.value for item in accepted.items if isinstance(item.value, str))
+        self._section = Section(names, problems)
+
+    def settings(self) -> Settings:
+        problems = self._problems
+        self._section.read(self._root, "", TOP, TOP_KEYS)
+        quoth = self._under("quoth")
+        mine = own.read(quoth, self._section, problems)
+        rows = self._rows(quoth)
+        registry = Registry(row_from(row) for row in rows)
+        general_node, litellm_node, router_node = map(
+            self._under, ("general_settings", "litellm_settings", "router_settings")
+        )
+        general = self._section.read(general_node, "general_settings", "general_settings", GENERAL)
+        litellm = self._section.read(litellm_node, "litellm_settings", "litellm_settings", LITELLM)
+        router = self._section.read(router_node, "router_settings", "router_settings", ROUTER)
+        models = self._models(registry, router_node.entries.get("default_litellm_params"))
+        alias_node = router_node.entries.get("model_group_alias")
+        aliases, hidden = deployments.aliases(alias_node, "router_settings.model_group_alias", models, problems)
+        sections = (litellm_node, router_node)
+        routed = routing.merged(litellm, {k: v for k, v in router.items() if k in routing.ROUTER}, sections, problems)
+        routing.targets(routed, deployments.Names(models, aliases), sections, problems)
+        hooks, switches = self._hooks(litellm_node, quoth)
+        params = litellm_node.entries.get("cache_params")
+        cache = extensions.cache(params, litellm.get("cache") is True, self._section, mine.cache, problems)
+        permitted = general.get("dangerously_permit_weak_or_unset_master_key") is True
+        key = keys.master_key(general_node.entries.get("master_key"), self._variables, permitted, problems)
+        self._address(mine.server, key, permitted, quoth)
+        self._unmet(quoth)
+        limit = general.get("max_request_size_mb")
+        return Settings(
+            models=models,
+            aliases=aliases,
+            hidden_aliases=tuple(hidden),
+            routing=routed,
+            drop_params=litellm.get("drop_params") is True,
+            master_key=key,
+            cache=cache,
+            hooks=tuple(hooks),
+            server=_limited(mine.server, limit),
+            network=Network(
+                ssl_verify=litellm.get("ssl_verify", True),  # type: ignore[arg-type]
+                client_cert=litellm.get("ssl_certificate"),  # type: ignore[arg-type]
+                proxy=mine.proxy,
+            ),
+            quoth=self._switched(mine.quoth, litellm, switches, rows),
+            environment=dict(self._variables.own),
+            source_files=tuple(dict.fromkeys([*self._files, *self._variables.files, *self._row_files])),
+        )
+
+    def _under(self, name: str) -> Node:
+        node = self._root.entries.get(name)
+        return node if node is not None and isinstance(node.value, dict) else self._blank(name, node)
+
+    def _blank(self, name: str, node: Node | None) -> Node:
+        if node is not None and node.value is not None:
+            self._problems.error(node.place, name, "it has to be a mapping of names to values")
+        return empty() if node is None else empty(node.place)
+
+    def _own_environment(self, root: Node) -> None:
+        """`environment_variables` comes first: what follows may name them."""
+        node = root.entries.get("environment_variables")
+        if node is None or node.value is None:
+            return
+        if not isinstance(node.value, dict):
+            self._problems.error(node.place, "environment_variables", "it has to be a mapping of names to values")
+            return
+        # Against the process's environment alone, so that A: os.environ/A means the A from outside.
+        for name, value in node.entries.items():
+            path = at("environment_variables", name)
+            filled = self._variables.fill(value, path, name)
+            if isinstance(filled.value, dict | list):
+                self._problems.error(value.place, path, "the value of a variable is a text or a number")
+            elif filled.value is not None:
+                shown = str(filled.value)
+                self._variables.own[name] = shown.lower() if isinstance(filled.value, bool) else shown
+
+    def _rows(self, quoth: Node) -> list[dict[str, Any]]:
+        """Providers of the user's own: a file of rows, or the rows themselves."""
+        self._row_files: list[str] = []
+        node = quoth.entries.get("providers")
+        if node is None or node.value is None:
+            return []
+        path = "quoth.providers"
+        try:
+            if isinstance(node.value, str):
+                file = str(Path(node.place.file or "").parent / node.value)
+                self._row_files.append(file)
+                return [_fields(row) for row in rows_from_file(file)]
+            if not isinstance(node.value, list):
+                self._problems.error(node.place, path, "it has to be the path of a TOML file, or a list of rows")
+                return []
+        except QuothError as error:
+            self._problems.error(node.place, path, str(error))
+            return []
+        found: dict[str, dict[str, Any]] = {}
+        for number_, item in enumerate(node.items):
+            try:
+                row = row_from(plain(item), "")
+            except QuothError as error:
+                self._problems.error(item.place, at(path, number_), str(error).removeprefix(": "))
+                continue
+            if row.name in found:
+                self._problems.error(item.place, at(path, number_), f"there is a row named {row.name!r} above")
+            found[row.name] = _fields(row)
+        return list(found.values())
+
+    def _models(self, registry: Registry, defaults: Node | None) -> tuple[Entry, ...]:
+        node = self._root.entries.get("model_list")
+        credentials = self._credentials()
+        if node is None:
+            if self._variables.get("POE_API_KEY", NOWHERE, "POE_API_KEY") is None:
+                if not self._variables.names_file("POE_API_KEY"):
+                    self._problems.error(
+                        NOWHERE, "POE_API_KEY", "no key for Poe: set POE_API_KEY (it is unset or blank)"
+                    )
+            elif "POE_API_KEY" not in self._environment:
+                self._variables.own.setdefault("POE_API_KEY", self._variables.get("POE_API_KEY") or "")
+            return deployments.implicit()
+        given: Mapping[str, Node] = {}
+        if defaults is not None and defaults.value is not None:
+            if isinstance(defaults.value, dict):
+                given = defaults.entries
+            else:
+                self._problems.error(defaults.place, "router_settings.default_litellm_params", "it has to be a mapping")
+        return deployments.entries(
+            node, registry, self._variables, self._environment, self._section, credentials, given, self._problems
+        )
+
+    def _credentials(self) -> dict[str, Mapping[str, Node]]:
+        node = self._root.entries.get("credential_list")
+        found: dict[str, Mapping[str, Node]] = {}
+        if node is None or node.value is None:
+            return found
+        for number_, item in enumerate(node.items):
+            name, values = item.entries.get("credential_name"), item.entries.get("credential_values")
+            path = at("credential_list", number_)
+            if name is None or values is None or not isinstance(name.value, str) or not isinstance(values.value, dict):
+                self._problems.error(item.place, path, "it needs credential_name and credential_values")
+            elif name.value in found:
+                self._problems.error(name.place, path, f"there is a credential {name.value!r} above")
+            else:
+                found[name.value] = values.entries
+        if not isinstance(node.value, list):
+            self._problems.error(node.place, "credential_list", "it has to be a list")
+        return found
+
+    def _hooks(self, litellm: Node, quoth: Node) -> tuple[list[str], set[str]]:
+        found: list[str] = []
+        switches: set[str] = set()
+        lists = [(litellm.entries.get(name), at("litellm_settings", name)) for name in extensions.CALLBACKS]
+        for node, path in [*lists, (quoth.entries.get("hooks"), "quoth.hooks")]:
+            if node is not None and node.value is not None:
+                more, also = extensions.hooks(node, path, self._folder, self._section, self._problems)
+                found.extend(more)
+                switches |= also
+        return list(dict.fromkeys(found)), switches
+
+    def _switched(
+        self, quoth: Quoth, litellm: Mapping[str, Any], switches: set[str], rows: list[dict[str, Any]]
+    ) -> Quoth:
+        changes: dict[str, Any] = {"providers": tuple(rows)}
+        if "require_auth_for_metrics_endpoint" in litellm:
+            changes["metrics_auth"] = litellm["require_auth_for_metrics_endpoint"]
+        if "otel" in switches:
+            changes["otel"] = True
+        return msgspec.structs.replace(quoth, **changes)
+
+    def _address(self, server: Server, key: str | None, permitted: bool, quoth: Node) -> None:
+        node = quoth.entries.get("server", empty()).entries.get("host")
+        place = NOWHERE if node is None else node.place
+        for problem in exposure(server.host, key, permitted):
+            add = self._problems.error if problem.severity == "error" else self._problems.warning
+            add(place, "quoth.server.host" if node is not None else "general_settings.master_key", problem.message)
+
+    def _unmet(self, quoth: Node) -> None:
+        node = quoth.entries.get("accept_unenforced")
+        if node is None or self._problems.errors:
+            return
+        for number_, item in enumerate(node.items):
+            if item.value not in self._section.met:
+                path = at("quoth.accept_unenforced", number_)
+                self._problems.unknown(item.place, path, f"nothing here is accepted by {item.value!r}; take it out")
+
+
+def exposure(host: str, key: str | None, permitted: bool = False) -> list[Problem]:
+    """What is wrong with listening on an address with this key, or without one."""
+    if key is not None:
+        return []
+    if keys.loopback(host):
+        return [Problem("warning", "there is no master key: everybody on this machine can spend on your providers")]
+    message = (
+        f"{host} can be reached by others, and there is no master key: set QUOTH_MASTER_KEY or listen on 127.0.0.1"
+    )
+    return [Problem("warning" if permitted else "error", message)]
+
+
+def _limited(server: Server, megabytes: Any) -> Server:
+    if megabytes is None:
+        return server
+    limit = int(megabytes * (1 << 20))
+    return msgspec.structs.replace(
+        server, json_limit=min(server.json_limit, limit), file_limit=min(server.file_limit, limit)
+    )
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    """A row as plain data that `row_from` takes again."""
+    return {name: value for name, value in msgspec.to_builtins(row).items()}

@@ -1,0 +1,206 @@
+"""What an answer in OpenAI's chat protocol says of itself, read without taking it apart: for a relay that passes the
+bytes on. Only the fields that a relay needs are decoded.
+
+Source: OpenAI's API reference, chat completions.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts
+
+__all__ = ["Answered", "Seen", "Tokens", "is_good_event", "look", "read", "renamed", "tokens_of"]
+
+_NULL = (b"", b"null")
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Tokens(msgspec.Struct):
+    """Tokens as the provider counted them; None where it gave no count. `cached` and `written` are part of `prompt`,
+    `reasoning` is part of `completion`."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int = 0
+    written: int = 0
+    reasoning: int = 0
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class Seen(msgspec.Struct):
+    """One event of a stream: `model`, `usage` and `error` as their bytes, empty where the event has none."""
+
+    model: msgspec.Raw = msgspec.Raw()
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def finish_reason(self) -> str | None:
+        for choice in self.choices or ():
+            if choice.finish_reason:
+                return choice.finish_reason
+        return None
+
+    @property
+    def is_usage_only(self) -> bool:
+        """The chunk that `stream_options.include_usage` adds: usage, and no choices."""
+        return not self.choices and bytes(self.usage) not in _NULL
+
+
+class Answered(msgspec.Struct):
+    """A whole answer, as far as it is read."""
+
+    model: msgspec.Raw = msgspec.Raw()
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+    id: msgspec.Raw = msgspec.Raw()
+    object: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def finish_reason(self) -> str | None:
+        for choice in self.choices or ():
+            if choice.finish_reason:
+                return choice.finish_reason
+        return None
+
+
+_SEEN = msgspec.json.Decoder(Seen)
+_ANSWERED = msgspec.json.Decoder(Answered)
+_ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_ENTRIES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def look(data: bytes, name: bytes = b"") -> Seen:
+    """One event of a stream. Raises Unreadable, UpstreamError."""
+    try:
+        seen = _SEEN.decode(data)
+    except msgspec.ValidationError:
+        seen = _leniently(Seen, data)
+    except _NOT_JSON as wrong:
+        raise Unreadable(f"not JSON ({wrong})") from None
+    if bytes(seen.error) not in _NULL or name == b"error":
+        raise UpstreamError(error_facts(data))
+    return seen
+
+
+def read(body: bytes) -> Answered:
+    """A whole answer. Raises Unreadable, UpstreamError."""
+    try:
+        answered = _ANSWERED.decode(body)
+    except msgspec.ValidationError:
+        answered = _leniently(Answered, body)
+    except _NOT_JSON as wrong:
+        raise Unreadable(f"not JSON ({wrong}): {error_facts(body).message}") from None
+    if not answered.choices:
+        if bytes(answered.error) not in _NULL:
+            raise UpstreamError(error_facts(body))
+        if answered.choices is None and not (answered.id or answered.object or answered.usage):
+            raise Unreadable(f"JSON, but not a chat completion: {_sample(body)}")
+    return answered
+
+
+def _sample(body: bytes) -> str:
+    facts: ErrorFacts = error_facts(body)
+    return facts.message
+
+
+def _leniently(kind: Any, data: bytes) -> Any:
+    """A field of a type that nobody expects is none of the relay's business. Raises Unreadable for what is no
+    object."""
+    try:
+        entries = _ENTRIES.decode(data)
+    except _NOT_JSON:
+        raise Unreadable("JSON, but not an object") from None
+    choices: list[_Choice] | None = None
+    if "choices" in entries:
+        found = _ANY.decode(entries["choices"])
+        choices = []
+        for choice in found if isinstance(found, list) else ():
+            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+            choices.append(_Choice(reason if isinstance(reason, str) else None))
+    known = {name: entries[name] for name in kind.__struct_fields__ if name in entries and name != "choices"}
+    return kind(choices=choices, **known)
+
+
+_EMPTY = ("", None, [], {})
+_SILENT = ("role",)
+
+
+def is_good_event(data: bytes, seen: Seen) -> bool:
+    """True when an event says something: content, reasoning, a tool call, a finish reason or usage."""
+    if bytes(seen.usage) not in _NULL or seen.finish_reason:
+        return True
+    try:
+        event = _ANY.decode(data)
+    except _NOT_JSON:
+        return False
+    choices = event.get("choices") if isinstance(event, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and any(
+            value not in _EMPTY for name, value in delta.items() if name not in _SILENT
+        ):
+            return True
+    return False
+
+
+def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
+    """The counts in a `usage` object, under any of the names that they go by; None for null."""
+    if bytes(usage) in _NULL:
+        return None
+    try:
+        found = _ANY.decode(usage)
+    except _NOT_JSON:
+        return None
+    if not isinstance(found, dict):
+        return None
+    prompt_details = found.get("prompt_tokens_details") or found.get("input_tokens_details")
+    completion_details = found.get("completion_tokens_details") or found.get("output_tokens_details")
+    prompts = prompt_details if isinstance(prompt_details, dict) else {}
+    completions = completion_details if isinstance(completion_details, dict) else {}
+    return Tokens(
+        prompt=_count(found, "prompt_tokens", "input_tokens"),
+        completion=_count(found, "completion_tokens", "output_tokens"),
+        cached=_count(prompts, "cached_tokens") or _count(found, "cache_read_input_tokens") or 0,
+        written=_count(prompts, "cache_write_tokens", "cache_creation_tokens")
+        or _count(found, "cache_creation_input_tokens")
+        or 0,
+        reasoning=_count(completions, "reasoning_tokens") or 0,
+    )
+
+
+def _count(place: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = place.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
+
+
+def renamed(data: bytes, old: bytes | msgspec.Raw, new: bytes) -> bytes:
+    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays."""
+    old = bytes(old)
+    if not old or old == new:
+        return data
+    needle = b'"model":' + old
+    count = data.count(needle)
+    if count == 0:
+        pattern = re.compile(rb'"model"\s*:\s*' + re.escape(old))
+        places = pattern.findall(data)
+        if len(places) == 1:
+            return data.replace(places[0], b'"model":' + new, 1)
+    elif count == 1:
+        return data.replace(needle, b'"model":' + new, 1)
+    # The same words stand in more than one place: only the one at the top is meant.
+    entries = _ENTRIES.decode(data)
+    entries["model"] = msgspec.Raw(new)
+    return msgspec.json.encode(entries)
