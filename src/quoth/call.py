@@ -105,7 +105,10 @@ class Call:
     """What the user asked for.
 
     `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the
-    order given. `output_type` is a pydantic class when structured output was asked for by class.
+    order given. `output_type` is a pydantic class when structured output was asked for by class. `wire` is the one that
+    was asked for, None to let the model and the call decide. `surface` is the wire whose shape the caller speaks, and
+    `document` the request as it was given there: a target of the same wire gets that, any other what `messages` and
+    `params` say of it.
     """
 
     model: str
@@ -118,6 +121,9 @@ class Call:
     allowed_openai_params: tuple[str, ...] = ()
     strict: bool = False
     keep_usage_chunk: bool = False
+    wire: str | None = None
+    surface: str = "openai_chat"
+    document: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

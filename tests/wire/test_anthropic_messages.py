@@ -12,7 +12,15 @@ import pytest
 from quoth.call import Row, Target
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Completion
-from quoth.wire.anthropic_messages import MessagesEncoder, MessagesReader, encode, from_chat, parse, render, to_chat
+from quoth.wire.anthropic_messages import (
+    MessagesEncoder,
+    MessagesReader,
+    encode_document,
+    from_chat,
+    parse,
+    render,
+    to_chat,
+)
 from quoth.wire.assemble import assemble
 from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk
 from quoth.wire.sse import Event
@@ -321,8 +329,7 @@ def test_requests(body: Json, reading: Callable[[Any], Any], expected: Any):
 
 
 def test_the_request_that_is_sent():
-    sent, warnings = encode(TARGET, {"model": "m", "messages": [user("Hi")], "max_tokens": 5, "stream": True})
-    assert not warnings
+    sent = encode_document(TARGET, {"model": "m", "max_tokens": 5, "messages": [user("Hi")], "stream": True})
     assert (sent.method, sent.url) == ("POST", "https://llm.acme.example/v1/messages")
     assert (sent.headers["x-api-key"], sent.headers["accept"]) == ("k-1", "text/event-stream")
     assert sent.headers["anthropic-version"] == "2023-06-01"

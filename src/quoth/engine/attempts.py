@@ -6,7 +6,7 @@ Everything that may be tried again happens before the first good chunk. After it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,13 +24,17 @@ from quoth.engine.reading import BodyReader, StreamReader
 from quoth.engine.retrying import MIB, Policy, limits_of, retrying
 from quoth.providers.costs import price_of
 from quoth.providers.params import catalogue_of, prepare
+from quoth.providers.quirks import mended
+from quoth.providers.wires import over_its_wire
 from quoth.types import Attempt, Completion, Trace, Warning
 from quoth.wire import openai_chat
 from quoth.wire.sse import EventTooLarge
+from quoth.wire.wires import Wire, wire_named
 
 __all__ = ["Answer", "Plan", "Policy", "answer"]
 
 MOST_AT_ONCE = 128
+CHAT = wire_named("openai_chat")
 # In a stream, Poe's media bots say how far they are in the place of the answer, and nothing marks where that ends.
 _WHOLE = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
@@ -52,7 +56,7 @@ class Plan:
 class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
-    of output of a media model, else empty."""
+    of output of a media model, else empty. `raw`: a whole answer as it came."""
 
     target: Target
     plan: Plan
@@ -62,6 +66,7 @@ class Answer(Struct):
     reply: Any = None
     reservation: Reservation | None = None
     makes: tuple[str, ...] = ()
+    raw: bytes = b""
 
 
 def answer(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
@@ -88,7 +93,7 @@ def _one_target(
     plan: Plan, world: World, budget: RetryBudget, purse: Purse | None, attempts: list[Attempt], last_target: bool
 ) -> Flow[Answer]:
     try:
-        target = plan.target()
+        target = over_its_wire(plan.target(), plan.call)
         count = _calls(plan.call, target)
         sending = None if count > 1 else _prepared(plan, target, world)
     except errors.QuothError as error:
@@ -106,7 +111,7 @@ def _one_target(
         found: Answer = yield from retrying(
             target,
             sending.request,
-            tab.before(partial(_reader, sending)),
+            tab.before(partial(_reader, sending, world)),
             tab.after(partial(_interpret, sending, world, attempts)),
             limits=limits_of(policy.timeouts, streaming=sending.streams, makes_media=sending.makes_media),
             num_retries=policy.num_retries,
@@ -171,6 +176,12 @@ class _Sending(Struct, frozen=True):
     request: WireRequest
     warnings: list[Warning]
     makes: tuple[str, ...] = ()
+    wire: Wire = CHAT
+
+    @property
+    def native(self) -> bool:
+        """True when the caller speaks this target's own wire."""
+        return self.call.document is not None and self.call.surface == self.wire.name
 
     @property
     def makes_media(self) -> bool:
@@ -191,7 +202,8 @@ def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
     body, warnings = prepare(_not_streamed(call) if whole else call, target, world.today())
     if whole:
         warnings.append(Warning("media_not_streamed", "stream", f"{target.model} {_WHOLE}"))
-    request = _encoded(target, body)
+    wire = wire_named(target.wire)
+    request = _encoded(wire, target, body, call, warnings)
     limit = plan.policy.request_limit
     if len(request.body) > limit:
         raise errors.BadRequestError(
@@ -200,7 +212,7 @@ def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
             model=target.model,
             param="messages",
         )
-    return _Sending(plan, call, target, body, request, warnings, makes)
+    return _Sending(plan, call, target, body, request, warnings, makes, wire)
 
 
 def _not_streamed(call: Call) -> Call:
@@ -208,25 +220,48 @@ def _not_streamed(call: Call) -> Call:
     return replace(call, stream=False, params=params)
 
 
-def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
+def _encoded(wire: Wire, target: Target, body: dict[str, Any], call: Call, warnings: list[Warning]) -> WireRequest:
+    """The request for a body. Raises BadRequestError for what this wire cannot say and what no text can hold."""
+    document: Mapping[str, Any]
+    if call.document is not None and call.surface == wire.name:
+        # What came in this wire's own form goes out in it.
+        document = {**call.document, "model": target.model}
+        warnings[:] = [warning for warning in warnings if warning.param == "model"]
+    else:
+        document, lost = wire.from_chat(body)
+        warnings += lost
+    document, changed = mended(document, target)
+    warnings += changed
     try:
-        return openai_chat.encode(target, body)
+        return wire.encode_document(target, document)
     except UnicodeEncodeError:
-        for name, value in body.items():
+        for name, value in document.items():
             if wrong := check.unencodable(value, name):
                 raise wrong from None
         raise
 
 
-def _reader(sending: _Sending) -> BodyReader | StreamReader:
-    call, policy = sending.call, sending.plan.policy
+def _reader(sending: _Sending, world: World) -> BodyReader | StreamReader:
+    call, policy, wire = sending.call, sending.plan.policy, sending.wire
     if not call.stream:
         return BodyReader(policy.answer_limit)
+    if wire is CHAT and call.surface == CHAT.name:
+        return StreamReader(
+            event_limit=policy.event_limit,
+            body_limit=policy.answer_limit,
+            keep_usage_chunk=call.keep_usage_chunk,
+            expects_document=not sending.streams,
+        )
+    foreign = call.surface not in (CHAT.name, wire.name)
     return StreamReader(
         event_limit=policy.event_limit,
         body_limit=policy.answer_limit,
         keep_usage_chunk=call.keep_usage_chunk,
         expects_document=not sending.streams,
+        wire=wire,
+        surface=wire_named(call.surface).encoder(call.document) if foreign else None,
+        native=sending.native,
+        created=int(world.today().timestamp()),
     )
 
 
@@ -260,7 +295,8 @@ def _interpret(
             raise _no_stream(sending, reader)
         return Answer(target, sending.plan, trace, reader=reader, reply=outcome.reply, makes=sending.makes)
     try:
-        completion, found = openai_chat.parse(reader.body)
+        created = None if sending.wire is CHAT else int(world.today().timestamp())
+        completion, found = sending.wire.parse(reader.body, created)
     except openai_chat.Unreadable as wrong:
         raise failures.unreadable(target, str(wrong), reader.status, reader.headers) from None
     except openai_chat.UpstreamError as wrong:
@@ -271,7 +307,7 @@ def _interpret(
     completion._trace = trace
     for choice in completion.choices:
         choice.message._makes = sending.makes
-    return Answer(target, sending.plan, trace, completion=completion)
+    return Answer(target, sending.plan, trace, completion=completion, raw=reader.body)
 
 
 def _no_stream(sending: _Sending, reader: StreamReader) -> errors.APIError:

@@ -22,7 +22,13 @@ _FIELDS = frozenset(Row.__struct_fields__)
 _RULE_FIELDS = frozenset(Rule.__struct_fields__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_KINDS: dict[str, type] = {"key_required": bool, "max_stop": int, "calls_per_minute": int, "headers": Mapping, "params": Mapping}
+_KINDS: dict[str, type] = {
+    "key_required": bool,
+    "max_stop": int,
+    "calls_per_minute": int,
+    "headers": Mapping,
+    "params": Mapping,
+}
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", Mapping: "a table"}
 _STREAM_USAGE = ("ask", "given", "none")
 _NEVER_REFUSED = frozenset({"model", "messages", "stream", "tools", "tool_choice"})

@@ -28,6 +28,7 @@ from quoth.sdk.shelf import SHELF, freshened, refreshing
 from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.types import Warning
+from quoth.wire.wires import wire_named
 
 __all__ = ["Core", "Job", "Settings"]
 
@@ -126,6 +127,7 @@ class Core:
             # LiteLLM's mark for its own routing; the rest of the metadata is the provider's.
             params["metadata"] = {name: value for name, value in params["metadata"].items() if name != "tags"}
         options = params.get("stream_options")
+        wire = text_of(control.get("wire"), "wire")
         call = Call(
             model=model,
             messages=messages,
@@ -137,6 +139,7 @@ class Core:
             allowed_openai_params=names_of(control.get("allowed_openai_params"), "allowed_openai_params"),
             strict=flag(control, "strict", settings.strict),
             keep_usage_chunk=bool(isinstance(options, Mapping) and options.get("include_usage")),
+            wire=None if wire is None else wire_named(wire).name,
         )
         return Plan(call, self._target(model, control, ours), self._policy(control, stream))
 
@@ -159,9 +162,6 @@ class Core:
 
     def _target(self, model: Any, control: Mapping[str, Any], ours: bool = True) -> Callable[[], Target]:
         """How to find a model's target, once its turn comes."""
-        wire = control.get("wire", "openai_chat")
-        if wire != "openai_chat":
-            raise BadRequestError(f'wire is {wire!r}; the one that is spoken so far is "openai_chat"', param="wire")
         quirks = names_of(control.get("disable_quirks"), "disable_quirks") or self.settings.disable_quirks
         for name in quirks:
             if name not in QUIRKS:

@@ -18,6 +18,7 @@ import msgspec
 from quoth.types import Warning
 
 __all__ = [
+    "DEFAULT_CAP",
     "LEGACY",
     "SPECIFIC",
     "Json",
@@ -39,6 +40,8 @@ Json = dict[str, Any]
 # Where a body, a message or an answer keeps what one wire alone understands: {"messages": {...}, "responses": {...}}
 # on bodies and answers, {"content_blocks": [...]} or {"output_items": [...]} on messages.
 SPECIFIC = "provider_specific_fields"
+# Tokens, for an API that wants a cap on each answer and a call that has none.
+DEFAULT_CAP = 4096
 # The first form that OpenAI's chat gave to tools.
 LEGACY = ("functions", "function_call")
 _SEAL = "quoth-sealed."

@@ -146,9 +146,7 @@ def is_good_event(data: bytes, seen: Seen) -> bool:
     choices = event.get("choices") if isinstance(event, dict) else None
     for choice in choices if isinstance(choices, list) else ():
         delta = choice.get("delta") if isinstance(choice, dict) else None
-        if isinstance(delta, dict) and any(
-            value not in _EMPTY for name, value in delta.items() if name not in _SILENT
-        ):
+        if isinstance(delta, dict) and any(value not in _EMPTY for name, value in delta.items() if name not in _SILENT):
             return True
     return False
 

@@ -1,8 +1,9 @@
 """The three wires under one shape, for those who take the wire as a parameter.
 
-A wire reads and writes both ways. As a client of a provider: `encode` (chat body to request), `parse` (answer to
-Completion), `reader` (events to Chunks). As a server of a client: `to_chat` (request to chat body), `render`
-(Completion to answer), `encoder` (Chunks to events). What cannot be carried is in the warnings that each returns.
+A wire reads and writes both ways. As a client of a provider: `from_chat` (chat body to the wire's own form),
+`encode_document` (that to a request), `parse` (answer to Completion), `reader` (events to Chunks). As a server of a
+client: `to_chat` (request to chat body), `render` (Completion to answer), `encoder` (Chunks to events). What cannot be
+carried is in the warnings that each returns.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Wire(Struct, frozen=True):
 
     name: str
     path: str
-    encode: Callable[[Target, Mapping[str, Any]], tuple[WireRequest, list[Warning]]]
+    from_chat: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], list[Warning]]]
     encode_document: Callable[[Target, Mapping[str, Any]], WireRequest]
     parse: Callable[[bytes, int | None], tuple[Completion, list[Warning]]]
     reader: Callable[[list[Warning], int | None], Read]
@@ -69,17 +70,13 @@ def wire_named(name: str) -> Wire:
 def _chat() -> Wire:
     from quoth.wire import chat_surface, openai_chat
 
-    def encode(target: Target, body: Mapping[str, Any]) -> tuple[WireRequest, list[Warning]]:
-        sayable, warnings = chat_surface.for_chat(body)
-        return openai_chat.encode(target, sayable), warnings
-
     def reader(warnings: list[Warning], created: int | None) -> Read:
         return lambda event: openai_chat.parse_event(event, warnings)
 
     return Wire(
         "openai_chat",
         "/chat/completions",
-        encode,
+        chat_surface.for_chat,
         openai_chat.encode,
         lambda raw, created: openai_chat.parse(raw),
         reader,
@@ -95,7 +92,7 @@ def _responses() -> Wire:
     return Wire(
         "openai_responses",
         "/responses",
-        requests.encode,
+        requests.from_chat,
         requests.encode_document,
         answers.parse,
         lambda warnings, created: ResponsesReader(warnings, created).read,
@@ -111,7 +108,7 @@ def _messages() -> Wire:
     return Wire(
         "anthropic_messages",
         "/messages",
-        requests.encode,
+        requests.from_chat,
         requests.encode_document,
         answers.parse,
         lambda warnings, created: MessagesReader(warnings, created).read,

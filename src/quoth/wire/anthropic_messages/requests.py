@@ -19,6 +19,7 @@ from quoth.wire.anthropic_messages.blocks import (
     text_block,
 )
 from quoth.wire.carried import (
+    DEFAULT_CAP,
     LEGACY,
     SPECIFIC,
     Json,
@@ -30,10 +31,9 @@ from quoth.wire.carried import (
 )
 from quoth.wire.openai_chat import address
 
-__all__ = ["DEFAULT_CAP", "VERSION", "authorization", "encode", "from_chat", "to_chat"]
+__all__ = ["VERSION", "authorization", "encode_document", "from_chat", "to_chat"]
 
 VERSION = "2023-06-01"
-DEFAULT_CAP = 4096
 WIRE = "anthropic_messages"
 # Of OpenAI's parameters, those that the Messages API has no counterpart of.
 _NO_PLACE = frozenset(
@@ -59,14 +59,8 @@ def authorization(target: Target) -> dict[str, str]:
     return {"x-api-key": target.key, **version} if target.key else version
 
 
-def encode(target: Target, body: Mapping[str, Any]) -> tuple[WireRequest, list[Warning]]:
-    """One POST for a chat body, and what of it this wire cannot say. Raises UnsupportedParamsError."""
-    document, warnings = from_chat(body)
-    return encode_document(target, document), warnings
-
-
 def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
-    """One POST of a request that is one of this wire already."""
+    """One POST of a request of this wire."""
     accept = "text/event-stream" if document.get("stream") else "application/json"
     headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
     return WireRequest("POST", address(target, "/messages"), headers, msgspec.json.encode(document))

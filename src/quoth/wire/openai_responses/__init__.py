@@ -9,6 +9,15 @@ from __future__ import annotations
 from quoth.wire.openai_responses.answers import parse, render
 from quoth.wire.openai_responses.encoder import ResponsesEncoder
 from quoth.wire.openai_responses.events import ResponsesReader
-from quoth.wire.openai_responses.requests import encode, from_chat, refused, to_chat
+from quoth.wire.openai_responses.requests import encode_document, from_chat, refused, to_chat
 
-__all__ = ["ResponsesEncoder", "ResponsesReader", "encode", "from_chat", "parse", "refused", "render", "to_chat"]
+__all__ = [
+    "ResponsesEncoder",
+    "ResponsesReader",
+    "encode_document",
+    "from_chat",
+    "parse",
+    "refused",
+    "render",
+    "to_chat",
+]

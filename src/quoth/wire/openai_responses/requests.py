@@ -14,7 +14,7 @@ from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts,
 from quoth.wire.openai_chat import address, authorization
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items
 
-__all__ = ["custom_tools", "encode", "encode_document", "from_chat", "refused", "to_chat"]
+__all__ = ["custom_tools", "encode_document", "from_chat", "refused", "to_chat"]
 
 WIRE = "openai_responses"
 _NO_PLACE = frozenset("audio frequency_penalty logit_bias modalities prediction presence_penalty seed stop".split())
@@ -29,14 +29,8 @@ _LOGPROBS = "message.output_text.logprobs"
 _OUTPUTS = {"function_call_output": "output", "custom_tool_call_output": "output"}
 
 
-def encode(target: Target, body: Mapping[str, Any]) -> tuple[WireRequest, list[Warning]]:
-    """One POST for a chat body, and what of it this wire cannot say. Raises UnsupportedParamsError."""
-    document, warnings = from_chat(body)
-    return encode_document(target, document), warnings
-
-
 def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
-    """One POST of a request that is one of this wire already."""
+    """One POST of a request of this wire."""
     accept = "text/event-stream" if document.get("stream") else "application/json"
     headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
     return WireRequest("POST", address(target, "/responses"), headers, msgspec.json.encode(document))
