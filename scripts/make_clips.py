@@ -1,5 +1,7 @@
 """Make the clips that the emulator's video bots answer with: `python scripts/make_clips.py`.
 
+Beside each clip stand its stills: a thumbnail (WebP) and a sheet of sprites (JPEG), which Pillow alone makes.
+
 Needs PyAV and Pillow (`pip install av pillow`); run by hand when a clip is to change, the results are part of the
 package. A sun moves over a landscape once; the word on the picture says what it is. Each clip has 48 frames and
 counts time in so fine a unit that the emulator gives it any length by changing that unit.
@@ -18,14 +20,29 @@ SIZES = {"landscape": (640, 360), "portrait": (360, 640), "square": (480, 480)}
 FRAMES = 48
 TICKS_PER_FRAME = 10_000
 SECONDS = 4
+SPRITES = (4, 3)
 
 
 def main() -> None:
     CLIPS.mkdir(exist_ok=True)
     for name, size in SIZES.items():
+        stills(name, *size)
+    for name, size in SIZES.items():
         path = CLIPS / f"{name}.mp4"
         write(path, *size)
         print(f"{path.name}: {path.stat().st_size:,} bytes")
+
+
+def stills(name: str, width: int, height: int) -> None:
+    from PIL import Image
+
+    picture(width, height, 0.5).save(CLIPS / f"{name}.webp", quality=70, method=6)
+    across, down = SPRITES
+    sheet = Image.new("RGB", (width // 2 * across, height // 2 * down))
+    for number in range(across * down):
+        sprite = picture(width, height, number / (across * down)).resize((width // 2, height // 2))
+        sheet.paste(sprite, (number % across * (width // 2), number // across * (height // 2)))
+    sheet.save(CLIPS / f"{name}.jpg", quality=60, optimize=True)
 
 
 def write(path: Path, width: int, height: int) -> None:

@@ -54,7 +54,8 @@ class Row(msgspec.Struct, frozen=True):
     `stream_options.include_usage`), "given" (comes unasked) or "none". `json_schema`: patterns of the models that
     honour a JSON schema in `response_format`. `quirks`: names from `quoth.providers.quirks`. `retired`: the ISO day on
     which the provider switched the service off; calls are still made, and their errors say so. `calls_per_minute`: what
-    the provider allows one key, where that is known and does not depend on the account.
+    the provider allows one key, where that is known and does not depend on the account. `embeddings`: it has OpenAI's
+    embeddings.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Row(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     retired: str = ""
     calls_per_minute: int | None = None
+    embeddings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

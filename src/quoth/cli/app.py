@@ -223,6 +223,17 @@ def emulate(
         typer.Option("--forward-reasoning-effort/--no-forward-reasoning-effort", help="It has an effect."),
     ] = None,
     usage_details: Annotated[str | None, typer.Option(help="Token details: recorded, always or never.")] = None,
+    instructions: Annotated[
+        bool | None, typer.Option("--instructions/--no-instructions", help="Those of Responses have an effect.")
+    ] = None,
+    previous_responses: Annotated[
+        bool | None, typer.Option("--previous-responses/--no-previous-responses", help="They can be continued by id.")
+    ] = None,
+    cache_lifetime: Annotated[float | None, typer.Option(help="How long a marked prompt is remembered.")] = None,
+    openai_media_paths: Annotated[
+        bool | None,
+        typer.Option("--openai-media-paths/--no-openai-media-paths", help="/v1/images/generations and the like."),
+    ] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Requests a minute for one key.")] = None,
     rate_limit_headers: Annotated[
         bool | None, typer.Option("--rate-limit-headers/--no-rate-limit-headers", help="On every chat answer.")

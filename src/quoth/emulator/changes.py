@@ -7,9 +7,10 @@ error, the body of one route, the chunks of a stream. Nothing else in the emulat
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from quoth.emulator.models import find
 from quoth.emulator.problems import Problem
@@ -19,6 +20,16 @@ __all__ = ["CHANGES", "Change", "Changes", "table"]
 Body = dict[str, Any]
 Chunk = Body | float
 Chunks = Iterator[Chunk]
+T = TypeVar("T")
+
+
+# A request before it is read; the body of a route; each chunk or named event of a stream; an error.
+KINDS = frozenset(
+    """
+    request completion chunk error models balance history
+    response_request response response_events message_request message message_events message_error video
+    """.split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +37,8 @@ class Change:
     """`meaning` says what is so instead.
 
     `switches` are the switches that are set otherwise, by profile. `status` maps a status to another. `bodies` are
-    functions by the kind of body: request, completion, chunk, error, models, balance, history; that of a request may
-    raise Problem. `chunks` has a stream as a whole, `done` is whether it ends with `[DONE]`.
+    functions by the kind of body, see `KINDS`; that of a request may raise Problem. `chunks` has a stream of chat as a
+    whole, `done` is whether it ends with `[DONE]`.
     """
 
     meaning: str
@@ -47,7 +58,7 @@ class Changes:
     @property
     def requests(self) -> bool:
         """Whether a request is changed before it is read."""
-        return any("request" in change.bodies for change in self._changes)
+        return any(kind.endswith("request") for change in self._changes for kind in change.bodies)
 
     @property
     def done(self) -> bool:
@@ -67,6 +78,13 @@ class Changes:
                 chunks = _each(chunks, change.bodies["chunk"])
         return chunks
 
+    def events(self, kind: str, events: Iterator[T]) -> Iterator[T]:
+        """The named events of a stream, as one body each."""
+        for change in self._changes:
+            if kind in change.bodies:
+                events = _each_event(events, change.bodies[kind])
+        return events
+
     def problem(self, problem: Problem) -> Problem:
         for change in self._changes:
             problem.status = change.status.get(problem.status, problem.status)
@@ -76,6 +94,11 @@ class Changes:
 def _each(chunks: Chunks, changed: Callable[[Body], Body]) -> Chunks:
     for chunk in chunks:
         yield changed(chunk) if isinstance(chunk, dict) else chunk
+
+
+def _each_event(events: Iterator[T], changed: Callable[[Body], Body]) -> Iterator[T]:
+    for event in events:
+        yield cast(T, (event[0], changed(event[1]))) if isinstance(event, tuple) else event
 
 
 # Requests
@@ -223,6 +246,44 @@ _tokens_renamed = _inner(
 )  # fmt: skip
 
 
+# Responses and Messages
+
+
+def _with(**members: Any) -> Callable[[Body], Body]:
+    return lambda body: body | members
+
+
+def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Body], Body]:
+    return lambda body: {**body, name: change(body[name])} if name in body else body
+
+
+def _spaced_calls(body: Body) -> Body:
+    for item in _dicts(body.get("output")):
+        if "arguments" in item:
+            item["arguments"] = json.dumps(json.loads(item["arguments"]))
+    return body
+
+
+def _other_tool_ids(body: Body) -> Body:
+    for block in _dicts(body.get("content")):
+        if block["type"] == "tool_use":
+            block["id"] = f"call_{block['id'][-24:]}"
+    return body
+
+
+def _unmarked(body: Body) -> Body:
+    for block in _dicts(body.get("system")):
+        block.pop("cache_control", None)
+    return body
+
+
+def _plain_message(body: Body) -> Body:
+    message = body["error"]["message"]
+    if message.startswith("{"):
+        body["error"]["message"] = json.loads(message)["error"]["message"]
+    return body
+
+
 # Streams
 
 
@@ -359,6 +420,71 @@ CHANGES: dict[str, Change] = {
     ),
     "models_time": Change("`created` in the list is in seconds", bodies={"models": _rows(_scaled("created", 0.001))}),
     "models_prices": Change("models have no `pricing`", bodies={"models": _rows(_without("pricing"))}),
+    "responses_shape": Change(
+        "an answer of Responses is kept and has `output_text`",
+        bodies={"response": _with(store=True, output_text="")},
+    ),
+    "responses_id": Change(
+        "ids of responses are plain", bodies={"response": _changed("id", lambda value: f"resp_{value[-24:]}")}
+    ),
+    "responses_model": Change(
+        "`model` of Responses is the handle",
+        bodies={"response": _changed("model", lambda value: re.sub(r"-\d{4}-\d{2}-\d{2}$", "", value))},
+    ),
+    "responses_usage": Change(
+        "usage of Responses has `prompt_tokens`",
+        bodies={"response": _inner("usage", _renamed("input_tokens", "prompt_tokens"))},
+    ),
+    "responses_order": Change(
+        "the text of a stream of Responses comes in `response.text.delta`",
+        bodies={"response_events": _changed("type", lambda value: value.replace("output_text.delta", "text.delta"))},
+    ),
+    "responses_instructions": Change(
+        "`instructions` have an effect in the observed profile, none in the documented one",
+        switches=_flipped("instructions", True, False),
+    ),
+    "responses_previous": Change(
+        "`previous_response_id` works in the observed profile, not in the documented one",
+        switches=_flipped("previous_responses", True, False),
+    ),
+    "responses_models": Change(
+        "every model answers on Responses", bodies={"response_request": _with(model="gpt-4.1-nano")}
+    ),
+    "responses_effort": Change("every effort is taken", bodies={"response_request": _without("reasoning")}),
+    "responses_tools": Change("arguments of function calls have blanks", bodies={"response": _spaced_calls}),
+    "responses_format": Change("`text.format` has no effect", bodies={"response_request": _without("text")}),
+    "messages_names": Change(
+        "`model` of Messages is the name that was sent, as it were",
+        bodies={"message": _changed("model", lambda value: f"anthropic/{value}")},
+    ),
+    "messages_id": Change(
+        "ids of messages are `msg_`", bodies={"message": _changed("id", lambda value: f"msg_{value[-24:]}")}
+    ),
+    "messages_usage": Change(
+        "usage of Messages has no `total_tokens`", bodies={"message": _inner("usage", _without("total_tokens"))}
+    ),
+    "messages_order": Change(
+        "a stream of Messages has deltas of another name",
+        bodies={"message_events": _changed("type", lambda value: value.replace("block_delta", "delta"))},
+    ),
+    "messages_models": Change(
+        "every model answers on Messages", bodies={"message_request": _with(model="claude-haiku-3")}
+    ),
+    "messages_envelope": Change(
+        "errors of Messages are without `type` and `request_id`",
+        bodies={"message_error": lambda body: {"error": body["error"]}},
+    ),
+    "messages_fields": Change(
+        "fields that are not known are dropped", bodies={"message_request": _without("context_management")}
+    ),
+    "messages_errors_as_text": Change(
+        "what the provider said is given in its words", bodies={"message_error": _plain_message}
+    ),
+    "messages_tools": Change("ids of tool uses are `call_`", bodies={"message": _other_tool_ids}),
+    "messages_cache": Change("marks have no effect", bodies={"message_request": _unmarked}),
+    "openai_paths": Change(
+        "OpenAI's own paths for images and speech are served", switches=_flipped("openai_media_paths", True, True)
+    ),
     **{
         f"refuses_{name}": Change(f"the parameter `{name}` is refused", bodies={"request": _refusing(name)})
         for name in _TAKEN

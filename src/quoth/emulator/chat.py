@@ -26,7 +26,8 @@ class Outcome:
     """What the model answers.
 
     `usage` counts tokens as Poe shows them, `billed` as the provider counts them.
-    `media` is what a media bot made; its pieces are the files by their path.
+    `media` is what a media bot made; its pieces are the files by their path. `stopped_by` is the stop sequence that
+    ended the content.
     """
 
     content: str
@@ -37,6 +38,7 @@ class Outcome:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     media: media.Media | None = None
     pieces: dict[str, Piece] = field(default_factory=dict)
+    stopped_by: str | None = None
 
 
 def decide(request: ChatRequest, seed: str, switches: Switches, origin: str) -> Outcome:
@@ -60,9 +62,9 @@ def decide(request: ChatRequest, seed: str, switches: Switches, origin: str) -> 
         content = answers.from_tool_results(request)
     else:
         content = structured or answers.say(request)
-    finish_reason = "tool_calls" if made else "stop"
+    finish_reason, stopped_by = "tool_calls" if made else "stop", None
     if drawn is None and not made:
-        content, finish_reason = _cut(content, request)
+        content, finish_reason, stopped_by = _cut(content, request)
     reasoning = answers.reasoning(request) if drawn is None and _reasons(request) else None
     return Outcome(
         content=content,
@@ -73,6 +75,7 @@ def decide(request: ChatRequest, seed: str, switches: Switches, origin: str) -> 
         tool_calls=made,
         media=drawn.kind if drawn else None,
         pieces=drawn.pieces if drawn else {},
+        stopped_by=stopped_by,
     )
 
 
@@ -83,7 +86,7 @@ def _structured(request: ChatRequest, switches: Switches) -> str | None:
         return json.dumps(instance(asked_in_words, request.prompt), ensure_ascii=False)
     wanted = request.response_format or {}
     models = switches.json_schema_models
-    honoured = models == "all" or (models != "none" and request.facts.id in models)
+    honoured = request.schema_honoured or models == "all" or (models != "none" and request.facts.id in models)
     if not honoured:
         return None
     if wanted.get("type") == "json_object":
@@ -119,17 +122,17 @@ def _reasons(request: ChatRequest) -> bool:
     return shown == "always" or (shown == "asked" and request.wants_reasoning)
 
 
-def _cut(content: str, request: ChatRequest) -> tuple[str, str]:
-    """The content up to the first stop sequence and at most `max_tokens` long, with the finish reason."""
-    places = [place for place in (content.find(sequence) for sequence in request.stop) if place >= 0]
-    if places:
-        content = content[: min(places)]
+def _cut(content: str, request: ChatRequest) -> tuple[str, str, str | None]:
+    """The content up to the first stop sequence and at most `max_tokens` long, the finish reason and that sequence."""
+    found = [(place, stop) for stop in request.stop if (place := content.find(stop)) >= 0]
+    place, stopped_by = min(found) if found else (len(content), None)
+    content = content[:place]
     limit = request.max_tokens
     if limit is not None:
         cut = tokens.pieces(content)
         if len(cut) > limit:
-            return "".join(cut[:limit]), "length"
-    return content, "stop"
+            return "".join(cut[:limit]), "length", None
+    return content, "stop", stopped_by
 
 
 def _usage(

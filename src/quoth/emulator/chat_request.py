@@ -16,9 +16,21 @@ from quoth.emulator import tokens
 from quoth.emulator.models import find, is_free, traits
 from quoth.emulator.problems import Problem
 from quoth.emulator.settings import Switches
+from quoth.emulator.upstream import resolved
 from quoth.providers.catalogue import ModelFacts, ParameterFacts
 
-__all__ = ["MAX_TOOLS", "THINKING_PARAMETERS", "ChatRequest", "read", "text_of"]
+__all__ = [
+    "MAX_TOOLS",
+    "THINKING_PARAMETERS",
+    "ChatRequest",
+    "decoded",
+    "invalid",
+    "is_number",
+    "must",
+    "read",
+    "text_of",
+    "typed",
+]
 
 MAX_TOOLS = 215
 
@@ -37,7 +49,11 @@ _TOOLS_FIELD_REQUIRED = "Invalid 'tools': Field required"
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A valid request. `messages` hold text only where `text` says so; `prompt` is the last user message."""
+    """A valid request. `messages` hold text only where `text` says so; `prompt` is the last user message.
+
+    The other surfaces bring their requests into this form too; on those that honour schemas, `schema_honoured` says
+    that the model follows `response_format`, whatever it does on the chat route.
+    """
 
     model: str
     facts: ModelFacts
@@ -52,6 +68,7 @@ class ChatRequest:
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
     custom: dict[str, Any] = field(default_factory=dict)
+    schema_honoured: bool = False
 
     @property
     def last(self) -> dict[str, Any]:
@@ -89,10 +106,10 @@ def text_of(message: dict[str, Any]) -> str:
 
 def read(body: bytes, switches: Switches) -> ChatRequest:
     """The request in `body`. Raises Problem with 400, 402, 404 or 413."""
-    data = _decode(body)
+    data = decoded(body)
     model = data.get("model")
     if not isinstance(model, str) or not model:
-        raise _invalid("model", "Missing required parameter: 'model'." if model is None else _must("model", "a string"))
+        raise invalid("model", "Missing required parameter: 'model'." if model is None else must("model", "a string"))
     facts = find(model)
     if facts is None:
         raise Problem(404, f"The model '{model}' does not exist or you do not have access to it.", param="model")
@@ -100,19 +117,19 @@ def read(body: bytes, switches: Switches) -> ChatRequest:
     custom = _custom(data, facts, switches)
     _ranges(data)
     tools = _tools(data.get("tools"), facts)
-    stream_options = _typed(data, "stream_options", dict, "an object") or {}
+    stream_options = typed(data, "stream_options", dict, "an object") or {}
     request = ChatRequest(
         model=model,
         facts=facts,
         messages=messages,
-        stream=bool(_typed(data, "stream", bool, "a boolean")),
+        stream=bool(typed(data, "stream", bool, "a boolean")),
         include_usage=bool(stream_options.get("include_usage")),
         max_tokens=_max_tokens(data),
         stop=_stop(data.get("stop")),
         tools=tools,
         tool_choice=_tool_choice(data.get("tool_choice"), tools),
-        parallel_tool_calls=_typed(data, "parallel_tool_calls", bool, "a boolean") is not False,
-        response_format=_typed(data, "response_format", dict, "an object"),
+        parallel_tool_calls=typed(data, "parallel_tool_calls", bool, "a boolean") is not False,
+        response_format=typed(data, "response_format", dict, "an object"),
         reasoning_effort=_effort(data, custom, facts, switches),
         custom=custom,
     )
@@ -124,7 +141,8 @@ def read(body: bytes, switches: Switches) -> ChatRequest:
     return request
 
 
-def _decode(body: bytes) -> dict[str, Any]:
+def decoded(body: bytes) -> dict[str, Any]:
+    """A body that must be a JSON object."""
     try:
         data = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -134,18 +152,21 @@ def _decode(body: bytes) -> dict[str, Any]:
     return data
 
 
-def _invalid(param: str, message: str) -> Problem:
+def invalid(param: str, message: str) -> Problem:
+    """What is said of a parameter that is wrong."""
     return Problem(400, message, param=param)
 
 
-def _must(param: str, what: str) -> str:
+def must(param: str, what: str) -> str:
+    """The usual words for that."""
     return f"Invalid '{param}': must be {what}."
 
 
-def _typed(data: dict[str, Any], name: str, kind: type, what: str) -> Any:
+def typed(data: dict[str, Any], name: str, kind: type, what: str) -> Any:
+    """A parameter that is of this type or not there. Raises Problem for any other."""
     value = data.get(name)
     if value is not None and not isinstance(value, kind):
-        raise _invalid(name, _must(name, what))
+        raise invalid(name, must(name, what))
     return value
 
 
@@ -154,9 +175,9 @@ def _typed(data: dict[str, Any], name: str, kind: type, what: str) -> Any:
 
 def _messages(value: Any, switches: Switches) -> list[dict[str, Any]]:
     if value is None:
-        raise _invalid("messages", "Missing required parameter: 'messages'.")
+        raise invalid("messages", "Missing required parameter: 'messages'.")
     if not isinstance(value, list) or not value:
-        raise _invalid("messages", _must("messages", "a non-empty list of messages"))
+        raise invalid("messages", must("messages", "a non-empty list of messages"))
     roles = (*_ROLES, "developer") if switches.developer_role else _ROLES
     for index, message in enumerate(value):
         _message(f"messages[{index}]", message, roles)
@@ -165,24 +186,24 @@ def _messages(value: Any, switches: Switches) -> list[dict[str, Any]]:
 
 def _message(place: str, message: Any, roles: tuple[str, ...]) -> None:
     if not isinstance(message, dict):
-        raise _invalid(place, _must(place, "an object"))
+        raise invalid(place, must(place, "an object"))
     role = message.get("role")
     if role not in roles:
-        raise _invalid(f"{place}.role", f"Invalid '{place}.role': {role!r} is not one of {', '.join(roles)}.")
+        raise invalid(f"{place}.role", f"Invalid '{place}.role': {role!r} is not one of {', '.join(roles)}.")
     content = message.get("content")
     calls = message.get("tool_calls")
     if calls is not None and not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
-        raise _invalid(f"{place}.tool_calls", _must(f"{place}.tool_calls", "a list of tool calls"))
+        raise invalid(f"{place}.tool_calls", must(f"{place}.tool_calls", "a list of tool calls"))
     if content is None:
         if role != "assistant" or not calls:
-            raise _invalid(f"{place}.content", f"Invalid '{place}.content': Field required")
+            raise invalid(f"{place}.content", f"Invalid '{place}.content': Field required")
     elif isinstance(content, list):
         for number, part in enumerate(content):
             _part(f"{place}.content[{number}]", part)
     elif not isinstance(content, str):
-        raise _invalid(f"{place}.content", _must(f"{place}.content", "a string or a list of parts"))
+        raise invalid(f"{place}.content", must(f"{place}.content", "a string or a list of parts"))
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        raise _invalid(f"{place}.tool_call_id", f"Invalid '{place}.tool_call_id': Field required")
+        raise invalid(f"{place}.tool_call_id", f"Invalid '{place}.tool_call_id': Field required")
 
 
 def _part(place: str, part: Any) -> None:
@@ -199,7 +220,7 @@ def _part(place: str, part: Any) -> None:
         return
     if kind == "input_audio":  # accepted and dropped, without a word
         return
-    raise _invalid(place, _must(place, "a text, image_url or file part"))
+    raise invalid(place, must(place, "a text, image_url or file part"))
 
 
 # Parameters
@@ -209,7 +230,7 @@ def _custom(data: dict[str, Any], facts: ModelFacts, switches: Switches) -> dict
     """The model's own parameters, from the top level and from a literal `extra_body` object."""
     extra = data.get("extra_body")
     if extra is not None and not isinstance(extra, dict):
-        raise _invalid("extra_body", _must("extra_body", "an object"))
+        raise invalid("extra_body", must("extra_body", "an object"))
     # Some bots declare a parameter `model`, which can only be meant inside `extra_body`.
     given = {name: value for name, value in data.items() if name not in ("extra_body", "model")} | (extra or {})
     custom = {}
@@ -221,7 +242,7 @@ def _custom(data: dict[str, Any], facts: ModelFacts, switches: Switches) -> dict
             custom[name] = value
         elif name not in _OPENAI_FIELDS:
             if switches.strict and facts.parameters is not None:
-                raise _invalid(name, f"Unknown parameter: '{name}'.")
+                raise invalid(name, f"Unknown parameter: '{name}'.")
             custom[name] = value
     return custom
 
@@ -231,17 +252,17 @@ def _declared(parameter: ParameterFacts, value: Any) -> None:
     if parameter.enum is not None:
         if value not in parameter.enum:
             allowed = ", ".join(f"'{choice}'" for choice in parameter.enum)
-            raise _invalid(name, f"Invalid '{name}': {value!r} is not supported. Supported values are: {allowed}.")
+            raise invalid(name, f"Invalid '{name}': {value!r} is not supported. Supported values are: {allowed}.")
     elif parameter.type == "boolean":
         if not isinstance(value, bool):
-            raise _invalid(name, _must(name, "a boolean"))
+            raise invalid(name, must(name, "a boolean"))
     elif parameter.type == "number":
         low, high = parameter.minimum, parameter.maximum
-        if not _is_number(value) or (low is not None and value < low) or (high is not None and value > high):
-            raise _invalid(name, _must(name, f"a number from {low:g} to {high:g}" if low is not None else "a number"))
+        if not is_number(value) or (low is not None and value < low) or (high is not None and value > high):
+            raise invalid(name, must(name, f"a number from {low:g} to {high:g}" if low is not None else "a number"))
     # `seed` is declared as a string by some bots and an integer in OpenAI's protocol: both are taken.
     elif not isinstance(value, str) and not (name == "seed" and isinstance(value, int)):
-        raise _invalid(name, _must(name, "a string"))
+        raise invalid(name, must(name, "a string"))
 
 
 def _effort(data: dict[str, Any], custom: dict[str, Any], facts: ModelFacts, switches: Switches) -> str | None:
@@ -250,33 +271,33 @@ def _effort(data: dict[str, Any], custom: dict[str, Any], facts: ModelFacts, swi
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _invalid("reasoning_effort", _must("reasoning_effort", "a string"))
+        raise invalid("reasoning_effort", must("reasoning_effort", "a string"))
     declared = facts.parameter("reasoning_effort")
     found = traits(facts.id)
     allowed = found.efforts or (declared.enum if declared is not None else None)
     if switches.strict and allowed and value not in allowed:
         choices = ", ".join(f"'{choice}'" for choice in allowed)
-        upstream = found.upstream or facts.id
-        raise _invalid(
+        raise invalid(
             "reasoning_effort",
-            f"Unsupported value: '{value}' is not supported with the '{upstream}' model. "
+            f"Unsupported value: '{value}' is not supported with the '{resolved(facts.id)}' model. "
             f"Supported values are: {choices}.",
         )
     forwarded = switches.forward_reasoning_effort or "reasoning_effort" in custom
     return value if forwarded else None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and not a boolean."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _ranges(data: dict[str, Any]) -> None:
     for name, high in (("temperature", 2), ("top_p", 1)):
         value = data.get(name)
-        if value is not None and not (_is_number(value) and 0 <= value <= high):
-            raise _invalid(name, _must(name, f"a number from 0 to {high}"))
+        if value is not None and not (is_number(value) and 0 <= value <= high):
+            raise invalid(name, must(name, f"a number from 0 to {high}"))
     if data.get("n") not in (None, 1) or isinstance(data.get("n"), bool):
-        raise _invalid("n", "Invalid 'n': only 1 is supported.")
+        raise invalid("n", "Invalid 'n': only 1 is supported.")
 
 
 def _max_tokens(data: dict[str, Any]) -> int | None:
@@ -284,7 +305,7 @@ def _max_tokens(data: dict[str, Any]) -> int | None:
         value = data.get(name)
         if value is not None:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise _invalid(name, _must(name, "a positive integer"))
+                raise invalid(name, must(name, "a positive integer"))
             return value
     return None
 
@@ -295,9 +316,9 @@ def _stop(value: Any) -> tuple[str, ...]:
         return ()
     sequences = [value] if isinstance(value, str) else value
     if not isinstance(sequences, list) or not all(isinstance(sequence, str) for sequence in sequences):
-        raise _invalid("stop", _must("stop", "a string or a list of strings"))
+        raise invalid("stop", must("stop", "a string or a list of strings"))
     if len(sequences) > 4:
-        raise _invalid("stop", "Invalid 'stop': at most 4 sequences are supported.")
+        raise invalid("stop", "Invalid 'stop': at most 4 sequences are supported.")
     return tuple(sequence for sequence in sequences if sequence.strip())
 
 
@@ -308,7 +329,7 @@ def _tools(value: Any, facts: ModelFacts) -> list[dict[str, Any]]:
     if value is None or value == []:
         return []
     if not isinstance(value, list):
-        raise _invalid("tools", _must("tools", "a list"))
+        raise invalid("tools", must("tools", "a list"))
     no_tools = facts.supported_features is not None and "tools" not in facts.supported_features
     if no_tools or traits(facts.id).rejects_tools:
         raise Problem(
@@ -319,9 +340,9 @@ def _tools(value: Any, facts: ModelFacts) -> list[dict[str, Any]]:
             code="unsupported_feature_for_model",
         )
     if len(value) > MAX_TOOLS or not all(_is_function(tool) for tool in value):
-        raise _invalid("tools", _TOOLS_FIELD_REQUIRED)
+        raise invalid("tools", _TOOLS_FIELD_REQUIRED)
     if facts.owned_by == "XAI" and any(_refers(tool["function"]["parameters"]) for tool in value):
-        raise _invalid("tools", "Invalid 'tools': '$ref' is not supported by this model.")
+        raise invalid("tools", "Invalid 'tools': '$ref' is not supported by this model.")
     return value
 
 
@@ -351,4 +372,4 @@ def _tool_choice(value: Any, tools: list[dict[str, Any]]) -> str | dict[str, Any
         name = value["function"].get("name")
         if any(tool["function"]["name"] == name for tool in tools):
             return value
-    raise _invalid("tool_choice", _must("tool_choice", "auto, none, required or one of the functions in 'tools'"))
+    raise invalid("tool_choice", must("tool_choice", "auto, none, required or one of the functions in 'tools'"))

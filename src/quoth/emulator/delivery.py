@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Literal
 
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.http1 import Connection, Request
 
-__all__ = ["Answer", "deliver"]
+__all__ = ["Answer", "Event", "deliver"]
+
+Event = bytes | tuple[bytes, bytes]
 
 _HTML = (
     b"<!DOCTYPE html>\n<html><head><title>Error</title></head>\n"
@@ -27,20 +29,28 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer before it is sent: a `body`, or `events`, which are the data of server-sent events.
+    """An answer before it is sent: a `body`, or `events`, which are server-sent events: their data, or name and data.
 
     A number among the events is a pause in seconds. `pace` is seconds between events, `delay` seconds before the head,
-    `error_event` what the fault `error` sends.
+    `error_event` what the fault `error` sends. `later` makes the rest of the answer, where that takes a while.
     """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = "application/json"
-    events: Iterable[bytes | float] | None = None
+    events: Iterable[Event | float] | None = None
     pace: float = 0.0
     delay: float = 0.0
-    error_event: bytes = field(default=b"")
+    error_event: Event = b""
+    later: Callable[[], Answer] | None = None
+
+    def made(self) -> Answer:
+        """The whole answer."""
+        if self.later is None:
+            return self
+        rest = self.later()
+        return replace(rest, headers=(*self.headers, *rest.headers), delay=self.delay)
 
 
 async def deliver(connection: Connection, request: Request, answer: Answer, fault: Fault = NONE) -> bool:
@@ -175,17 +185,17 @@ class _Sender:
     def _framed(self, answer: Answer) -> Iterator[bytes | float]:
         fault, newline = self._fault, self._fault.newline.encode()
         number = 0
-        for data in answer.events or ():
-            if not isinstance(data, bytes):
-                yield data
+        for event in answer.events or ():
+            if isinstance(event, (float, int)):
+                yield event
                 continue
             if fault.error is not None and fault.error.after == number:
-                yield b"data: " + answer.error_event + newline * 2
+                yield _lines(answer.error_event, newline)
                 return
             prefix = b"\xef\xbb\xbf" if fault.bom and number == 0 else b""
             if fault.comments:
                 prefix += b": keep-alive" + newline * 2
-            yield prefix + b"data: " + data + newline * 2
+            yield prefix + _lines(event, newline)
             number += 1
 
     def _packed(self, event: bytes) -> bytes:
@@ -203,6 +213,13 @@ class _Sender:
                 await self._connection.send(b"%x\r\n%b\r\n" % (len(cut), cut) if self.chunked else cut)
             if len(cuts) > 1:
                 await asyncio.sleep(0)
+
+
+def _lines(event: Event, newline: bytes) -> bytes:
+    if isinstance(event, bytes):
+        return b"data: " + event + newline * 2
+    name, data = event
+    return b"event: " + name + newline + b"data: " + data + newline * 2
 
 
 def _cut_characters(data: bytes) -> list[bytes]:

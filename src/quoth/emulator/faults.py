@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["HEADER", "NONE", "WORDS", "Fault", "Faults", "Point", "parse"]
 
@@ -39,6 +39,7 @@ WORDS: dict[str, str] = {
     "usage=last|twice": "usage on the last chunk that has a choice, or in two chunks",
     "no-final": "leave out the chunk with the finish reason",
     "no-done": "leave out `[DONE]`",
+    "job=failed|stuck": "a video that is asked for with it fails in the end, or never ends",
     "no-length": "neither length nor chunks: the end of the connection ends the body",
     "short": "promise ten bytes more than are sent (a stream: leave out the last chunk), then close",
     "gzip, gzip=truncated": "compress the body, whatever the client accepts",
@@ -95,6 +96,7 @@ class Fault:
     usage: str | None = None
     no_final: bool = False
     no_done: bool = False
+    job: Literal["failed", "stuck"] | None = None
     no_length: bool = False
     short: bool = False
     gzip: str | None = None
@@ -133,7 +135,7 @@ _TEXTS = {
     "content-type": "content_type",
     "on": "on",
 }
-_CHOICES = {"usage": ("last", "twice"), "gzip": ("truncated", "whole")}
+_CHOICES = {"usage": ("last", "twice"), "job": ("failed", "stuck"), "gzip": ("truncated", "whole")}
 _BODIES = ("html", "empty", "truncated", "garbage")
 
 

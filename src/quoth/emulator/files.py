@@ -13,7 +13,7 @@ from quoth.emulator.http1 import Request
 from quoth.emulator.pictures import Picture, png
 from quoth.emulator.sounds import Sound, wav
 
-__all__ = ["PREFIX", "Files", "Piece", "rendered"]
+__all__ = ["PREFIX", "Files", "Piece", "ranged", "rendered"]
 
 PREFIX = "/base/"
 Piece = Picture | Film | Sound
@@ -56,14 +56,14 @@ class Files:
         piece = self._pieces.get(request.path)
         if piece is None:
             return _plain(404, "Not Found")
-        return _ranged(request, rendered(piece), piece.content_type)
+        return ranged(request, rendered(piece), piece.content_type)
 
 
 def _plain(status: int, text: str, *headers: tuple[str, str]) -> Answer:
     return Answer(status, text.encode(), headers=headers, content_type="text/plain; charset=UTF-8")
 
 
-def _ranged(request: Request, data: bytes, content_type: str) -> Answer:
+def ranged(request: Request, data: bytes, content_type: str) -> Answer:
     """All of a file or the part that was asked for; a request for several parts gets all."""
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = ("ETag", tag), ("Accept-Ranges", "bytes"), ("Cache-Control", "public, max-age=31536000, immutable")

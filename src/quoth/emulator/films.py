@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-__all__ = ["LONGEST", "SHAPES", "Film", "mp4", "nearest"]
+__all__ = ["LONGEST", "SHAPES", "Film", "mp4", "nearest", "still"]
 
 # Width by height of each clip.
 SHAPES = {"landscape": (640, 360), "portrait": (360, 640), "square": (480, 480)}
 LONGEST = 120.0
+_STILLS = {"thumbnail": "webp", "spritesheet": "jpg"}
 _TIMES = (b"mvhd", b"mdhd")  # the boxes that name the unit of the film and of its one track
 
 
@@ -46,3 +47,8 @@ def mp4(film: Film) -> bytes:
         (length,) = struct.unpack_from(">I", clip, units_at + 4)
         struct.pack_into(">I", clip, units_at, max(1, round(length / film.seconds)))
     return bytes(clip)
+
+
+def still(film: Film, variant: str) -> bytes:
+    """One of the pictures beside a film: `thumbnail` is WebP, `spritesheet` JPEG."""
+    return files("quoth.emulator").joinpath(f"clips/{film.shape}.{_STILLS[variant]}").read_bytes()

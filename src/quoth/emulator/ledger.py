@@ -7,10 +7,13 @@ Points are integers, times of the history are microseconds.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+from msgspec import structs
 
 from quoth.providers.catalogue import ModelFacts, shipped
 from quoth.providers.pricing import POINTS_PER_USD, poe_breakdown
@@ -44,6 +47,8 @@ class Row:
 class Billed:
     """Tokens as the provider counts them. `prompt` includes those read from the cache (`cached`) or written to it.
 
+    `written_hour` are those written to be kept for an hour, which costs twice the price of `written`.
+
     `image` is the tokens of pictures, for models whose price names them; they stand in the place of `completion`.
     """
 
@@ -52,6 +57,7 @@ class Billed:
     cached: int = 0
     written: int = 0
     image: int = 0
+    written_hour: int = 0
 
 
 def cost_of(model: ModelFacts, billed: Billed) -> tuple[int, dict[str, str]]:
@@ -71,10 +77,21 @@ def cost_of(model: ModelFacts, billed: Billed) -> tuple[int, dict[str, str]]:
     if price.get("request") is not None:
         return breakdown.total, {"Total": f"{breakdown.total} points"}
     lines = [("Input", breakdown.input, billed.prompt), ("Output", breakdown.output, completion)]
-    lines += [("Cache write", breakdown.cache_write, billed.written)] if billed.written else []
+    if billed.written_hour:
+        breakdown = structs.replace(
+            breakdown, cache_write=breakdown.cache_write + _hour_surcharge(price, billed.written_hour)
+        )
+    written = billed.written + billed.written_hour
+    lines += [("Cache write", breakdown.cache_write, written)] if written else []
     lines += [("Cache discount", breakdown.cache_discount, billed.cached)] if billed.cached else []
     strings = {name: f"{points} points ({tokens} tokens)" for name, points, tokens in lines}
     return breakdown.total, {**strings, "Total": f"{breakdown.total} points"}
+
+
+def _hour_surcharge(price: dict[str, str | None], tokens: int) -> int:
+    """Points beyond the price of the prompt for tokens that are kept for an hour."""
+    base, write = Decimal(price["prompt"] or 0), Decimal(price.get("input_cache_write") or 0)
+    return math.ceil(tokens * (2 * write - base) * POINTS_PER_USD) if write else 0
 
 
 def _usd(points: int, places: str = "0.01") -> str:

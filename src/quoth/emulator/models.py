@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from quoth.providers.catalogue import ModelFacts, ParameterFacts, shipped
 
-__all__ = ["Traits", "find", "is_free", "model_list", "traits"]
+__all__ = ["Traits", "find", "is_free", "model_list", "serves", "traits"]
 
 _PRICES = ("prompt", "completion", "image", "request", "input_cache_read", "input_cache_write")
 
@@ -27,6 +27,20 @@ def is_free(model: ModelFacts) -> bool:
     return bool(prices) and all(Decimal(value) == 0 for value in prices)
 
 
+# Where the list does not say what a model serves, its name does, as for Poe's own provider.
+_BY_NAME = (
+    ("/v1/messages", re.compile(r"claude-(opus|sonnet|haiku)-")),
+    ("/v1/responses", re.compile(r"claude-(opus|sonnet|haiku)-|gpt-\d(?!.*image)|o\d|gemini-")),
+)
+
+
+def serves(model: ModelFacts, endpoint: str) -> bool:
+    """Whether a model answers at an endpoint other than chat, by the list, else by its name."""
+    if model.supported_endpoints is not None:
+        return endpoint in model.supported_endpoints
+    return any(name == endpoint and pattern.match(model.id) for name, pattern in _BY_NAME)
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What the recordings show of one model's answers.
@@ -37,7 +51,7 @@ class Traits:
     - `usage`: counted by Poe from the visible text, the provider's own with details, or its own with empty details;
       `overhead`: prompt tokens that the provider counts beyond the text.
     - `rejects_tools`: although the catalogue says otherwise.
-    - `efforts`: what the model behind it, whose name is `upstream`, takes as effort.
+    - `efforts`: what the model behind it takes as effort.
     """
 
     reasoning: Literal["always", "asked", "declared", "never"] = "never"
@@ -48,7 +62,6 @@ class Traits:
     rejects_tools: bool = False
     overhead: int = 0
     efforts: tuple[str, ...] | None = None
-    upstream: str | None = None
 
 
 # The first row that matches decides: most special first.
@@ -68,7 +81,7 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Traits], ...] = tuple(
         (r"gpt-3\.5-turbo-instruct$", Traits(usage="null-details", rejects_tools=True, overhead=6)),
         (r"gpt-4o(-mini)?-search$", Traits(usage="details", rejects_tools=True)),
         (r"chatgpt-4o-latest$", Traits(rejects_tools=True)),
-        (r"gpt-5\.2-instant$", Traits(efforts=("medium",), upstream="gpt-5.2-chat-latest")),
+        (r"gpt-5\.\d-instant$", Traits(efforts=("medium",))),
         (r"(gpt|o[134])-?", Traits("never")),
         (r"nova-lite-2$", Traits("asked")),
         (r"", Traits("declared")),

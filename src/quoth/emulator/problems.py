@@ -25,7 +25,7 @@ TYPES: dict[int, tuple[str, str | None, str]] = {
 
 
 class Problem(Exception):
-    """A request that Poe refuses. `headers` are added to the answer's."""
+    """A request that Poe refuses. `headers` are added to the answer's; `upstream`: it was the provider that refused."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Problem(Exception):
         type: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
         plain: dict[str, Any] | None = None,
+        upstream: bool = False,
     ):
         default_type, default_code, default_message = TYPES.get(status, ("error", None, f"Status {status}."))
         self.status = status
@@ -46,6 +47,7 @@ class Problem(Exception):
         self.type = type or default_type
         self.headers = headers
         self.plain = plain
+        self.upstream = upstream
         super().__init__(self.message)
 
     def body(self, numeric_codes: bool = False) -> dict[str, Any]:

@@ -11,11 +11,16 @@ _WINDOW = 60.0
 
 
 class RateLimit:
-    """`limit` requests in any 60 seconds for one key. A refused request is not counted."""
+    """`limit` requests in any 60 seconds for one key. A refused request is not counted.
+
+    What the Messages route tells of it is another reckoning: a bucket that fills up again all the time, so that a
+    request every few seconds always finds it full but for itself.
+    """
 
     def __init__(self, limit: int):
         self.limit = limit
         self._hits: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._missing: dict[str, tuple[float, float]] = {}  # requests that the bucket lacked, and when
 
     def admit(self, key: str, now: float) -> tuple[bool, dict[str, str]]:
         """Whether a request may go on, and the headers that tell where the key stands. Reset is in seconds."""
@@ -35,5 +40,13 @@ class RateLimit:
             headers["retry-after"] = str(reset)
         return admitted, headers
 
+    def bucket(self, key: str, now: float) -> tuple[int, float]:
+        """Take one request out of the bucket of a key: how many remain in it, and in how many seconds it is full."""
+        missing, then = self._missing.get(key, (0.0, now))
+        missing = min(self.limit, max(0.0, missing - (now - then) * self.limit / _WINDOW) + 1)
+        self._missing[key] = (missing, now)
+        return math.floor(self.limit - missing), missing * _WINDOW / max(1, self.limit)
+
     def clear(self) -> None:
         self._hits.clear()
+        self._missing.clear()

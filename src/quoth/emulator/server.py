@@ -81,6 +81,8 @@ class _Service:
                 answer = await asyncio.to_thread(self.poe.answer, request, fault)
             else:
                 answer = self.poe.answer(request, fault)
+                if answer.later is not None:
+                    answer = await asyncio.to_thread(answer.made)
         except Exception as error:
             _log.exception("The emulator failed at %s %s", request.method, request.path)
             answer = _problem(Problem(500, f"The emulator itself failed: {error!r}", type="emulator_error"))

@@ -25,6 +25,9 @@ class Switches:
     - `json_schema_models`: ids that honour `response_format`; "all" or "none".
     - `forward_reasoning_effort`: the top-level `reasoning_effort` makes a model that can reason show its reasoning.
     - `usage_details`: "recorded" (the bots that were seen to send them), "always" or "never".
+    - `instructions`, `previous_responses`: the parameters of Responses that Poe ignores and refuses have their effect.
+    - `cache_lifetime`: how long Messages and Responses remember a prompt; a mark with `ttl: "1h"` twelve times as long.
+    - `openai_media_paths`: images and speech also at OpenAI's own paths, `/v1/images/generations` and the like.
     - `rate_limit`: requests a minute for one key; `rate_limit_headers`: also on answers that are not 429.
     - `balance`, `subscriber`: the account that every key spends from. Without a subscription only free models answer.
     - `late_costs`: how long a row of the points history shows 0 points before its cost appears.
@@ -48,6 +51,10 @@ class Switches:
     json_schema_models: tuple[str, ...] | Literal["all", "none"] = ("grok-4",)
     forward_reasoning_effort: bool = True
     usage_details: Literal["recorded", "always", "never"] = "recorded"
+    instructions: bool = False
+    previous_responses: bool = False
+    cache_lifetime: float = 300.0
+    openai_media_paths: bool = False
     rate_limit: int = 500
     rate_limit_headers: bool = False
     balance: int = 10_000_000
@@ -73,6 +80,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "json_schema_models": "none",
         "forward_reasoning_effort": False,
         "usage_details": "never",
+        "instructions": True,
+        "previous_responses": True,
         "rate_limit_headers": True,
         "numeric_error_codes": True,
         "empty_members": True,

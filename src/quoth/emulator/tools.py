@@ -12,7 +12,7 @@ from quoth.emulator.material import Material
 from quoth.emulator.models import traits
 from quoth.emulator.schemas import instance
 
-__all__ = ["calls", "prose"]
+__all__ = ["calls", "letters", "prose"]
 
 _ALNUM = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _MOST_PARALLEL = 8
@@ -90,21 +90,21 @@ def _call(model_id: str, name: str, arguments: Any, seed: str, position: int) ->
     function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
     call: dict[str, Any] = {"id": _id(found.tool_id, name, seed, position), "type": "function", "function": function}
     if found.signed and position == 0:
-        call["extra_content"] = {"google": {"thought_signature": _letters(f"{seed}/signature", 64)}}
+        call["extra_content"] = {"google": {"thought_signature": letters(f"{seed}/signature", 64)}}
     return call
 
 
 def _id(style: str, name: str, seed: str, position: int) -> str:
     if style == "grok":
-        return "call_" + "".join(str(ord(letter) % 10) for letter in _letters(seed, 8))
+        return "call_" + "".join(str(ord(letter) % 10) for letter in letters(seed, 8))
     if style == "gemini":
-        return f"tool_{name}_{_letters(seed, 20)}"
+        return f"tool_{name}_{letters(seed, 20)}"
     if style == "kimi":
         return f"{name}:{position}"
-    return f"call_{_letters(seed, 24)}"
+    return f"call_{letters(seed, 24)}"
 
 
-def _letters(seed: str, count: int) -> str:
+def letters(seed: str, count: int) -> str:
     """`count` letters and digits that depend on the seed alone."""
     stream = hashlib.shake_256(seed.encode()).digest(count)
     return "".join(_ALNUM[byte % len(_ALNUM)] for byte in stream)

@@ -167,7 +167,8 @@ def from_failure(target: Target, failure: Failed, *, streaming: bool, makes_medi
     charged = " It may have been charged all the same." if makes_media and failure.kind == "read" else ""
     # What the other side sent instead of HTTP may be quoted here; it is not to write on anybody's terminal.
     why = "".join(char if char.isprintable() else " " for char in failure.message[:300]).strip()
-    return _made(errors.APIConnectionError, target, f"{start}: {why}{charged}", {}, retryable=retryable)
+    code = "upstream_tls" if failure.kind == "tls" else "upstream_unreachable"
+    return _made(errors.APIConnectionError, target, f"{start}: {why}{charged}", {}, code=code, retryable=retryable)
 
 
 def interrupted(

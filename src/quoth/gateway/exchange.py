@@ -11,6 +11,7 @@ from typing import Any
 
 from quoth.engine.routing.candidates import Candidate
 from quoth.types import Attempt, Cost, Warning
+from quoth.wire.observe import Tokens
 
 __all__ = ["ANYBODY", "Caller", "Exchange", "Tokens"]
 
@@ -27,24 +28,6 @@ class Caller:
 
 
 ANYBODY = Caller("anybody", is_master=True)
-
-
-class Tokens:
-    """Tokens as the provider counted them; None where it gave no count. `cached` and `written` are part of
-    `prompt`, `reasoning` is part of `completion`."""
-
-    __slots__ = ("cached", "completion", "prompt", "reasoning", "written")
-
-    def __init__(
-        self,
-        prompt: int | None = None,
-        completion: int | None = None,
-        cached: int = 0,
-        written: int = 0,
-        reasoning: int = 0,
-    ):
-        self.prompt, self.completion = prompt, completion
-        self.cached, self.written, self.reasoning = cached, written, reasoning
 
 
 class Exchange:

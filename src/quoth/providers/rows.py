@@ -23,10 +23,11 @@ _RULE_FIELDS = frozenset(Rule.__struct_fields__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _KINDS: dict[str, type] = {
+    "calls_per_minute": int,
+    "embeddings": bool,
+    "headers": Mapping,
     "key_required": bool,
     "max_stop": int,
-    "calls_per_minute": int,
-    "headers": Mapping,
     "params": Mapping,
 }
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", Mapping: "a table"}

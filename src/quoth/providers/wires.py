@@ -2,7 +2,8 @@
 
 The order of a model's wires comes from the list of models (`supported_endpoints`), for models that it does not describe
 from their names. A call takes the first of them that carries all that is given exactly, else chat, which every model of
-Poe's serves whatever its list says (recorded). A wire that was asked for is taken as it is. A request that was given in the form of one wire goes over that wire where the model serves it.
+Poe's serves whatever its list says (recorded). A wire that was asked for is taken as it is. A request that was given in
+the form of one wire goes over that wire where the model serves it.
 
 Source: poe-platform/ai-sdk-provider-poe, which routes by the first endpoint and by such names; exchanges recorded in
 March 2026.
@@ -111,7 +112,7 @@ def _carries(wire: str, call: Call, target: Target, facts: ModelFacts | None) ->
     for name, value in _given(call, target, facts):
         if name not in carried:
             return False
-        if wire == MESSAGES and not _sayable(name, value, target, facts):
+        if not _sayable(wire, name, value, target, facts):
             return False
     if _hosted(wire, call):
         return False
@@ -130,12 +131,17 @@ def _given(call: Call, target: Target, facts: ModelFacts | None) -> Iterator[tup
             yield name, value
 
 
-def _sayable(name: str, value: Any, target: Target, facts: ModelFacts | None) -> bool:
-    """True when the Messages API says just this value."""
-    if name == "temperature":
+def _sayable(wire: str, name: str, value: Any, target: Target, facts: ModelFacts | None) -> bool:
+    """True when the wire says just this value."""
+    if name == "temperature" and wire == MESSAGES:
         return not isinstance(value, int | float) or value <= 1
     if name == "reasoning_effort":
-        return thinking_for(value, target.model, facts) is not None
+        if wire == MESSAGES:
+            return thinking_for(value, target.model, facts) is not None
+        # Over Responses it is OpenAI's own word; models that call it otherwise take it over chat, translated.
+        if facts is not None and facts.parameters is not None:
+            return facts.parameter(name) is not None
+        return not target.model.lower().startswith("claude")
     return True
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -21,14 +21,17 @@ from quoth.providers.catalogue import shipped
 from quoth.transport.ports import Deadline, Transport, TransportFailure
 from quoth.wire.sse import EventTooLarge, SSEDecoder
 
-__all__ = ["CHAT", "Asker", "Exchange", "OverCap"]
+__all__ = ["CHAT", "MESSAGES", "RESPONSES", "Asker", "Exchange", "OverCap"]
 
-CHAT = "/v1/chat/completions"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 LARGEST_ANSWER = 32 * 1024 * 1024
 # What says something about how Poe serves; the rest may say something about who asked.
 _HEADERS = (
     "access-control-allow-headers",
     "access-control-allow-origin",
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset",
     "content-type",
     "openai-processing-ms",
     "openai-version",
@@ -128,7 +131,14 @@ class Asker:
         return self.ask("POST", CHAT, {name: value for name, value in body.items() if value is not None})
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, key: str | None = "", raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = "",
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Any request; `key` None sends none, `raw` is a body that is not JSON. Raises OverCap."""
         price = _price_of(body)
@@ -137,13 +147,13 @@ class Asker:
             raise OverCap
         exchange = Exchange(method, path, body if raw is None else raw.decode())
         self.exchanges.append(exchange)
-        headers = {"accept": "application/json", "user-agent": "quoth-verify"}
+        sent = {"accept": "application/json", "user-agent": "quoth-verify", **(headers or {})}
         if key is not None:
-            headers["authorization"] = f"Bearer {key or self.key}"
+            sent["authorization"] = f"Bearer {key or self.key}"
         data = b"" if body is None and raw is None else raw or msgspec.json.encode(body)
         if data:
-            headers["content-type"] = "application/json"
-        self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", headers, data))
+            sent["content-type"] = "application/json"
+        self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", sent, data))
         self.spent += _settled(exchange, price, worst)
         return exchange
 
@@ -193,16 +203,22 @@ def _price_of(body: Any) -> Mapping[str, str | None] | None:
     """The price of the model that is called; {} where nobody is."""
     if not isinstance(body, dict):
         return {}
-    facts = shipped().get(str(body.get("model")))
+    name = str(body.get("model"))
+    # Anthropic's names have a date, and hyphens where Poe's handles have a dot.
+    handle = re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
+    facts = shipped().get(name) or shipped().get(handle)
     return facts.price if facts is not None else {}
 
 
+_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
 def _worst(price: Mapping[str, str | None] | None, body: Any) -> Decimal:
-    """The most that a call can cost. A model that thinks may do so beyond `max_tokens`: 2,000 tokens are set aside."""
+    """The most that a call can cost. A model that thinks may do so beyond its cap: 2,000 tokens are set aside."""
     if not price or not isinstance(body, dict):
         return Decimal(0)
     prompt = len(msgspec.json.encode(body)) + 500
-    longest = int(body.get("max_tokens") or body.get("max_completion_tokens") or 500) + 2_000
+    longest = next((int(body[name]) for name in _CAPS if body.get(name)), 500) + 2_000
     return pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest) or Decimal(0)
 
 
@@ -213,13 +229,30 @@ def _settled(exchange: Exchange, price: Mapping[str, str | None] | None, worst: 
     if exchange.failure:
         return worst
     answers = [event for event in exchange.events if isinstance(event, dict)] or [exchange.answer]
-    counts = [one["usage"] for one in answers if isinstance(one, dict) and isinstance(one.get("usage"), dict)]
-    prompt, completion = (
-        max((count[name] for count in counts if isinstance(count.get(name), int)), default=None)
-        for name in ("prompt_tokens", "completion_tokens")
-    )
-    if prompt is None or completion is None:
+    counts = [count for one in answers if isinstance(one, dict) for count in _usages(one)]
+    fresh = _most(counts, "prompt_tokens", "input_tokens")
+    completion = _most(counts, "completion_tokens", "output_tokens")
+    if fresh is None or completion is None:
         return worst
+    # Anthropic counts what was cached apart, OpenAI among the rest.
+    read, written = (_most(counts, f"cache_{name}_input_tokens") or 0 for name in ("read", "creation"))
     reasoning = str(exchange.message.get("reasoning") or "")
-    found = pricing.usd(price, prompt_tokens=prompt, completion_tokens=completion + len(reasoning) // 3)
+    found = pricing.usd(
+        price,
+        prompt_tokens=fresh + read + written,
+        completion_tokens=completion + len(reasoning) // 3,
+        cached_tokens=read,
+        written_tokens=written,
+    )
     return worst if found is None else found
+
+
+def _usages(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The usage of an answer or an event, at its top or in the answer that the event holds."""
+    for one in (answer, answer.get("response"), answer.get("message")):
+        if isinstance(one, dict) and isinstance(one.get("usage"), dict):
+            yield one["usage"]
+
+
+def _most(counts: list[dict[str, Any]], *names: str) -> int | None:
+    return max((count[name] for count in counts for name in names if isinstance(count.get(name), int)), default=None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from quoth.verify.asking import CHAT, Asker, Exchange
 
-__all__ = ["PROBES", "Judged", "Probe"]
+__all__ = ["PROBES", "Judged", "Probe", "keys", "not_taken", "refused", "unsure"]
 
 Judged = tuple[str, bool | None, str]
 Probe = Callable[[Asker], Iterator[Judged]]
@@ -78,22 +78,22 @@ def _probe(name: str) -> Callable[[Probe], Probe]:
     return named
 
 
-def _unsure(exchange: Exchange, *facts: str) -> Iterator[Judged]:
+def unsure(exchange: Exchange, *facts: str) -> Iterator[Judged]:
     """Nothing can be seen, because something else went wrong."""
     said = exchange.no_evidence or f"Poe answered {exchange.status}: {exchange.said}"
     return ((fact, None, said) for fact in facts)
 
 
-def _not_taken(exchange: Exchange, fact: str, *others: str) -> Iterator[Judged]:
+def not_taken(exchange: Exchange, fact: str, *others: str) -> Iterator[Judged]:
     """The parameter that the fact is about is refused; nothing can be seen of the other facts."""
     if exchange.refused:
         yield fact, False, f"it is refused: {exchange.said}"
     else:
-        yield from _unsure(exchange, fact)
-    yield from _unsure(exchange, *others)
+        yield from unsure(exchange, fact)
+    yield from unsure(exchange, *others)
 
 
-def _refused(fact: str, exchange: Exchange, *words: str) -> Judged:
+def refused(fact: str, exchange: Exchange, *words: str) -> Judged:
     """Whether a wrong request was refused, and in a text that has these words."""
     if exchange.no_evidence:
         return fact, None, exchange.no_evidence
@@ -105,7 +105,8 @@ def _refused(fact: str, exchange: Exchange, *words: str) -> Judged:
     return fact, True, f"{exchange.status}: {exchange.said}"
 
 
-def _keys(value: Any) -> frozenset[str]:
+def keys(value: Any) -> frozenset[str]:
+    """The names in an object; none in anything else."""
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
@@ -120,7 +121,7 @@ def _whole(value: Any) -> bool:
 def _models(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("GET", "/v1/models", key=None)
     if got.no_evidence:
-        yield from _unsure(got, "models_public", "models_shape", "models_time", "models_prices")
+        yield from unsure(got, "models_public", "models_shape", "models_time", "models_prices")
         return
     yield "models_public", got.ok, f"status {got.status} without a key"
     data = got.answer.get("data") if isinstance(got.answer, dict) else None
@@ -152,7 +153,7 @@ def _said_digits(numbers: list[int]) -> str:
 def _balance(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("GET", "/usage/current_balance")
     if not got.ok or not isinstance(got.answer, dict):
-        yield from _unsure(got, "balance_shape", "balance_fields")
+        yield from unsure(got, "balance_shape", "balance_fields")
         return
     fields = ", ".join(sorted(got.answer))
     yield "balance_shape", _whole(got.answer.get("current_point_balance")), f"fields: {fields}"
@@ -166,14 +167,14 @@ def _balance(poe: Asker) -> Iterator[Judged]:
 def _history(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("GET", "/usage/points_history?limit=5")
     if not got.ok or not isinstance(got.answer, dict):
-        yield from _unsure(got, "history_shape", "history_time")
+        yield from unsure(got, "history_shape", "history_time")
         return
     rows = [row for row in got.answer.get("data") or () if isinstance(row, dict)]
     around = {"has_more", "length", "data"} <= got.answer.keys()
     if not rows:
         yield "history_shape", None if around else False, "there is no row yet"
         return
-    named = all(_keys(row) & {"bot_name", "app_name"} for row in rows)
+    named = all(keys(row) & {"bot_name", "app_name"} for row in rows)
     missing = sorted({key for row in rows for key in _ROW_KEYS - row.keys()})
     said = f"{len(rows)} rows with {', '.join(sorted(rows[0]))}"
     yield "history_shape", around and named and not missing, said
@@ -190,7 +191,7 @@ def _history(poe: Asker) -> Iterator[Judged]:
 def _bad_key(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("GET", "/usage/current_balance", key="invalid-key-of-quoth-verify")
     if got.no_evidence and got.status != 403:
-        yield from _unsure(got, "bad_key_status")
+        yield from unsure(got, "bad_key_status")
         return
     kind = got.error.get("type")
     yield "bad_key_status", got.status == 401, f"status {got.status}, type {kind}"
@@ -200,21 +201,21 @@ def _bad_key(poe: Asker) -> Iterator[Judged]:
 def _bad_json(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("POST", CHAT, raw=b'{"model": ')
     if got.no_evidence:
-        yield from _unsure(got, "bad_request_status")
+        yield from unsure(got, "bad_request_status")
         return
     yield "bad_request_status", got.status == 400, f"status {got.status}: {got.said}"
 
 
 @_probe("no_messages")
 def _no_messages(poe: Asker) -> Iterator[Judged]:
-    yield _refused("messages_required", poe.ask("POST", CHAT, {"model": poe.model(*_TEXT)}), "messages")
+    yield refused("messages_required", poe.ask("POST", CHAT, {"model": poe.model(*_TEXT)}), "messages")
 
 
 @_probe("unknown_model")
 def _unknown_model(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(_NOBODY, _HELLO)
     if got.no_evidence:
-        yield from _unsure(got, "unknown_model_status")
+        yield from unsure(got, "unknown_model_status")
         return
     yield "unknown_model_status", got.status == 404, f"status {got.status}: {got.said}"
 
@@ -223,9 +224,9 @@ def _unknown_model(poe: Asker) -> Iterator[Judged]:
 def _wrong_method(poe: Asker) -> Iterator[Judged]:
     got = poe.ask("GET", CHAT)
     if got.no_evidence:
-        yield from _unsure(got, "method_status")
+        yield from unsure(got, "method_status")
         return
-    holds = got.status == 405 and _keys(got.answer) == {"detail"}
+    holds = got.status == 405 and keys(got.answer) == {"detail"}
     yield "method_status", holds, f"status {got.status}: {got.said}"
 
 
@@ -253,7 +254,7 @@ def _chat(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_TEXT), _HELLO)
     if not got.ok or not isinstance(got.answer, dict):
         facts = "chat_id chat_time chat_members usage_shape usage_counts usage_details rate_limit_headers".split()
-        yield from _unsure(got, *facts)
+        yield from unsure(got, *facts)
         return
     answer, usage = got.answer, got.answer.get("usage") or {}
     yield "chat_id", bool(re.fullmatch(r"chatcmpl-[0-9a-f]{24}", str(answer.get("id")))), str(answer.get("id"))
@@ -264,11 +265,11 @@ def _chat(poe: Asker) -> Iterator[Judged]:
     count = len(answer.get("choices") or ())
     yield "chat_members", count == 1 and not extra, f"{count} choice" + (f", and {', '.join(extra)}" if extra else "")
     counts = {"prompt_tokens", "completion_tokens", "total_tokens"}
-    whole = counts <= _keys(usage) and all(_whole(usage[name]) for name in counts)
+    whole = counts <= keys(usage) and all(_whole(usage[name]) for name in counts)
     yield "usage_shape", whole, f"usage {usage}"
     if whole:
         yield "usage_counts", usage["prompt_tokens"] == 7, f"prompt_tokens {usage['prompt_tokens']} for {_HELLO!r}"
-    details = sorted(key for key in _keys(usage) if key.endswith("_details"))
+    details = sorted(key for key in keys(usage) if key.endswith("_details"))
     yield "usage_details", not details, ", ".join(details) or "none"
     limits = sorted(name for name in got.headers if name.startswith("x-ratelimit-"))
     yield "rate_limit_headers", not limits, ", ".join(limits) or "none"
@@ -279,7 +280,7 @@ def _case(poe: Asker) -> Iterator[Judged]:
     odd = "".join(letter.upper() if place % 2 else letter for place, letter in enumerate(poe.model(*_TEXT)))
     got = poe.chat(odd, _HELLO)
     if got.no_evidence:
-        yield from _unsure(got, "model_case", "model_echo")
+        yield from unsure(got, "model_case", "model_echo")
         return
     yield "model_case", got.ok, f"{odd}: status {got.status}"
     if got.ok and isinstance(got.answer, dict):
@@ -291,7 +292,7 @@ def _stream(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_TEXT), _COUNT, stream=True, stream_options={"include_usage": True})
     chunks = [event for event in got.events if isinstance(event, dict)]
     if not got.ok or not chunks:
-        yield from _not_taken(got, "stream_usage", "stream_order", "stream_pieces", "stream_done")
+        yield from not_taken(got, "stream_usage", "stream_order", "stream_pieces", "stream_done")
         return
     kinds = [kind for chunk in chunks for kind in _kinds(chunk)]
     order = [kind for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] != kind]
@@ -324,7 +325,7 @@ def _stream_plain(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_TEXT), _HELLO, stream=True)
     chunks = [event for event in got.events if isinstance(event, dict)]
     if not got.ok or not chunks:
-        yield from _unsure(got, "stream_usage_asked")
+        yield from unsure(got, "stream_usage_asked")
         return
     with_usage = sum(1 for chunk in chunks if chunk.get("usage"))
     yield "stream_usage_asked", not with_usage, f"usage in {with_usage} of {len(chunks)} chunks"
@@ -362,7 +363,7 @@ def _taken(poe: Asker, given: dict[str, Any], **params: Any) -> Iterator[Judged]
         got = poe.chat(poe.model(*_TEXT), _HELLO, **(params | left))
         if not got.refused:
             if got.no_evidence or not got.ok:
-                yield from _unsure(got, *left)
+                yield from unsure(got, *left)
             else:
                 yield from ((name, True, "taken") for name in left)
             return
@@ -382,7 +383,7 @@ def _taken(poe: Asker, given: dict[str, Any], **params: Any) -> Iterator[Judged]
 def _max_tokens(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_TEXT), "Count from 1 to 50, with commas.", max_tokens=8)
     if not got.ok:
-        yield from _not_taken(got, "max_tokens")
+        yield from not_taken(got, "max_tokens")
         return
     reason, length = got.choice.get("finish_reason"), len(got.content)
     yield "max_tokens", reason == "length" and length < 80, f"finish_reason {reason}, {length} characters"
@@ -392,7 +393,7 @@ def _max_tokens(poe: Asker) -> Iterator[Judged]:
 def _stop(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_TEXT), _COUNT, stop=[", 7", "\n7"])
     if not got.ok:
-        yield from _not_taken(got, "stop")
+        yield from not_taken(got, "stop")
         return
     said = repr(got.content[-60:])
     if re.search(r"[,\n] ?7", got.content):
@@ -405,14 +406,14 @@ def _stop(poe: Asker) -> Iterator[Judged]:
 def _ranges(poe: Asker) -> Iterator[Judged]:
     model = poe.model(*_TEXT)
     asked = (poe.chat(model, _HELLO, temperature=2.5), poe.chat(model, _HELLO, top_p=1.5))
-    judged = [_refused("ranges", got) for got in asked]
+    judged = [refused("ranges", got) for got in asked]
     # The one that fails says more.
     yield min(judged, key=lambda one: (one[1] is not False, one[1] is not None))
 
 
 @_probe("stop_count")
 def _stop_count(poe: Asker) -> Iterator[Judged]:
-    yield _refused("stop_count", poe.chat(poe.model(*_TEXT), _HELLO, stop=["1", "2", "3", "4", "5"]))
+    yield refused("stop_count", poe.chat(poe.model(*_TEXT), _HELLO, stop=["1", "2", "3", "4", "5"]))
 
 
 @_probe("n")
@@ -421,13 +422,13 @@ def _n(poe: Asker) -> Iterator[Judged]:
     if got.ok:
         yield "n", False, f"it is taken; choices that came: {len(got.answer.get('choices') or ())}"
     else:
-        yield _refused("n", got)
+        yield refused("n", got)
 
 
 @_probe("unknown_parameter")
 def _unknown_parameter(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_TEXT), _HELLO, quoth_unknown=1)
-    yield _refused("unknown_parameters", got, "quoth_unknown")
+    yield refused("unknown_parameters", got, "quoth_unknown")
 
 
 @_probe("custom")
@@ -437,7 +438,7 @@ def _custom(poe: Asker) -> Iterator[Judged]:
     nested = poe.chat(model, _HELLO, extra_body={"thinking_budget": 0})
     for got in (top, nested):
         if not got.ok and not got.refused:
-            yield from _unsure(got, "custom_parameters")
+            yield from unsure(got, "custom_parameters")
             return
     said = f"top level: status {top.status}; extra_body: status {nested.status}"
     yield "custom_parameters", top.ok and nested.ok, said
@@ -445,13 +446,13 @@ def _custom(poe: Asker) -> Iterator[Judged]:
 
 @_probe("custom_range")
 def _custom_range(poe: Asker) -> Iterator[Judged]:
-    yield _refused("custom_range", poe.chat(poe.model(*_CAN_THINK), _HELLO, thinking_budget=10_000_000))
+    yield refused("custom_range", poe.chat(poe.model(*_CAN_THINK), _HELLO, thinking_budget=10_000_000))
 
 
 @_probe("developer")
 def _developer(poe: Asker) -> Iterator[Judged]:
     messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": _HELLO}]
-    yield _refused("developer_role", poe.chat(poe.model(*_TEXT), "", messages=messages))
+    yield refused("developer_role", poe.chat(poe.model(*_TEXT), "", messages=messages))
 
 
 # Tools, schemas, reasoning, media
@@ -462,7 +463,7 @@ def _tools(poe: Asker) -> Iterator[Judged]:
     prompt = "What is the weather in San Francisco? Use the getWeather tool."
     got = poe.chat(poe.model(*_TEXT), prompt, tools=[_TOOL], tool_choice="required")
     if not got.ok:
-        yield from _unsure(got, "tools_called", "tool_content", "tool_arguments")
+        yield from unsure(got, "tools_called", "tool_content", "tool_arguments")
         return
     calls = got.message.get("tool_calls")
     if not isinstance(calls, list) or not calls:
@@ -479,13 +480,13 @@ def _tools(poe: Asker) -> Iterator[Judged]:
 def _tool_without_properties(poe: Asker) -> Iterator[Judged]:
     tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}
     got = poe.chat(poe.model(*_TEXT), _HELLO, tools=[tool])
-    yield _refused("tools_need_properties", got, "Field required")
+    yield refused("tools_need_properties", got, "Field required")
 
 
 @_probe("tools_unsupported")
 def _tools_unsupported(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_NO_TOOLS), _HELLO, tools=[_TOOL])
-    yield _refused("tools_unsupported", got, "does not support tool calling")
+    yield refused("tools_unsupported", got, "does not support tool calling")
 
 
 @_probe("schema")
@@ -494,7 +495,7 @@ def _schema(poe: Asker) -> Iterator[Judged]:
     prompt = "Name a large city."
     got = poe.chat(poe.model(*_SCHEMA), prompt, max_tokens=100, response_format=wanted)
     if not got.ok:
-        yield from _not_taken(got, "response_format")
+        yield from not_taken(got, "response_format")
         return
     fits = re.fullmatch(r'\s*\{\s*"city"\s*:\s*"[^"]*"\s*,\s*"population"\s*:\s*\d+\s*\}\s*', got.content)
     yield "response_format", bool(fits), repr(got.content[:120])
@@ -504,7 +505,7 @@ def _schema(poe: Asker) -> Iterator[Judged]:
 def _reasoning(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_THINKING), "What is 17 * 19?", max_tokens=300)
     if not got.ok:
-        yield from _unsure(got, "reasoning_fields")
+        yield from unsure(got, "reasoning_fields")
         return
     one, other = got.message.get("reasoning"), got.message.get("reasoning_content")
     if not one and not other:
@@ -518,7 +519,7 @@ def _reasoning(poe: Asker) -> Iterator[Judged]:
 def _effort(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_CAN_THINK), "What is 17 * 19?", max_tokens=400, reasoning_effort="high")
     if not got.ok:
-        yield from _not_taken(got, "reasoning_effort")
+        yield from not_taken(got, "reasoning_effort")
         return
     thought = got.message.get("reasoning") or got.message.get("reasoning_content")
     yield "reasoning_effort", bool(thought), "reasoning came" if thought else "no reasoning came"
@@ -528,7 +529,7 @@ def _effort(poe: Asker) -> Iterator[Judged]:
 def _media(poe: Asker) -> Iterator[Judged]:
     got = poe.chat(poe.model(*_DRAWS), "A grey square", max_tokens=None)
     if not got.ok:
-        yield from _unsure(got, "media_content")
+        yield from unsure(got, "media_content")
         return
     shape = re.fullmatch(r"!\[[^\]]*\]\((https?://\S+/base/image/[0-9a-f]{64}\S*)\)\n\n+(\S+)\s*", got.content)
     said = re.sub(r"[0-9a-f]{64}", "<64 hex>", got.content)[:200]

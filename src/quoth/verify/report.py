@@ -15,14 +15,17 @@ from urllib.parse import urlsplit
 
 from quoth._version import __version__
 from quoth.providers.pricing import POINTS_PER_USD
-from quoth.verify.asking import CHAT, Asker, Exchange, OverCap
+from quoth.verify.asking import CHAT, MESSAGES, RESPONSES, Asker, Exchange, OverCap
 from quoth.verify.facts import Fact, facts
-from quoth.verify.probes import PROBES
+from quoth.verify.probes import PROBES as CHAT_PROBES
+from quoth.verify.surfaces import SURFACES
 
-__all__ = ["Finding", "Run", "Verdict", "cases", "verify"]
+__all__ = ["PROBES", "Finding", "Run", "Verdict", "cases", "verify"]
 
 Verdict = Literal["still true", "changed", "unknown"]
 
+PROBES = CHAT_PROBES | SURFACES
+_CASES = {CHAT: "chat", RESPONSES: "responses", MESSAGES: "messages"}
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 _LONG_LIST = 20
 
@@ -193,8 +196,8 @@ def _kind(text: str) -> str:
 
 
 def cases(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The chat exchanges of a report, each named after the first fact that it shows, in the form of a recording:
-    endpoint, request, status, headers, body.
+    """The exchanges of a report on chat, Responses and Messages, each named after the first fact that it shows, in the
+    form of a recording: endpoint, request, status, headers, body.
 
     They are what the emulator is compared with; those that are streamed, or were no JSON, are not among them.
     """
@@ -203,9 +206,9 @@ def cases(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for fact in document["facts"]:
         for place, number in enumerate(fact["exchanges"]):
             one = document["exchanges"][number]
-            plain = one["endpoint"] == CHAT and one["method"] == "POST" and not one["events"] and not one["failure"]
+            plain = one["endpoint"] in _CASES and one["method"] == "POST" and not one["events"] and not one["failure"]
             if plain and isinstance(one["request"], dict) and number not in taken:
                 taken.add(number)
-                name = f"chat-{fact['name']}" + (f"-{place + 1}" if place else "")
+                name = f"{_CASES[one['endpoint']]}-{fact['name']}" + (f"-{place + 1}" if place else "")
                 found[name] = {key: one[key] for key in ("endpoint", "request", "status", "headers", "body")}
     return found

@@ -6,7 +6,6 @@ Source: OpenAI's API reference, chat completions.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -21,13 +20,14 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class Tokens(msgspec.Struct):
     """Tokens as the provider counted them; None where it gave no count. `cached` and `written` are part of `prompt`,
-    `reasoning` is part of `completion`."""
+    `reasoning` is part of `completion`. `stated` is what the provider says that it cost, in USD, as decimal text."""
 
     prompt: int | None = None
     completion: int | None = None
     cached: int = 0
     written: int = 0
     reasoning: int = 0
+    stated: str | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -173,6 +173,7 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
         or _count(found, "cache_creation_input_tokens")
         or 0,
         reasoning=_count(completions, "reasoning_tokens") or 0,
+        stated=str(cost) if isinstance(cost := found.get("cost"), int | float) and not isinstance(cost, bool) else None,
     )
 
 
@@ -189,15 +190,12 @@ def renamed(data: bytes, old: bytes | msgspec.Raw, new: bytes) -> bytes:
     old = bytes(old)
     if not old or old == new:
         return data
-    needle = b'"model":' + old
-    count = data.count(needle)
-    if count == 0:
-        pattern = re.compile(rb'"model"\s*:\s*' + re.escape(old))
-        places = pattern.findall(data)
-        if len(places) == 1:
-            return data.replace(places[0], b'"model":' + new, 1)
-    elif count == 1:
-        return data.replace(needle, b'"model":' + new, 1)
+    for word in (b'"model":', b'"model": '):
+        count = data.count(word + old)
+        if count == 1:
+            return data.replace(word + old, word + new, 1)
+        if count:
+            break
     # The same words stand in more than one place: only the one at the top is meant.
     entries = _ENTRIES.decode(data)
     entries["model"] = msgspec.Raw(new)

@@ -1,0 +1,419 @@
+"""The request of Responses: what Poe accepts there, what it refuses and with which words.
+
+Bytes in, `ResponsesRequest` out, or `Problem` raised. The conversation is brought into the form of a chat request, from
+which the same rules make the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quoth.emulator.chat_request import ChatRequest, decoded, invalid, is_number, must, typed
+from quoth.emulator.models import find, is_free, serves, traits
+from quoth.emulator.problems import Problem
+from quoth.emulator.seals import holds
+from quoth.emulator.settings import Switches
+from quoth.emulator.upstream import resolved
+from quoth.providers.catalogue import ModelFacts
+
+__all__ = ["ENDPOINT", "SEALED_REASONING", "Item", "ResponsesRequest", "read"]
+
+ENDPOINT = "/v1/responses"
+SEALED_REASONING = "reasoning"
+Item = dict[str, Any]
+
+_FIELDS = frozenset(
+    """
+    model input instructions stream stream_options max_output_tokens temperature top_p reasoning text tools tool_choice
+    parallel_tool_calls previous_response_id truncation include metadata service_tier store user safety_identifier
+    prompt_cache_key prompt_cache_retention background max_tool_calls top_logprobs
+    """.split()
+)
+_ROLES = ("user", "assistant", "system", "developer")
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_TOOLS = ("function", "custom", "web_search_preview", "web_search")
+_CALLS = ("function_call", "custom_tool_call")
+_RESULTS = ("function_call_output", "custom_tool_call_output")
+_THINKS = re.compile(r"o\d|gpt-5(?!-chat)|assistant$")
+_NO_SUMMARY = re.compile(r"gpt-5\.3-codex-spark$")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesRequest:
+    """A valid request. `data` is its body as sent, `items` its input as items, earlier turns included.
+
+    `effort` and `summary` are as asked, None when not; `thinks` is whether the model can reason at all.
+    """
+
+    chat: ChatRequest
+    data: dict[str, Any]
+    items: list[Item]
+    effort: str | None = None
+    summary: str | None = None
+    thinks: bool = False
+    sealed: bool = False
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self.chat.facts
+
+
+def read(body: bytes, switches: Switches, kept: Mapping[str, list[Item]]) -> ResponsesRequest:
+    """The request in `body`. `kept` has the conversations of earlier answers by id. Raises Problem."""
+    data = decoded(body)
+    facts = _model(data)
+    _known(data, facts, switches)
+    earlier = _previous(data, facts, switches, kept)
+    items = [*earlier, *_items(data.get("input"))]
+    instructions = typed(data, "instructions", str, "a string")
+    messages = _messages(items)
+    if instructions and switches.instructions:
+        messages.insert(0, {"role": "system", "content": instructions})
+    tools, choice = _tools(data, facts), data.get("tool_choice")
+    effort, summary = _reasoning(data, facts, switches)
+    text_format = (typed(data, "text", dict, "an object") or {}).get("format")
+    chat = ChatRequest(
+        model=data["model"],
+        facts=facts,
+        messages=messages,
+        stream=bool(typed(data, "stream", bool, "a boolean")),
+        max_tokens=_cap(data),
+        tools=tools,
+        tool_choice=_choice(choice, tools),
+        parallel_tool_calls=typed(data, "parallel_tool_calls", bool, "a boolean") is not False,
+        response_format=_format(text_format),
+        custom={name: value for name, value in data.items() if facts.parameter(name) is not None},
+        schema_honoured=True,
+    )
+    _ranges(data)
+    if not switches.subscriber and not is_free(facts):
+        raise Problem(402, "This model needs a subscription or add-on points.")
+    window = facts.context_window
+    if not facts.makes_media and window and chat.prompt_tokens > window:
+        raise Problem(413, f"The prompt has {chat.prompt_tokens} tokens, the model's context window {window}.")
+    include = typed(data, "include", list, "a list") or []
+    return ResponsesRequest(
+        chat,
+        data,
+        items,
+        effort=effort,
+        summary=summary,
+        thinks=_THINKS.match(facts.id) is not None,
+        sealed="reasoning.encrypted_content" in include,
+    )
+
+
+def _model(data: dict[str, Any]) -> ModelFacts:
+    model = data.get("model")
+    if not isinstance(model, str) or not model:
+        raise invalid("model", "Missing required parameter: 'model'." if model is None else must("model", "a string"))
+    facts = find(model)
+    if facts is None:
+        raise Problem(404, f"The model '{model}' does not exist or you do not have access to it.", param="model")
+    if not serves(facts, ENDPOINT):
+        raise Problem(400, f"Model {facts.id} does not support the Responses API.", param="model")
+    return facts
+
+
+def _known(data: dict[str, Any], facts: ModelFacts, switches: Switches) -> None:
+    for name in data:
+        if switches.strict and name not in _FIELDS and facts.parameter(name) is None:
+            raise Problem(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+
+
+def _previous(
+    data: dict[str, Any], facts: ModelFacts, switches: Switches, kept: Mapping[str, list[Item]]
+) -> list[Item]:
+    """The turns before `previous_response_id`, which Poe cannot serve: nothing is kept."""
+    previous = typed(data, "previous_response_id", str, "a string")
+    if not previous:
+        return []
+    if switches.previous_responses:
+        if previous not in kept:
+            raise Problem(
+                400,
+                f"Previous response with id '{previous}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return kept[previous]
+    if facts.owned_by != "OpenAI":
+        raise Problem(500)
+    raise Problem(
+        400,
+        "Previous response cannot be used for this organization due to Zero Data Retention.",
+        param="previous_response_id",
+        code="unsupported_parameter",
+    )
+
+
+# Input
+
+
+def _items(value: Any) -> list[Item]:
+    if value is None:
+        raise invalid("input", "Missing required parameter: 'input'.")
+    if isinstance(value, str):
+        return [{"type": "message", "role": "user", "content": value}]
+    if not isinstance(value, list) or not value:
+        raise invalid("input", must("input", "a string or a non-empty list of items"))
+    for index, item in enumerate(value):
+        _item(f"input[{index}]", item)
+    return value
+
+
+def _item(place: str, item: Any) -> None:
+    kind = item.get("type", "message") if isinstance(item, dict) else None
+    if kind == "message":
+        _message(place, item)
+    elif kind in _CALLS:
+        _texts(place, item, "call_id", "name", "arguments" if kind == "function_call" else "input")
+    elif kind in _RESULTS:
+        _texts(place, item, "call_id")
+        if isinstance(item.get("output"), list):
+            for number, part in enumerate(item["output"]):
+                _part(f"{place}.output[{number}]", part)
+        else:
+            _texts(place, item, "output")
+    elif kind == "reasoning":
+        _sealed(place, item)
+    elif kind == "item_reference":
+        raise invalid(
+            place,
+            f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false. "
+            "Try again with `store` set to true, or remove this item from your input.",
+        )
+    elif kind != "web_search_call":
+        known = ", ".join(f"'{name}'" for name in ("message", *_CALLS, *_RESULTS, "reasoning", "item_reference"))
+        raise Problem(
+            400, f"Invalid value: '{kind}'. Supported values are: {known}.", param=place, code="invalid_value"
+        )
+
+
+def _texts(place: str, item: Item, *names: str) -> None:
+    for name in names:
+        if not isinstance(item.get(name), str):
+            raise Problem(
+                400,
+                f"Missing required parameter: '{place}.{name}'.",
+                param=f"{place}.{name}",
+                code="missing_required_parameter",
+            )
+
+
+def _message(place: str, item: Item) -> None:
+    if item.get("role") not in _ROLES:
+        roles = ", ".join(f"'{role}'" for role in _ROLES)
+        raise invalid(f"{place}.role", f"Invalid value: '{item.get('role')}'. Supported values are: {roles}.")
+    content = item.get("content")
+    if isinstance(content, list):
+        for number, part in enumerate(content):
+            _part(f"{place}.content[{number}]", part)
+    elif not isinstance(content, str):
+        raise invalid(f"{place}.content", must(f"{place}.content", "a string or a list of parts"))
+
+
+def _part(place: str, part: Any) -> None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("input_text", "output_text"):
+        # An `output_text` without text is what Gemini's own tool turns have, and is refused when it comes back.
+        _texts(place, part, "text")
+    elif kind == "input_image":
+        _texts(place, part, "image_url")
+    elif kind == "input_file":
+        _texts(place, part, "file_data" if "file_url" not in part else "file_url")
+    elif kind != "refusal":
+        raise Problem(
+            400,
+            f"Invalid value: '{kind}'. Supported values are: 'input_text', 'input_image', 'input_file', "
+            "'output_text', and 'refusal'.",
+            param=place,
+            code="invalid_value",
+        )
+
+
+def _sealed(place: str, item: Item) -> None:
+    """Reasoning that comes back: what only the provider can read must be as it was given out."""
+    sealed = item.get("encrypted_content")
+    if isinstance(sealed, str) and not holds(SEALED_REASONING, str(item.get("id")), sealed):
+        raise Problem(
+            400,
+            f"The encrypted content for item {item.get('id')} could not be verified.",
+            param=place,
+            code="invalid_encrypted_content",
+        )
+
+
+def _messages(items: list[Item]) -> list[dict[str, Any]]:
+    """The items as chat messages. Every result needs its call, and every call its result."""
+    called = {item["call_id"] for item in items if item.get("type") in _CALLS}
+    answered = {item["call_id"] for item in items if item.get("type") in _RESULTS}
+    for call_id in (item["call_id"] for item in items if item.get("type") in _RESULTS):
+        if call_id not in called:
+            raise invalid("input", f"No tool call found for function call output with call_id {call_id}.")
+    for call_id in (item["call_id"] for item in items if item.get("type") in _CALLS):
+        if call_id not in answered:
+            raise invalid("input", f"No tool output found for function call {call_id}.")
+    messages: list[dict[str, Any]] = []
+    for item in items:
+        kind = item.get("type", "message")
+        if kind == "message":
+            role = "system" if item["role"] == "developer" else item["role"]
+            messages.append({"role": role, "content": _content(item["content"])})
+        elif kind in _CALLS:
+            function = {"name": item["name"], "arguments": item.get("arguments", item.get("input"))}
+            call = {"id": item["call_id"], "type": "function", "function": function}
+            messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+        elif kind in _RESULTS:
+            messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
+    if not messages:
+        raise invalid("input", must("input", "a conversation with a message"))
+    return messages
+
+
+def _content(content: Any) -> Any:
+    if isinstance(content, str):
+        return content
+    parts = []
+    for part in content:
+        if part["type"] in ("input_text", "output_text"):
+            parts.append({"type": "text", "text": part["text"]})
+        elif part["type"] == "input_image":
+            parts.append({"type": "image_url", "image_url": {"url": part["image_url"]}})
+        elif part["type"] == "input_file":
+            file = {"filename": part.get("filename"), "file_data": part.get("file_data") or part["file_url"]}
+            parts.append({"type": "file", "file": file})
+    return parts
+
+
+# Parameters
+
+
+def _reasoning(data: dict[str, Any], facts: ModelFacts, switches: Switches) -> tuple[str | None, str | None]:
+    """The effort and the summary that are asked for; a value that the upstream model lacks is an error."""
+    wanted = typed(data, "reasoning", dict, "an object") or {}
+    effort, summary = wanted.get("effort"), wanted.get("summary", wanted.get("generate_summary"))
+    upstream = resolved(facts.id)
+    if summary is not None and _NO_SUMMARY.match(facts.id):
+        raise Problem(
+            400,
+            f"Unsupported parameter: 'reasoning.summary' is not supported with the '{upstream}' model.",
+            param="reasoning.summary",
+            code="unsupported_parameter",
+        )
+    if effort is None or not switches.strict or facts.owned_by not in ("OpenAI", "Poe"):
+        return effort, summary
+    if not _THINKS.match(facts.id):
+        raise Problem(
+            400,
+            "Unsupported parameter: 'reasoning.effort' is not supported with this model.",
+            param="reasoning.effort",
+            code="unsupported_parameter",
+        )
+    declared = facts.parameter("reasoning_effort")
+    allowed = traits(facts.id).efforts or (declared.enum if declared is not None and declared.enum else _EFFORTS)
+    if effort not in allowed:
+        choices = ", ".join(f"'{choice}'" for choice in allowed)
+        raise Problem(
+            400,
+            f"Unsupported value: '{effort}' is not supported with the '{upstream}' model. "
+            f"Supported values are: {choices}.",
+            param="reasoning.effort",
+            code="unsupported_value",
+        )
+    return effort, summary
+
+
+def _cap(data: dict[str, Any]) -> int | None:
+    value = data.get("max_output_tokens")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 16:
+        raise Problem(
+            400,
+            "Invalid 'max_output_tokens': integer below minimum value. "
+            f"Expected a value >= 16, but got {value} instead.",
+            param="max_output_tokens",
+            code="integer_below_min_value",
+        )
+    return value
+
+
+def _ranges(data: dict[str, Any]) -> None:
+    for name, high in (("temperature", 2), ("top_p", 1)):
+        value = data.get(name)
+        if value is not None and not (is_number(value) and 0 <= value <= high):
+            raise invalid(name, must(name, f"a number from 0 to {high}"))
+    if data.get("truncation") not in (None, "auto", "disabled"):
+        raise invalid("truncation", must("truncation", "auto or disabled"))
+    metadata = typed(data, "metadata", dict, "an object") or {}
+    if not all(len(name) <= 64 and isinstance(value, str) and len(value) <= 512 for name, value in metadata.items()):
+        raise invalid("metadata", must("metadata", "texts of at most 512 characters by names of at most 64"))
+
+
+def _format(wanted: Any) -> dict[str, Any] | None:
+    """`text.format` in the form of `response_format`."""
+    if wanted is None:
+        return None
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind in ("text", "json_object"):
+        return {"type": kind}
+    if kind != "json_schema":
+        raise invalid("text.format.type", must("text.format.type", "text, json_object or json_schema"))
+    if not isinstance(wanted.get("name"), str) or not isinstance(wanted.get("schema"), dict):
+        missing = "name" if not isinstance(wanted.get("name"), str) else "schema"
+        raise Problem(
+            400,
+            f"Missing required parameter: 'text.format.{missing}'.",
+            param=f"text.format.{missing}",
+            code="missing_required_parameter",
+        )
+    return {"type": kind, "json_schema": {"name": wanted["name"], "schema": wanted["schema"]}}
+
+
+def _tools(data: dict[str, Any], facts: ModelFacts) -> list[dict[str, Any]]:
+    """The functions in the form of chat completions; tools that the provider would run itself are taken and not run."""
+    given = typed(data, "tools", list, "a list") or []
+    functions = []
+    for index, tool in enumerate(given):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if kind not in _TOOLS:
+            known = ", ".join(f"'{name}'" for name in _TOOLS)
+            raise Problem(
+                400,
+                f"Invalid value: '{kind}'. Supported values are: {known}.",
+                param=f"tools[{index}].type",
+                code="invalid_value",
+            )
+        if kind in ("function", "custom"):
+            _texts(f"tools[{index}]", tool, "name")
+        if kind == "function":
+            parameters = tool.get("parameters") or {"type": "object", "properties": {}}
+            functions.append({"type": "function", "function": {**tool, "parameters": parameters}})
+    features = facts.supported_features
+    if functions and ((features is not None and "tools" not in features) or traits(facts.id).rejects_tools):
+        raise Problem(
+            400,
+            f"Model {facts.id} does not support tool calling. "
+            "Use a tool-capable model or remove tools from the request.",
+            param="model",
+            code="unsupported_feature_for_model",
+        )
+    return functions
+
+
+def _choice(value: Any, tools: list[dict[str, Any]]) -> str | dict[str, Any]:
+    if value in (None, "auto", "none"):
+        return value or "auto"
+    if value == "required":
+        return "required" if tools else "auto"
+    if isinstance(value, dict) and value.get("type") == "function":
+        if any(tool["function"]["name"] == value.get("name") for tool in tools):
+            return {"type": "function", "function": {"name": value["name"]}}
+        raise invalid("tool_choice", f"Tool choice '{value.get('name')}' not found in 'tools' parameter.")
+    if isinstance(value, dict) and value.get("type") in (*_TOOLS, "allowed_tools"):
+        return "auto"
+    raise invalid("tool_choice", must("tool_choice", "auto, none, required or one of the functions in 'tools'"))

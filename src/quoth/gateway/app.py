@@ -1,0 +1,234 @@
+"""The gateway as an ASGI application.
+
+    app = App(settings, workers=1, control=Alone())
+
+A request: its id and clock, the caller, its route, its body; then the surface that answers it. Whatever happens, it
+gets one answer in its own envelope, and the exchange is shown to the observers once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from quoth import errors
+from quoth.engine.effects import World
+from quoth.gateway.catalogues import Catalogues
+from quoth.gateway.departure import Departure
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.generation import Generation
+from quoth.gateway.incoming import Left, Receive, authenticated, header_map
+from quoth.gateway.outgoing import Outgoing
+from quoth.gateway.problems import Problem, problem_of
+from quoth.gateway.routes import ROUTES, Route, find
+from quoth.gateway.settings import Settings
+from quoth.gateway.upkeep import Upkeep
+from quoth.transport.aio import AsyncioTransport
+from quoth.transport.environment import environment
+
+__all__ = ["App"]
+
+logger = logging.getLogger("quoth.gateway")
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = dict[str, Any]
+
+
+class App:
+    """`control` reaches the siblings of this worker (`quoth.gateway.serve.control.Control`). Raises QuothError for
+    settings that cannot be served."""
+
+    def __init__(self, settings: Settings, *, workers: int = 1, control: Any = None):
+        self.world = World(now=time.monotonic, today=lambda: datetime.now(UTC), random=random.random)
+        self.workers, self.control = workers, control
+        self.catalogues = Catalogues()
+        self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
+        self.transport = AsyncioTransport(self.generation.network, environment)
+        self.draining = False
+        self.open: dict[Exchange, asyncio.Task[Any]] = {}
+        self._idle = asyncio.Event()
+        self._kept: dict[tuple[Generation, str], bytes] = {}
+        self._upkeep = Upkeep(self)
+
+    # What the server and the parent call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        elif kind == "websocket":
+            await _no_websocket(receive, send)
+
+    async def swap(self, settings: Settings) -> None:
+        """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""
+        before = self.generation
+        generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
+        if generation.network != before.network:
+            self.transport = AsyncioTransport(generation.network, environment)
+        self.generation = generation
+
+    def renew(self) -> None:
+        """Take in what was learnt of models since the settings were read."""
+        before = self.generation
+        self.generation = Generation(before.settings, environment(), self.world, self.catalogues.of, before)
+
+    async def drain(self, delay: float, within: float) -> None:
+        """Be not ready; from `delay` seconds on wait `within` seconds for what is open, then end the rest."""
+        self.draining = True
+        await asyncio.sleep(delay)
+        try:
+            async with asyncio.timeout(within):
+                await self._until_idle()
+        except TimeoutError:
+            for task in list(self.open.values()):
+                task.cancel("drain")
+            await self._until_idle()
+
+    def snapshot(self) -> bytes:
+        """The metrics of this process, for a sibling's page."""
+        return b""
+
+    async def metrics_page(self) -> bytes:
+        """The metrics of all workers, as Prometheus reads them."""
+        return b""
+
+    def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
+        """A body that stays the same for as long as its generation does."""
+        found = self._kept.get((generation, name))
+        if found is None:
+            self._kept = {key: body for key, body in self._kept.items() if key[0] is generation}
+            found = self._kept[generation, name] = make()
+        return found
+
+    async def _until_idle(self) -> None:
+        while self.open:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._upkeep:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        finally:
+            await self.transport.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # One request
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.monotonic()
+        route = ROUTES.get(scope["path"])
+        parameter = ""
+        if route is None:
+            route, parameter = find(scope["path"])
+        headers = dict(scope["headers"])
+        x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
+        client = scope.get("client")
+        x.client = client[0] if client else None
+        task = asyncio.current_task()
+        assert task is not None
+        out = Outgoing(send, x, route.dialect)
+        departure = Departure(receive, task)
+        self.open[x] = task
+        try:
+            await self._answer(scope, receive, x, route, parameter, out, departure)
+        except Left:
+            x.left = True
+        except asyncio.CancelledError as cancelled:
+            if departure.left:
+                x.left = True
+                task.uncancel()
+            elif cancelled.args == ("drain",):
+                task.uncancel()
+                await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
+            else:
+                raise
+        except errors.QuothError as error:
+            await self._failed(out, x, error)
+        except Exception as error:
+            logger.exception("request %s failed", x.id)
+            await self._failed(out, x, error)
+        finally:
+            departure.stop()
+            x.ended = time.monotonic()
+            del self.open[x]
+            if not self.open:
+                self._idle.set()
+            self._over(x)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        x: Exchange,
+        route: Route,
+        parameter: str,
+        out: Outgoing,
+        departure: Departure,
+    ) -> None:
+        generation = self.generation
+        if len(x.headers) != len(scope["headers"]):
+            header_map(scope["headers"])
+        if not route.open:
+            x.caller = authenticated(x.headers, generation.master)
+        handler = route.handlers.get(x.method)
+        if handler is None:
+            await self._no_method(x, route, out)
+            return
+        await handler(self, generation, x, parameter, receive, out, departure)
+
+    async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
+        if not route.handlers:
+            raise errors.NotFoundError("there is no such route", code="not_found_error")
+        allowed = ", ".join(sorted({*route.handlers, "OPTIONS", *(("HEAD",) if "GET" in route.handlers else ())}))
+        allow = (b"allow", allowed.encode())
+        if x.method == "OPTIONS":
+            await out.whole(204, [allow], b"")
+        elif x.method == "HEAD" and "GET" in route.handlers:
+            await out.whole(200, [], b"")
+        else:
+            problem = Problem(405, "method_not_allowed", f"{route.template} takes {allowed}")
+            await out.problem(problem, [allow])
+
+    async def _failed(self, out: Outgoing, x: Exchange, error: Exception) -> None:
+        """The error as the caller gets it. One that nobody can be told any more is only noted."""
+        problem = problem_of(error, self.generation.secrets())
+        x.error, x.message = problem.slug, problem.message
+        if isinstance(error, errors.QuothError) and problem.status >= 500:
+            logger.warning("request %s: %s", x.id, error.message)
+        await _last(out, problem)
+
+    def _over(self, x: Exchange) -> None:
+        """Everything is known now."""
+
+
+async def _last(out: Outgoing, problem: Problem) -> None:
+    out.x.error, out.x.message = problem.slug, problem.message
+    try:
+        await out.problem(problem)
+    except (OSError, RuntimeError):
+        out.x.left = True  # the connection was closed under the answer
+
+
+async def _no_websocket(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1008, "reason": "there are no websockets here"})
+
+
+_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id")
+    if given is not None and 0 < len(given) <= 128 and _ID.issuperset(given):
+        return given.decode("ascii")
+    return f"req_{random.getrandbits(128):032x}"

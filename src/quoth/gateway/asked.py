@@ -1,0 +1,238 @@
+"""What a caller asks for in a chat body, checked as far as a relay has to know: types of known fields, and the keywords
+that steer the call here and never travel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quoth.call import Timeouts
+from quoth.engine.routing import Controls
+from quoth.errors import BadRequestError
+from quoth.gateway.entries import Entries, kind_of, opened
+from quoth.providers.controls import CONTROLS, INERT
+from quoth.types import Warning
+
+__all__ = ["Asked", "asked", "steering"]
+
+_TEXT, _FLAG, _LIST, _OBJECT = frozenset(b'"n'), frozenset(b"tfn"), frozenset(b"[n"), frozenset(b"{n")
+_NUMBER = frozenset(b"-0123456789n")
+# OpenAI's fields, by the first bytes that their values can have. What is not here is not looked at.
+_FIRST = {
+    "frequency_penalty": _NUMBER,
+    "logit_bias": _OBJECT,
+    "logprobs": _FLAG,
+    "max_completion_tokens": _NUMBER,
+    "max_tokens": _NUMBER,
+    "metadata": _OBJECT,
+    "modalities": _LIST,
+    "n": _NUMBER,
+    "parallel_tool_calls": _FLAG,
+    "presence_penalty": _NUMBER,
+    "reasoning_effort": _TEXT,
+    "response_format": _OBJECT,
+    "seed": _NUMBER,
+    "stop": frozenset(b'"[n'),
+    "store": _FLAG,
+    "stream": _FLAG,
+    "stream_options": _OBJECT,
+    "temperature": _NUMBER,
+    "tool_choice": frozenset(b'"{n'),
+    "tools": _LIST,
+    "top_logprobs": _NUMBER,
+    "top_p": _NUMBER,
+    "user": _TEXT,
+}
+_WORDS = {
+    _TEXT: "a text",
+    _FLAG: "true or false",
+    _LIST: "a list",
+    _OBJECT: "an object",
+    _NUMBER: "a number",
+    frozenset(b'"[n'): "a text or a list of texts",
+    frozenset(b'"{n'): "a text or an object",
+}
+_WHOLE = frozenset({"max_completion_tokens", "max_tokens", "n", "seed", "top_logprobs"})
+_NUMBERS = frozenset(name for name, first in _FIRST.items() if first is _NUMBER)
+_TYPED = frozenset(_FIRST)
+
+# Whom to call, with which key, and what that looks like on the wire, is for the settings to say.
+_NOT_THE_CALLERS = frozenset(
+    "api_base api_key base_url client client_cert custom_llm_provider extra_headers extra_query headers organization "
+    "proxy ssl_verify api_version model_list".split()
+)
+_OURS = frozenset({"cache", "disable_fallbacks", "tags"})
+_STEERING = (frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS) - {"wire"} | {"wire"}
+
+_MODEL = msgspec.json.Decoder(str)
+_ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+class Asked(msgspec.Struct):
+    """A call as it came. `entries` are what travels, `steering` what does not. `body` is the body as it came where
+    nothing was taken out of it, else None. `usage` says whether the caller asked for the usage of a stream."""
+
+    model: str
+    entries: Entries
+    body: bytes | None
+    stream: bool = False
+    usage: bool = False
+    steering: dict[str, Any] = {}
+
+
+def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> Asked:
+    """The call that these entries ask for; `listed` is the field that has to be a list. Raises BadRequestError with
+    the field that is wrong as `param`."""
+    names = entries.keys()
+    if not names >= {"model", listed}:
+        missing = "model" if "model" not in entries else listed
+        raise BadRequestError(f"{missing} is missing", param=missing)
+    try:
+        model = _MODEL.decode(entries["model"])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadRequestError(f"model has to be a text, not {kind_of(entries['model'])}", param="model") from None
+    if not model or not model.isprintable() or len(model) > 512:
+        raise BadRequestError("model has to be the name of a model", param="model")
+    for name in names & _TYPED:
+        _check(name, entries[name])
+    if listed == "messages" and memoryview(entries[listed])[0] != 0x5B:
+        raise BadRequestError(f"messages has to be a list, not {kind_of(entries[listed])}", param="messages")
+    found = Asked(model, entries, body)
+    if "stream" in entries:
+        found.stream = memoryview(entries["stream"])[0] == 0x74
+    if "stream_options" in entries:
+        options = opened(entries, "stream_options")
+        found.usage = isinstance(options, dict) and options.get("include_usage") is True
+    if not names.isdisjoint(_STEERING):
+        _take_out(found)
+    if "metadata" in entries:
+        _tags_of_metadata(found)
+    return found
+
+
+def _check(name: str, raw: msgspec.Raw) -> None:
+    first = memoryview(raw)[0]
+    if first not in _FIRST[name]:
+        raise BadRequestError(f"{name} has to be {_WORDS[_FIRST[name]]}, not {kind_of(raw)}", param=name)
+    if name in _NUMBERS and first != 0x6E:
+        try:
+            value = _ANY.decode(raw)
+        except msgspec.DecodeError as wrong:
+            raise BadRequestError(f"{name} is not usable: {wrong}", param=name) from None
+        if name in _WHOLE and not (isinstance(value, int) and -(2**63) <= value < 2**63):
+            raise BadRequestError(f"{name} has to be a whole number of 64 bits", param=name)
+
+
+def _take_out(found: Asked) -> None:
+    """The keywords that steer leave the body, so that what is left travels as it is."""
+    entries = dict(found.entries)
+    for name in entries.keys() & _STEERING:
+        if name in _NOT_THE_CALLERS:
+            raise BadRequestError(f"{name} is for the gateway's settings, not for a call", param=name)
+        found.steering[name] = opened(entries, name)
+        del entries[name]
+    found.entries, found.body = entries, None
+
+
+def _tags_of_metadata(found: Asked) -> None:
+    """`metadata.tags` are LiteLLM's mark for routing; the rest of the metadata is the provider's."""
+    if b'"tags"' not in bytes(found.entries["metadata"]):
+        return
+    metadata = opened(found.entries, "metadata")
+    if not isinstance(metadata, dict) or "tags" not in metadata:
+        return
+    found.steering.setdefault("tags", metadata.pop("tags"))
+    entries = dict(found.entries)
+    entries["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+    found.entries, found.body = entries, None
+
+
+def steering(found: Asked, headers: Mapping[bytes, bytes], warnings: list[Warning]) -> Controls:
+    """How the call is to be made, by its body and by LiteLLM's headers. Raises BadRequestError."""
+    given = found.steering
+    for name in given:
+        if name in INERT and name not in _OURS:
+            warnings.append(Warning("no_effect", name, f"{name} is a keyword of LiteLLM that has no effect here"))
+    total = _seconds(given.get("timeout", given.get("request_timeout")), "timeout")
+    if total is None:
+        total = _seconds(_header(headers, b"x-litellm-timeout"), "x-litellm-timeout")
+    if found.stream:
+        own = _seconds(given.get("stream_timeout"), "stream_timeout")
+        if own is None:
+            own = _seconds(_header(headers, b"x-litellm-stream-timeout"), "x-litellm-stream-timeout")
+        total = total if own is None else own
+    retries = given.get("num_retries", given.get("max_retries"))
+    if retries is None:
+        retries = _header(headers, b"x-litellm-num-retries")
+    tags = given.get("tags")
+    if tags is None and (text := _header(headers, b"x-litellm-tags")) is not None:
+        tags = [tag.strip() for tag in text.split(",") if tag.strip()]
+    return Controls(
+        num_retries=_retries(retries),
+        timeouts=None if total is None else Timeouts(total=total),
+        fallbacks=_fallbacks(given.get("fallbacks")),
+        disable_fallbacks=_flag(given.get("disable_fallbacks"), "disable_fallbacks"),
+        tags=_tags(tags),
+        streams=found.stream,
+    )
+
+
+def _header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def _seconds(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 < seconds < 1e6:
+        raise BadRequestError(f"{name} has to be a number of seconds", param=name)
+    return seconds
+
+
+def _retries(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
+        raise BadRequestError("num_retries has to be a whole number from 0 to 100", param="num_retries")
+    return value
+
+
+def _fallbacks(value: Any) -> list[str | dict[str, Any]] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise BadRequestError("fallbacks has to be a list", param="fallbacks")
+    for number, entry in enumerate(value):
+        own = {"model": entry} if isinstance(entry, str) else entry
+        where = f"fallbacks[{number}]"
+        if not isinstance(own, dict) or not isinstance(own.get("model"), str):
+            raise BadRequestError(f"{where} has to be the name of a model, or an object with a model", param=where)
+        wrong = sorted(own.keys() & _NOT_THE_CALLERS)
+        if wrong:
+            raise BadRequestError(f"{wrong[0]} is for the gateway's settings, not for a call", param=where)
+    return value
+
+
+def _flag(value: Any, name: str) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise BadRequestError(f"{name} has to be true or false", param=name)
+    return value
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        raise BadRequestError("tags has to be a list of texts", param="tags")
+    return tuple(value)

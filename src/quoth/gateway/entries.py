@@ -1,0 +1,72 @@
+"""A JSON body as its entries: the top level split, every value left as the bytes that came.
+
+A relay opens only the entries that a rule names. Of a key that comes twice the last value counts, as in every JSON
+library that clients use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quoth.errors import BadRequestError
+
+__all__ = ["Entries", "joined", "kind_of", "opened", "split"]
+
+Entries = dict[str, msgspec.Raw]
+
+_DECODER = msgspec.json.Decoder(Entries)
+_BOM = b"\xef\xbb\xbf"
+_KINDS = {
+    ord('"'): "a text",
+    ord("{"): "an object",
+    ord("["): "a list",
+    ord("t"): "true",
+    ord("f"): "false",
+    ord("n"): "null",
+}
+
+
+def split(body: bytes) -> Entries:
+    """Raises BadRequestError that says what is no JSON, and where."""
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError:
+        problem = "it has to be a JSON object"
+    except msgspec.DecodeError as wrong:
+        problem = "it is empty" if not body.strip() else _without_name(str(wrong))
+        if body.startswith(_BOM):
+            problem = "it begins with a byte order mark; JSON is sent without one"
+    except UnicodeDecodeError as wrong:
+        problem = f"it is not UTF-8 (byte {wrong.start})"
+    except RecursionError:
+        problem = "it is nested too deeply"
+    raise BadRequestError(f"the request's body is not usable: {problem}", code="400")
+
+
+def _without_name(message: str) -> str:
+    # "JSON is malformed: invalid character (byte 12)"
+    return message[0].lower() + message[1:] if not message.startswith("JSON") else message
+
+
+def joined(entries: Mapping[str, msgspec.Raw]) -> bytes:
+    """The body that these entries make, in their order."""
+    return msgspec.json.encode(entries)
+
+
+def opened(entries: Mapping[str, msgspec.Raw], name: str) -> Any:
+    """One entry's value. Raises BadRequestError for what cannot be read though it is well-formed, such as 1e999."""
+    try:
+        return msgspec.json.decode(entries[name])
+    except RecursionError:
+        message = f"{name} is nested too deeply"
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        message = f"{name} is not usable: {wrong}"
+    raise BadRequestError(message, param=name)
+
+
+def kind_of(raw: msgspec.Raw) -> str:
+    """What an entry is, in words, by its first byte."""
+    return _KINDS.get(memoryview(raw)[0], "a number")

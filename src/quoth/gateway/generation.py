@@ -1,0 +1,142 @@
+"""Everything that one set of settings decides. A reload makes a new Generation; requests under way keep theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from quoth._version import __version__
+from quoth.engine.backoff import RetryBudget
+from quoth.engine.effects import World
+from quoth.engine.routing import Candidate, Deployment, Group, Routes, deployment_from, options_from
+from quoth.errors import NotFoundError, QuothError
+from quoth.gateway.pricing import Price
+from quoth.gateway.settings import Settings
+from quoth.gateway.shape import Shape
+from quoth.providers.catalogue import Catalogue, known
+from quoth.transport.network import Network
+
+__all__ = ["Generation"]
+
+# Names behind wildcards are the callers' to choose, so what is kept of them has a bound.
+_KEPT = 2000
+
+
+class Generation:
+    """`previous`: the generation before, whose health, paces and counters go on. Raises QuothError for settings that
+    cannot be served."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        world: World,
+        catalogue: Callable[[str], Catalogue],
+        previous: Generation | None = None,
+    ):
+        self.settings = settings
+        self.environment = settings.environ(environment)
+        self.registry = settings.registry()
+        self.catalogue = catalogue
+        headers = {"user-agent": f"quoth/{__version__}", "accept-encoding": "identity"}
+        self.deployments: list[Deployment] = [
+            deployment_from(
+                {
+                    "model_name": entry.model_name,
+                    "litellm_params": _with_quirks(entry.litellm_params, settings),
+                    "model_info": entry.model_info,
+                },
+                self.registry,
+                self.environment,
+                where=entry.where,
+                headers=headers,
+                catalogue=catalogue,
+            )
+            for entry in settings.models
+        ]
+        self.aliases = {
+            name: {"model": model, "hidden": name in settings.hidden_aliases}
+            for name, model in settings.aliases.items()
+        }
+        self.routes: Routes = Routes(
+            self.deployments,
+            options_from({"max_wait": settings.quoth.pacing.max_wait, **settings.routing}),
+            aliases=self.aliases,
+            world=world,
+            previous=None if previous is None else previous.routes,
+        )
+        budget = settings.quoth.retry_budget
+        self.budget: RetryBudget = (
+            previous.budget if previous is not None else RetryBudget(world.now, budget.ratio, budget.per_second)
+        )
+        self.master = settings.master_key.encode() if settings.master_key else None
+        network = settings.network
+        self.network = Network(network.proxy, network.ssl_verify, network.client_cert)
+        self._shapes: dict[tuple[Candidate, str], Shape] = {}
+        self._prices: dict[Candidate, Price] = {}
+
+    def group(self, name: str) -> Group:
+        """Raises NotFoundError that names what there is."""
+        found = self.routes.find(name)
+        if found is not None:
+            return found
+        raise NotFoundError(self._unknown(name), model=name, param="model")
+
+    def shape(self, candidate: Candidate, path: str = "/chat/completions") -> Shape:
+        shape = self._shapes.get((candidate, path))
+        if shape is None:
+            if len(self._shapes) >= _KEPT:
+                self._shapes.clear()
+            shape = Shape(candidate, drop_params=self.settings.drop_params, path=path)
+            self._shapes[candidate, path] = shape
+        return shape
+
+    def price(self, candidate: Candidate) -> Price:
+        price = self._prices.get(candidate)
+        if price is None:
+            if len(self._prices) >= _KEPT:
+                self._prices.clear()
+            price = self._prices[candidate] = Price(candidate)
+        return price
+
+    def secrets(self) -> list[str]:
+        """What no caller may read: keys, and the hosts that the settings name."""
+        found: set[str] = set()
+        if self.settings.master_key:
+            found.add(self.settings.master_key)
+        for candidate in self.routes.candidates():
+            target = candidate.target
+            if target.key and len(target.key) >= 4:
+                found.add(target.key)
+            if target.base_url != target.row.base_url:
+                found.add(target.base_url)
+                found.add(target.base_url.partition("://")[2].partition("/")[0])
+        return sorted(found, key=len, reverse=True)
+
+    def _unknown(self, name: str) -> str:
+        import difflib
+
+        names = self.routes.names()
+        exact = [one for one in names if "*" not in one]
+        near = difflib.get_close_matches(name, exact, n=3, cutoff=0.5)
+        guess = f" Did you mean {' or '.join(near)}?" if near else ""
+        there = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
+        return f"there is no model {name[:200]!r} here.{guess} There is: {there}. GET /v1/models lists them"
+
+
+def _with_quirks(params: Mapping[str, object], settings: Settings) -> Mapping[str, object]:
+    off = settings.quoth.disable_quirks
+    return {**params, "disable_quirks": list(off)} if off and "disable_quirks" not in params else params
+
+
+def shipped(url: str) -> Catalogue:
+    """The catalogue of the package, for any base URL."""
+    return known()
+
+
+def checked(settings: Settings, environment: Mapping[str, str], world: World) -> str | None:
+    """Why these settings cannot be served; None when they can."""
+    try:
+        Generation(settings, environment, world, shipped)
+    except QuothError as error:
+        return str(error)
+    return None

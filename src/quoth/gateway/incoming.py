@@ -1,0 +1,120 @@
+"""What comes in: the credential among the headers, and the body up to a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from hmac import compare_digest
+from typing import Any
+
+from quoth.errors import APIStatusError, AuthenticationError, BadRequestError
+from quoth.gateway.exchange import ANYBODY, Caller
+
+__all__ = ["Left", "Receive", "RequestTooLarge", "authenticated", "body_of", "header_map"]
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+BODY_SECONDS = 60.0
+_CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"x-litellm-api-key")
+_MASTER = Caller("master", is_master=True)
+_HELP = 'send it as "Authorization: Bearer KEY", or in x-api-key, api-key or x-litellm-api-key'
+
+
+class Left(Exception):
+    """The client went away before its request was whole."""
+
+
+class RequestTooLarge(APIStatusError):
+    """The body is larger than the limit."""
+
+    status, slug = 413, "request_too_large"
+
+
+class RequestTimeout(APIStatusError):
+    """The body took too long to arrive."""
+
+    status, slug = 408, "request_timeout"
+
+
+def header_map(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by name, names in lower case as ASGI has them; of a name that comes twice the last value.
+
+    Raises AuthenticationError for two different credentials of one name, BadRequestError for two different lengths.
+    """
+    found = dict(headers)
+    if len(found) != len(headers):
+        for name, value in headers:
+            if value != found[name]:
+                if name in _CREDENTIALS:
+                    raise AuthenticationError(f"two different keys in {name.decode()}", code="authentication_error")
+                if name in (b"content-length", b"transfer-encoding", b"host"):
+                    raise BadRequestError(f"two different headers {name.decode()}")
+    return found
+
+
+def authenticated(headers: Mapping[bytes, bytes], master: bytes | None) -> Caller:
+    """Who calls. Raises AuthenticationError. Every header that may hold a key leads here, and nowhere else."""
+    if master is None:
+        return ANYBODY
+    given: bytes | None = None
+    for name in _CREDENTIALS:
+        value = headers.get(name)
+        if value is None:
+            continue
+        if value[:7].lower() == b"bearer ":
+            value = value[7:]
+        value = value.strip()
+        if given is not None and value != given:
+            raise AuthenticationError(f"two different keys in the headers; {_HELP}")
+        given = value
+    if not given:
+        raise AuthenticationError(f"no key; {_HELP}")
+    if not compare_digest(given, master):
+        raise AuthenticationError("this key is not known here")
+    return _MASTER
+
+
+async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The whole body. Raises RequestTooLarge as soon as that is known, BadRequestError, RequestTimeout, Left."""
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise BadRequestError("a body with a content-encoding is not taken; send it as it is", status_code=415)
+    length = -1
+    if (text := headers.get(b"content-length")) is not None:
+        if not text.isdigit():
+            raise BadRequestError("content-length is not a number")
+        length = int(text)
+        if length > limit:
+            raise _too_large(limit)
+        if length == 0:
+            return b""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if len(body) == length or (message["type"] == "http.request" and not message.get("more_body")):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _rest(receive, message, length, limit)
+    except TimeoutError:
+        raise RequestTimeout(f"the request's body did not arrive within {BODY_SECONDS:g} s") from None
+
+
+async def _rest(receive: Receive, message: dict[str, Any], length: int, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise Left
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+        if size == length or not message.get("more_body"):
+            return b"".join(pieces)
+        message = await receive()
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"the request's body is larger than {limit / (1 << 20):g} MiB, which is the limit here")

@@ -1,0 +1,127 @@
+"""What goes out: one answer for one request, whole or streamed, with the headers that every answer has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.problems import Problem, as_event, envelope
+
+__all__ = ["Dialect", "Header", "Outgoing", "fitting"]
+
+Header = tuple[bytes, bytes]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_EVENTS: list[Header] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+# What is no better when it is tried again: the official clients ask this header.
+_NO_RETRY = frozenset(
+    {"upstream_auth", "upstream_tls", "bad_upstream_response", "upstream_insufficient_funds", "queue_timeout"}
+)
+
+
+class Dialect:
+    """How one API says that something went wrong: as a body, and as the last event of a stream."""
+
+    __slots__ = ("as_event", "envelope")
+
+    def __init__(self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str], bytes]):
+        self.envelope, self.as_event = envelope, as_event
+
+
+OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id: as_event(problem))
+
+
+class Outgoing:
+    """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
+    monotonic clock; `busy`: something is being sent."""
+
+    __slots__ = ("busy", "dialect", "ended", "send", "sent_at", "started", "x")
+
+    def __init__(self, send: Send, x: Exchange, dialect: Dialect):
+        self.send, self.x, self.dialect = send, x, dialect
+        self.started = self.ended = self.busy = False
+        self.sent_at = 0.0
+
+    async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
+        """An answer that is not streamed."""
+        x = self.x
+        self.started = self.ended = True
+        x.status = status
+        x.bytes_out = len(body)
+        x.first_at = time.monotonic()
+        if status != 204:
+            headers.append((b"content-length", str(len(body)).encode()))
+        headers.append((b"x-request-id", x.id.encode()))
+        send = self.send
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
+
+    async def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> None:
+        await self.whole(status, [_JSON, *(headers or ())], body)
+
+    async def begin(self, headers: list[Header]) -> None:
+        """The head of a stream of events."""
+        x = self.x
+        self.started = True
+        x.status = 200
+        headers += _EVENTS
+        headers.append((b"x-request-id", x.id.encode()))
+        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def piece(self, data: bytes, more: bool = True) -> None:
+        """Some whole events; nothing after one that is not `more`."""
+        x = self.x
+        if not x.first_at:
+            x.first_at = time.monotonic()
+        x.bytes_out += len(data)
+        self.ended = not more
+        self.busy = True
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+        self.busy = False
+
+    async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
+        """The answer, or the last event of a stream that has begun."""
+        if self.ended:
+            return
+        if self.started:
+            await self.piece(self.dialect.as_event(problem, self.x.id), more=False)
+            return
+        headers = [*fitting(self.x), *(more or ())]
+        if problem.retry_after is not None:
+            headers.append((b"retry-after", str(max(0, round(problem.retry_after))).encode()))
+        if problem.slug in _NO_RETRY:
+            headers.append((b"x-should-retry", b"false"))
+        if problem.hint:
+            headers.append((b"x-quoth-hint", _header_text(problem.hint)))
+        if problem.status in (408, 413):
+            headers.append((b"connection", b"close"))
+        await self.json(self.dialect.envelope(problem, self.x.id), headers, problem.status)
+
+
+def fitting(x: Exchange) -> list[Header]:
+    """The headers that say what became of a call. What is not known is absent."""
+    headers: list[Header] = []
+    if x.attempts:
+        headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
+    if x.candidate is not None:
+        headers.append((b"x-quoth-model", _header_text(x.candidate.model)))
+        headers.append((b"x-quoth-wire", x.candidate.target.wire.encode()))
+    if x.warnings:
+        codes = dict.fromkeys(warning.code for warning in x.warnings)
+        headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
+    if x.place:
+        headers.append((b"x-quoth-queue-place", str(x.place).encode()))
+    if x.waited:
+        headers.append((b"x-quoth-queue-wait-ms", f"{x.waited * 1e3:.0f}".encode()))
+    return headers
+
+
+def _header_text(text: str) -> bytes:
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode("ascii")

@@ -1,0 +1,70 @@
+"""Which path is answered by what. Every route of OpenAI's API is there with and without `/v1`, as LiteLLM has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from quoth.gateway.outgoing import OPENAI, Dialect
+from quoth.gateway.surfaces import about, completions, embeddings, health, listing
+from quoth.gateway.surfaces.chat import chat
+
+__all__ = ["ROUTES", "Handler", "Route", "find"]
+
+Handler = Callable[..., Awaitable[None]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """`template` is the path as metrics and logs name it. `open`: no key is needed."""
+
+    template: str
+    surface: str
+    handlers: Mapping[str, Handler]
+    dialect: Any = OPENAI
+    open: bool = False
+
+
+def _with_v1(path: str, surface: str, dialect: Dialect = OPENAI, **handlers: Handler) -> dict[str, Route]:
+    route = Route(f"/v1{path}", surface, handlers, dialect)
+    return {f"/v1{path}": route, path: route}
+
+
+def _alone(path: str, surface: str, *, open: bool = False, **handlers: Handler) -> dict[str, Route]:
+    return {path: Route(path, surface, handlers, OPENAI, open)}
+
+
+ROUTES: dict[str, Route] = {
+    **_with_v1("/chat/completions", "chat", POST=chat),
+    **_with_v1("/completions", "completions", POST=completions.completions),
+    **_with_v1("/embeddings", "embeddings", POST=embeddings.embeddings),
+    **_with_v1("/models", "models", GET=listing.models),
+    **_with_v1("/model/info", "model_info", GET=listing.model_info),
+    **_alone("/health", "health", GET=health.health),
+    **_alone("/health/liveliness", "health", open=True, GET=health.liveliness),
+    **_alone("/health/liveness", "health", open=True, GET=health.liveliness),
+    **_alone("/health/readiness", "health", open=True, GET=health.readiness),
+    **_alone("/metrics", "metrics", GET=health.metrics),
+    **_alone("/openapi.json", "about", GET=about.openapi),
+    **_alone("/", "about", GET=about.home),
+}
+# The rest is named by what stands in the path.
+_PATTERNS: list[tuple[re.Pattern[str], Route]] = [
+    (re.compile(r"(?:/v1)?/models/(.+)"), Route("/v1/models/{model}", "models", {"GET": listing.model})),
+    (
+        re.compile(r"(?:/openai/deployments|/engines)/(.+)/chat/completions"),
+        Route("/openai/deployments/{model}/chat/completions", "chat", {"POST": completions.deployed_chat}),
+    ),
+]
+_NOWHERE = Route("unknown", "unknown", {})
+
+
+def find(path: str) -> tuple[Route, str]:
+    """The route of a path that is not in ROUTES, and what its parameter is; one without handlers for no route."""
+    for pattern, route in _PATTERNS:
+        found = pattern.fullmatch(path)
+        if found is not None and "//" not in path:
+            return route, found[1]
+    return _NOWHERE, ""

@@ -1,0 +1,1 @@
+"""The APIs that the gateway answers, one module each."""

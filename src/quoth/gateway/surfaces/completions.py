@@ -1,0 +1,150 @@
+"""`POST /v1/completions`: the older API, mapped onto chat; and chat under the paths that Azure's clients use.
+
+Source: OpenAI's API reference, completions (legacy).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from quoth.errors import BadRequestError
+from quoth.gateway.asked import Asked, asked
+from quoth.gateway.departure import Departure
+from quoth.gateway.entries import Entries, opened, split
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.generation import Generation
+from quoth.gateway.incoming import Receive, body_of
+from quoth.gateway.outgoing import Outgoing
+from quoth.gateway.surfaces import chat as chats
+from quoth.types import Warning
+from quoth.wire.frames import data_of
+
+if TYPE_CHECKING:
+    from quoth.gateway.app import App
+
+__all__ = ["completions", "deployed_chat"]
+
+# What chat has no word for. `logprobs` is a number here and a flag there.
+_UNKNOWN = ("best_of", "suffix")
+
+
+async def deployed_chat(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    """Chat with the model in the path; one in the body has to be the same."""
+    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
+    departure.watch()
+    x.bytes_in = len(body)
+    entries = split(body)
+    if "model" not in entries:
+        entries = {"model": msgspec.Raw(msgspec.json.encode(parameter)), **entries}
+        body = msgspec.json.encode(entries)
+    await chats.answer(app, generation, x, asked(entries, body), out)
+
+
+async def completions(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
+    departure.watch()
+    x.bytes_in = len(body)
+    call, before = _as_chat(split(body), x.warnings)
+    await chats.answer(app, generation, x, call, _AsText(out, before))
+
+
+def _as_chat(entries: Entries, warnings: list[Warning]) -> tuple[Asked, str]:
+    """The chat call, and the text that goes before the answer. Raises BadRequestError."""
+    entries = dict(entries)
+    if "prompt" not in entries:
+        raise BadRequestError("prompt is missing", param="prompt")
+    prompt = opened(entries, "prompt")
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise BadRequestError(
+            "prompt has to be one text: several prompts, and prompts of token numbers, cannot be made a chat",
+            param="prompt",
+        )
+    before = prompt if "echo" in entries and opened(entries, "echo") is True else ""
+    for name in ("prompt", "echo"):
+        entries.pop(name, None)
+    for name in _UNKNOWN:
+        if name in entries and opened(entries, name) not in (None, 1, ""):
+            raise BadRequestError(f"{name} has no counterpart in chat, which answers this route", param=name)
+        entries.pop(name, None)
+    if "logprobs" in entries and opened(entries, "logprobs") is not None:
+        warnings.append(Warning("dropped", "logprobs", "logprobs of this API have no counterpart in chat"))
+    entries.pop("logprobs", None)
+    entries["messages"] = msgspec.Raw(msgspec.json.encode([{"role": "user", "content": prompt}]))
+    return asked(entries, None), before
+
+
+class _AsText(Outgoing):
+    """Chat answers on their way out, as answers of this API."""
+
+    __slots__ = ("_before", "_out")
+
+    def __init__(self, out: Outgoing, before: str):
+        super().__init__(out.send, out.x, out.dialect)
+        self._out = out
+        self._before = before
+
+    async def json(self, body: bytes, headers: Any = None, status: int = 200) -> None:
+        if status == 200:
+            body = msgspec.json.encode(_text_completion(msgspec.json.decode(body), self._before))
+        await super().json(body, headers, status)
+        self._told()
+
+    async def begin(self, headers: Any) -> None:
+        await super().begin(headers)
+        self._told()
+
+    async def piece(self, data: bytes, more: bool = True) -> None:
+        await super().piece(b"".join(map(self._event, data.split(b"\n\n"))) if more or data else data, more)
+        self._told()
+
+    def _told(self) -> None:
+        # Whoever holds the one that came first wants to know what has been sent.
+        self._out.started, self._out.ended = self.started, self.ended
+
+    def _event(self, event: bytes) -> bytes:
+        if not event:
+            return b""
+        data, _ = data_of(event + b"\n\n")
+        if data is None or data.startswith(b"[DONE]"):
+            return event + b"\n\n"
+        chunk = msgspec.json.decode(data)
+        if "error" in chunk:
+            return event + b"\n\n"
+        before, self._before = self._before, ""
+        return b"data: " + msgspec.json.encode(_text_completion(chunk, before)) + b"\n\n"
+
+
+def _text_completion(answer: dict[str, Any], before: str) -> dict[str, Any]:
+    """A chat completion, or a chunk of one, in the shape of this API."""
+    choices = []
+    for choice in answer.get("choices") or ():
+        said = choice.get("message") or choice.get("delta") or {}
+        choices.append(
+            {
+                "text": before + (said.get("content") or ""),
+                "index": choice.get("index", 0),
+                "logprobs": None,
+                "finish_reason": choice.get("finish_reason"),
+            }
+        )
+    return {**answer, "object": "text_completion", "choices": choices}

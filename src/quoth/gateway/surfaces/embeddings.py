@@ -1,0 +1,89 @@
+"""`POST /v1/embeddings`, for providers that have them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quoth.engine import failures
+from quoth.engine.reading import BodyReader
+from quoth.engine.routing import Candidate
+from quoth.errors import BadRequestError
+from quoth.gateway.asked import asked, steering
+from quoth.gateway.departure import Departure
+from quoth.gateway.entries import split
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.generation import Generation
+from quoth.gateway.incoming import Receive, body_of
+from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.relay import Relayed
+from quoth.transport.drive import adrive
+from quoth.wire.observe import renamed, tokens_of
+
+if TYPE_CHECKING:
+    from quoth.gateway.app import App
+
+__all__ = ["embeddings"]
+
+
+async def embeddings(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
+    departure.watch()
+    x.bytes_in = len(body)
+    call = asked(split(body), body, listed="input")
+    call.stream = False
+    x.model = call.model
+    group = generation.group(call.model)
+    for candidate in group.candidates:
+        if not candidate.target.row.embeddings:
+            title = candidate.target.row.title or candidate.target.provider
+            raise BadRequestError(f"{title} has no embeddings", param="model")
+    controls = steering(call, x.headers, x.warnings)
+    relayed = _Embedded(generation, x, call, controls, app.world, "/embeddings")
+    try:
+        got = await adrive(relayed.flow(group), app.transport)
+    finally:
+        journey = relayed.journey
+        x.candidate, x.fallbacks, x.place, x.waited = (
+            journey.candidate,
+            journey.fallbacks,
+            journey.place,
+            journey.waited,
+        )
+        x.upstream_seconds = journey.waited + sum(attempt.seconds for attempt in journey.attempts)
+    tokens = x.tokens
+    got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
+    await out.json(got.body, fitting(x))
+
+
+class _Answer(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _Embedded(Relayed):
+    """The same call, with an answer that is read otherwise."""
+
+    __slots__ = ()
+
+    def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
+        body = reader.body
+        try:
+            answer = msgspec.json.decode(body, type=_Answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
+        if not answer.data:
+            raise failures.unreadable(candidate.target, "no embeddings", reader.status, reader.headers)
+        self.x.tokens = tokens_of(answer.usage) if answer.usage else None
+        return renamed(body, answer.model, msgspec.json.encode(self.asked.model))

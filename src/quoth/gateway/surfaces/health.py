@@ -1,0 +1,96 @@
+"""Whether the gateway is alive, ready, and on good terms with its providers; and its metrics. Nothing here calls a
+model: health costs nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from quoth._version import __version__
+from quoth.engine.routing.candidates import COOLING, CROWDED, READY
+from quoth.gateway.departure import Departure
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.generation import Generation
+from quoth.gateway.incoming import Receive
+from quoth.gateway.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from quoth.gateway.app import App
+
+__all__ = ["health", "liveliness", "metrics", "readiness"]
+
+_STANDINGS = {READY: "ready", CROWDED: "busy", COOLING: "cooling down"}
+
+
+async def liveliness(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    await out.json(b'"I\'m alive!"')
+
+
+async def readiness(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    status = "shutting down" if app.draining else "healthy"
+    body = {"status": status, "db": "Not connected", "quoth_version": __version__}
+    await out.json(msgspec.json.encode(body), status=503 if app.draining else 200)
+
+
+async def health(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    """Deployments as they fared in the calls that were made, and the balance of their keys; LiteLLM's shape."""
+    now = time.monotonic()
+    good: list[dict[str, Any]] = []
+    bad: list[dict[str, Any]] = []
+    for candidate in generation.routes.candidates():
+        standing = candidate.standing(now)
+        row = {
+            "model": candidate.model,
+            "model_name": candidate.deployment.model_name,
+            "model_id": candidate.deployment.id,
+            "state": _STANDINGS.get(standing, "its key was refused, or has no points left"),
+            "points": candidate.key.points,
+            "in_flight": candidate.health.in_flight,
+        }
+        (good if standing < COOLING else bad).append(row)
+    body = {
+        "healthy_endpoints": good,
+        "unhealthy_endpoints": bad,
+        "healthy_count": len(good),
+        "unhealthy_count": len(bad),
+    }
+    await out.json(msgspec.json.encode(body))
+
+
+async def metrics(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    parameter: str,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+) -> None:
+    page = await app.metrics_page()
+    await out.whole(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")], page)
