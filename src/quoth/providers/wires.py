@@ -47,6 +47,8 @@ CARRIED: dict[str, frozenset[str]] = {
     ),
     MESSAGES: _COMMON | frozenset("stop thinking thinking_budget top_k web_search_options".split()),
 }
+_CAPS = ("max_tokens", "max_completion_tokens")
+_LEAST_OUTPUT = 16  # tokens; OpenAI's Responses refuse a lower cap
 # Tools with such types are another wire's.
 _HOSTED = {
     MESSAGES: re.compile(r".+_20\d{6}|mcp_toolset"),
@@ -135,6 +137,8 @@ def _sayable(wire: str, name: str, value: Any, target: Target, facts: ModelFacts
     """True when the wire says just this value."""
     if name == "temperature" and wire == MESSAGES:
         return not isinstance(value, int | float) or value <= 1
+    if name in _CAPS and wire == RESPONSES:
+        return not isinstance(value, int) or value >= _LEAST_OUTPUT
     if name == "reasoning_effort":
         if wire == MESSAGES:
             return thinking_for(value, target.model, facts) is not None

@@ -107,6 +107,7 @@ class Core:
         if mock:
             # Nobody is called, so nobody's key is needed.
             given.setdefault("api_key", "mock")
+            given["wire"] = "openai_chat"  # which is what mocks are written in
         conversation = check.messages_of(with_attachments(messages))
         plans = [self._plan(model, conversation, given, stream)]
         plans += self._larger(model, conversation, given, stream)

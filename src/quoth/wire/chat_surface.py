@@ -15,10 +15,10 @@ __all__ = ["ChatEncoder", "for_chat"]
 
 WIRE = "openai_chat"
 _KEPT_FOR_OTHERS = ("thinking_blocks", "reasoning_items", SPECIFIC)
-# Tools that a provider runs itself, under the names of the other two APIs.
+# Tools that a provider runs itself, under names that only the other two APIs have.
 _HOSTED = re.compile(
-    r"(.+_20\d{6}|web_search|web_search_preview|file_search|code_interpreter|image_generation|computer|"
-    r"computer_use_preview|mcp|mcp_toolset|local_shell|shell|apply_patch|tool_search|namespace)"
+    r"(.+_20\d{6}|web_search_preview|file_search|code_interpreter|image_generation|computer_use_preview|local_shell|"
+    r"apply_patch|mcp|mcp_toolset)"
 )
 
 

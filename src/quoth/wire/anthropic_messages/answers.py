@@ -86,9 +86,14 @@ def head_of(document: Mapping[str, Any]) -> Json:
 def usage_to_chat(usage: Mapping[str, Any]) -> Json:
     """The counts in chat's terms, where the prompt's tokens include those of the cache. All other fields are kept."""
     written, read = usage.get("cache_creation_input_tokens"), usage.get("cache_read_input_tokens")
-    prompt = (usage.get("input_tokens") or 0) + (written or 0) + (read or 0)
-    said = usage.get("output_tokens") or 0
-    found: Json = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+    fresh, said = usage.get("input_tokens"), usage.get("output_tokens")
+    found: Json = {}
+    if fresh is not None:
+        found["prompt_tokens"] = fresh + (written or 0) + (read or 0)
+    if said is not None:
+        found["completion_tokens"] = said
+    if len(found) == 2:
+        found["total_tokens"] = found["prompt_tokens"] + said
     if read is not None or written is not None:
         found["prompt_tokens_details"] = {"cached_tokens": read or 0, "cache_creation_tokens": written or 0}
     return found | {name: value for name, value in usage.items() if name not in _COUNTS and value is not None}
