@@ -84,6 +84,7 @@ lock: .venv-lock/.lock ## Resolve pyproject.toml into requirements/*.txt; UPGRAD
 	$(COMPILE) pyproject.toml --all-extras --group build --group test --group lint -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra cli --extra emulator --group build -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/sdk.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra gateway -o requirements/gateway.txt
 	$(COMPILE) --group bench -o requirements/bench.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
 

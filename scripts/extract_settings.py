@@ -56,7 +56,7 @@ def class_fields(path: Path, *names: str) -> set[str]:
             and not item.target.id.startswith("_")
         }
         waiting += [base.id for base in node.bases if isinstance(base, ast.Name)]
-    return found - {"model_config"}
+    return {name for name in found if not name.startswith("_")} - {"model_config"}
 
 
 def arguments(path: Path, kind: str) -> set[str]:
@@ -125,13 +125,7 @@ def extracted(root: Path) -> dict[str, set[str]]:
         | asked_for(proxy, "general_settings"),
         "litellm_settings": module_settings(root / "__init__.py") | asked_for(proxy, "litellm_settings"),
         "router_settings": arguments(router, "Router"),
-        "litellm_params": class_fields(
-            types / "router.py",
-            "GenericLiteLLMParams",
-            "LiteLLM_Params",
-            "CustomPricingLiteLLMParams",
-            "CredentialLiteLLMParams",
-        ),
+        "litellm_params": class_fields(types / "router.py", *PARAMS),
         "model_info": class_fields(types / "router.py", "ModelInfo"),
         "cache_params": arguments(root / "caching/caching.py", "Cache"),
         "callbacks": literal(root / "__init__.py", "_custom_logger_compatible_callbacks_literal"),
@@ -139,11 +133,14 @@ def extracted(root: Path) -> dict[str, set[str]]:
     }
 
 
+PARAMS = ("GenericLiteLLMParams", "LiteLLM_Params", "CustomPricingLiteLLMParams", "CredentialLiteLLMParams")
 # `config.get` is also said of many other things; of its names these are top-level keys.
 TOP_LEVEL = frozenset(
     "model_list litellm_settings general_settings router_settings environment_variables include callback_settings "
-    "guardrails mcp_servers mcp_tools mcp_aliases vector_store_registry search_tools credential_list finetune_settings files_settings "
-    "assistant_settings prompts policies policy_attachments worker_registry agents agent_list".split()
+    "guardrails mcp_servers mcp_tools mcp_aliases vector_store_registry search_tools credential_list "
+    "sandbox_tools default_vertex_config "
+    "finetune_settings files_settings assistant_settings prompts policies policy_attachments worker_registry agents "
+    "agent_list".split()
 )
 
 
@@ -155,7 +152,7 @@ def main() -> None:
         return
     data = tomllib.loads(KNOWN.read_text("utf-8"))
     for section, names in found.items():
-        known = set(data.get(section, {}))
+        known = set(data[section]["names"] if section == "providers" else data[section])
         print(f"{section}: {len(known)} known, {len(names)} found there")
         for name in sorted(names - known):
             print(f"  new: {name}")

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     )
     from quoth.sdk.media import adownload, download
     from quoth.sdk.prices import completion_cost, cost_per_token
+    from quoth.sdk.router import Router
     from quoth.sdk.signatures import acompletion, completion
     from quoth.sdk.streams import AsyncStream, Stream
     from quoth.sdk.tokens import token_counter
@@ -140,6 +141,7 @@ _HOMES = {
     "quoth.sdk.info": "get_llm_provider get_supported_openai_params stream_chunk_builder validate_environment",
     "quoth.sdk.prices": "completion_cost cost_per_token",
     "quoth.sdk.media": "adownload download",
+    "quoth.sdk.router": "Router",
     "quoth.sdk.signatures": "acompletion completion",
     "quoth.sdk.streams": "AsyncStream Stream",
     "quoth.sdk.tokens": "token_counter",
@@ -195,6 +197,7 @@ __all__ = [
     "QuothError",
     "RateLimitError",
     "Reconciled",
+    "Router",
     "ServiceUnavailableError",
     "Stream",
     "StreamInterrupted",

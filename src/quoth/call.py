@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Call", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
+__all__ = ["Call", "FixedHeaders", "Row", "Rule", "Target", "Timeouts", "WireRequest"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -83,8 +83,9 @@ class Row(msgspec.Struct, frozen=True):
 class Target:
     """Who is called and how: provider, wire, URL, key and the provider's own name of the model.
 
-    `headers` and `query` are sent along; a header that says who is calling wins over the key. `catalogue` is the
-    `quoth.providers.catalogue.Catalogue` that knows the provider's models, None where there is none.
+    `fixed_wire`: the wire was asked for, and is none that a call may choose. `headers` and `query` are sent along; a
+    header that says who is calling wins over the key. `catalogue` is the `quoth.providers.catalogue.Catalogue` that
+    knows the provider's models, None where there is none.
     """
 
     row: Row = field(repr=False)
@@ -92,6 +93,7 @@ class Target:
     base_url: str
     key: str | None = field(default=None, repr=False)
     wire: str = "openai_chat"
+    fixed_wire: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     quirks: frozenset[str] = frozenset()
     query: Mapping[str, Any] | None = None
@@ -126,6 +128,16 @@ class Call:
     wire: str | None = None
     surface: str = "openai_chat"
     document: Mapping[str, Any] | None = None
+
+
+class FixedHeaders(dict[str, str]):
+    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, headers: Mapping[str, str]):
+        super().__init__(headers)
+        self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from quoth import errors
+from quoth.gateway.settings.known import KINDS, known
 from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.quirks import QUIRKS
 from quoth.providers.rows import Registry, packaged_names
@@ -52,6 +54,17 @@ def rows() -> str:
     return "\n".join([*head, *lines])
 
 
+def settings(kind: str) -> str:
+    """The keys of settings of one kind: those with one meaning in a row."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for section, keys in known().items():
+        for key, fact in keys.items():
+            if fact.kind == kind:
+                rows.setdefault((section, fact.meaning), []).append(f"`{key}`")
+    lines = [f"| {section} | {', '.join(keys)} | {meaning} |" for (section, meaning), keys in rows.items()]
+    return "\n".join(["| where | keys | what for |", "| --- | --- | --- |", *lines])
+
+
 SECTIONS: dict[tuple[Path, str], Callable[[], str]] = {
     (ROOT / "docs/sdk.md", "controls"): controls,
     (ROOT / "docs/from-litellm.md", "inert"): inert,
@@ -61,6 +74,7 @@ SECTIONS: dict[tuple[Path, str], Callable[[], str]] = {
     (ROOT / "docs/parameters.md", "controls"): probe_parameters.controls,
     (ROOT / "docs/providers.md", "rows"): rows,
     (ROOT / "docs/quirks.md", "quirks"): quirks,
+    **{(ROOT / "docs/settings.md", kind): partial(settings, kind) for kind in KINDS},
     (ROOT / "docs/verify.md", "facts"): facts,
 }
 

@@ -25,7 +25,7 @@ FUNCTIONS = (
 ).split()
 CLASSES = (
     "AsyncClient AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice Client Completion Cost Delta "
-    "Function Media Message ModelInfo Reconciled "
+    "Function Media Message ModelInfo Reconciled Router "
     "Stream Timeouts ToolCall Usage UsageRow Warning"
 ).split()
 LITELLMS = {

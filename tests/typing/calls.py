@@ -7,7 +7,7 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 import quoth
-from quoth import AsyncClient, AsyncStream, Client, Completion, QuothError, Stream, acompletion, completion
+from quoth import AsyncClient, AsyncStream, Client, Completion, QuothError, Router, Stream, acompletion, completion
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 
@@ -66,3 +66,15 @@ def questions(chunks: list[Any]) -> None:
     assert_type(quoth.get_supported_openai_params("poe/Grok-4"), list[str])
     assert_type(quoth.validate_environment("poe/Grok-4"), dict[str, Any])
     assert_type(quoth.token_counter("poe/Grok-4", text="Hello").exact, bool)
+
+
+async def routers() -> None:
+    with Router(model_list=[], num_retries=1, fallbacks=[{"a": ["b"]}]) as router:
+        assert_type(router, Router)
+        assert_type(router.completion("group", MESSAGES), Completion)
+        assert_type(router.completion("group", MESSAGES, stream=True), Stream)
+        assert_type(await router.acompletion("group", MESSAGES), Completion)
+        assert_type(await router.acompletion("group", MESSAGES, stream=True), AsyncStream)
+        assert_type(router.chat.completions.create(model="group", messages=MESSAGES), Completion)
+        assert_type(await router.achat.completions.create(model="group", messages=MESSAGES), Completion)
+        assert_type(router.get_model_names(), list[str])

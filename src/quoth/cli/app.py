@@ -629,6 +629,76 @@ def transcribe(
         )
 
 
+@app.command(
+    epilog=_epilog(
+        "quoth check config.yaml",
+        "quoth check config.yaml --strict",
+        "quoth check config.yaml --json | jq -r '.problems[].message'",
+        "quoth check",
+        more="Without a file: what the environment alone means. Every problem is named with its file, line and path. "
+        "No secret is shown, nothing is called. The exit code is 1 if the gateway would not start. docs/settings.md "
+        "explains the keys.",
+    )
+)
+def check(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The settings of the gateway: YAML.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Keys that are not known are errors, not warnings.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check the gateway's settings, and show what would be served."""
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import check as command
+
+        command.run(file, strict=strict, as_json=as_json)
+
+
+@app.command(
+    epilog=_epilog(
+        "quoth serve",
+        "quoth serve --config config.yaml",
+        "QUOTH_MASTER_KEY=... quoth serve -c config.yaml --host 0.0.0.0 --port 80 --workers 4",
+        more="Without a file it serves every model of Poe with POE_API_KEY. A changed file is read while it serves, "
+        "with SIGHUP at once. SIGTERM or Ctrl-C lets open answers end; a second one does not wait.",
+    )
+)
+def serve(
+    config: Annotated[
+        str | None,
+        typer.Option("--config", "-c", envvar="CONFIG_FILE_PATH", metavar="FILE", help="LiteLLM's config.yaml."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(envvar="HOST", help="The address to listen on; 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(envvar="PORT", min=0, max=65535, help="4000; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "--num_workers", envvar="NUM_WORKERS", min=1, max=256, help="Processes; 1."),
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", "--ssl_certfile_path", metavar="FILE", help="Certificate chain, PEM.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option("--tls-key", "--ssl_keyfile_path", metavar="FILE", help="Its private key, PEM.")
+    ] = None,
+    server: Annotated[str, typer.Option(help="granian or uvicorn.")] = "granian",
+    strict: Annotated[bool, typer.Option("--strict", help="Unknown settings are errors.")] = False,
+    recycle_above: Annotated[
+        int, typer.Option(min=0, metavar="MB", help="Replace a worker that has grown above this; 0: never.")
+    ] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Serve the OpenAI-compatible gateway, until Ctrl-C.
+
+    One line per request goes to stdout, what else there is to say to stderr.
+    """
+    with failing(json=as_json, debug=debug):
+        from quoth.cli import serve as command
+
+        given = {"host": host, "port": port, "workers": workers, "tls_cert": tls_cert, "tls_key": tls_key}
+        code = command.run(config, given, server=server, strict=strict, recycle_above=recycle_above, as_json=as_json)
+    raise typer.Exit(code)
+
+
 def run(arguments: list[str]) -> int:
     """One command line, from its words to its exit code."""
     terminal.prepare()

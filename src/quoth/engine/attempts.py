@@ -31,7 +31,7 @@ from quoth.wire import openai_chat
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
 
-__all__ = ["Answer", "Plan", "Policy", "answer"]
+__all__ = ["Answer", "Plan", "Policy", "Sending", "answer", "calls_of", "interpreted", "prepared", "reader_of"]
 
 MOST_AT_ONCE = 128
 CHAT = wire_named("openai_chat")
@@ -56,7 +56,9 @@ class Plan:
 class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
-    of output of a media model, else empty. `raw`: a whole answer as it came."""
+    of output of a media model, else empty. `done` is told once how a stream ended: with its whole answer, with None
+    when it was left early, or with the error that broke it. `estimate`: tokens, as far as they were
+    known before. `raw`: a whole answer as it came."""
 
     target: Target
     plan: Plan
@@ -66,6 +68,8 @@ class Answer(Struct):
     reply: Any = None
     reservation: Reservation | None = None
     makes: tuple[str, ...] = ()
+    done: Callable[[Completion | errors.QuothError | None], None] | None = None
+    estimate: int = 0
     raw: bytes = b""
 
 
@@ -93,9 +97,10 @@ def _one_target(
     plan: Plan, world: World, budget: RetryBudget, purse: Purse | None, attempts: list[Attempt], last_target: bool
 ) -> Flow[Answer]:
     try:
-        target = over_its_wire(plan.target(), plan.call)
-        count = _calls(plan.call, target)
-        sending = None if count > 1 else _prepared(plan, target, world)
+        target = plan.target()
+        count = calls_of(plan.call, target)
+        sending = None if count > 1 else prepared(plan, target, world)
+        target = target if sending is None else sending.target
     except errors.QuothError as error:
         # Nothing was sent; still, whoever reads the attempts wants to know why this target was passed over.
         provider, model = error.llm_provider or "", error.model or str(plan.call.model)
@@ -111,8 +116,8 @@ def _one_target(
         found: Answer = yield from retrying(
             target,
             sending.request,
-            tab.before(partial(_reader, sending, world)),
-            tab.after(partial(_interpret, sending, world, attempts)),
+            tab.before(partial(reader_of, sending, world)),
+            tab.after(partial(interpreted, sending, world, attempts)),
             limits=limits_of(policy.timeouts, streaming=sending.streams, makes_media=sending.makes_media),
             num_retries=policy.num_retries,
             world=world,
@@ -134,7 +139,7 @@ def _one_target(
     return found
 
 
-def _calls(call: Call, target: Target) -> int:
+def calls_of(call: Call, target: Target) -> int:
     """How many calls stand for this one: `n` where the provider gives one choice a call, else 1."""
     count = call.params.get("n")
     if "n_as_parallel_calls" not in target.quirks or call.stream or isinstance(count, bool):
@@ -165,7 +170,7 @@ def _several(
     return Answer(target, plan, whole._trace, completion=whole)
 
 
-class _Sending(Struct, frozen=True):
+class Sending(Struct, frozen=True):
     """A plan on its way to its target; `call` is the plan's, shaped for it. `makes`: the kinds of output of a model
     that answers with media, empty for any other. Such a model is never asked to stream."""
 
@@ -192,8 +197,9 @@ class _Sending(Struct, frozen=True):
         return self.call.stream and not self.makes
 
 
-def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
+def prepared(plan: Plan, target: Target, world: World) -> Sending:
     """Raises QuothError for what is known to be wrong before sending."""
+    target = over_its_wire(target, plan.call)
     call = structured.shaped(plan.call, target)
     catalogue = catalogue_of(target)
     facts = catalogue.get(target.model) if catalogue is not None else None
@@ -212,7 +218,7 @@ def _prepared(plan: Plan, target: Target, world: World) -> _Sending:
             model=target.model,
             param="messages",
         )
-    return _Sending(plan, call, target, body, request, warnings, makes, wire)
+    return Sending(plan, call, target, body, request, warnings, makes, wire)
 
 
 def _not_streamed(call: Call) -> Call:
@@ -241,7 +247,8 @@ def _encoded(wire: Wire, target: Target, body: dict[str, Any], call: Call, warni
         raise
 
 
-def _reader(sending: _Sending, world: World) -> BodyReader | StreamReader:
+def reader_of(sending: Sending, world: World) -> BodyReader | StreamReader:
+    """A reader for one attempt."""
     call, policy, wire = sending.call, sending.plan.policy, sending.wire
     if not call.stream:
         return BodyReader(policy.answer_limit)
@@ -265,8 +272,8 @@ def _reader(sending: _Sending, world: World) -> BodyReader | StreamReader:
     )
 
 
-def _interpret(
-    sending: _Sending,
+def interpreted(
+    sending: Sending,
     world: World,
     attempts: list[Attempt],
     outcome: Opened | Failed,
@@ -310,7 +317,7 @@ def _interpret(
     return Answer(target, sending.plan, trace, completion=completion, raw=reader.body)
 
 
-def _no_stream(sending: _Sending, reader: StreamReader) -> errors.APIError:
+def _no_stream(sending: Sending, reader: StreamReader) -> errors.APIError:
     """The error of a stream that ended or failed before its first good chunk."""
     target, failure = sending.target, reader.failure
     if isinstance(failure, openai_chat.UpstreamError):

@@ -11,12 +11,17 @@ from quoth.engine.effects import Flow, World
 from quoth.engine.purse import Purse
 from quoth.types import Warning
 
-__all__ = ["chat"]
+__all__ = ["chat", "repaired"]
 
 
 def chat(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
     """Raises QuothError."""
     first = yield from answer(plans, world, budget, purse)
+    return (yield from repaired(first, world, budget, purse))
+
+
+def repaired(first: Answer, world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
+    """The same answer where it fits, else a second one. Raises QuothError."""
     wanted = first.plan.call.output_type
     if wanted is None or first.completion is None:
         return first

@@ -19,7 +19,7 @@ from quoth.providers.costs import Most, most_of
 
 __all__ = ["Purse", "Reservation", "Tab"]
 
-R = TypeVar("R", BodyReader, StreamReader)
+R = TypeVar("R", bound=BodyReader | StreamReader)
 T = TypeVar("T")
 
 _NEVER_SENT = ("connect", "dns", "tls", "proxy", "fork", "write")

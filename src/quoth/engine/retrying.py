@@ -16,7 +16,7 @@ from quoth.types import Attempt
 
 __all__ = ["Policy", "attempted", "limits_of", "retrying", "stale"]
 
-R = TypeVar("R", BodyReader, StreamReader)
+R = TypeVar("R", bound=BodyReader | StreamReader)
 T = TypeVar("T")
 
 MIB = 1024 * 1024

@@ -12,19 +12,25 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
+from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
+from quoth.gateway.collector import settled
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
+from quoth.gateway.idempotency import Keys
 from quoth.gateway.incoming import Left, Receive, authenticated, header_map
+from quoth.gateway.log import Log
+from quoth.gateway.metrics import Metrics
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, problem_of
+from quoth.gateway.redact import Redactor, hosts_of, secrets_of
 from quoth.gateway.routes import ROUTES, Route, find
 from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
@@ -48,7 +54,12 @@ class App:
         self.workers, self.control = workers, control
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
-        self.transport = AsyncioTransport(self.generation.network, environment)
+        self.cache: ResponseCache | None = None
+        self.transport = AsyncioTransport(self.generation.network, self._environment)
+        self.metrics = Metrics(workers)
+        self.log = Log(settings.quoth.log, self._redact)
+        self.keys = Keys(settings.quoth.idempotency.ttl, time.monotonic)
+        self._take(self.generation)
         self.draining = False
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
@@ -71,13 +82,34 @@ class App:
         before = self.generation
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
         if generation.network != before.network:
-            self.transport = AsyncioTransport(generation.network, environment)
-        self.generation = generation
+            self.transport = AsyncioTransport(generation.network, self._environment)
+        self._take(generation)
+        settled()
 
     def renew(self) -> None:
         """Take in what was learnt of models since the settings were read."""
         before = self.generation
-        self.generation = Generation(before.settings, environment(), self.world, self.catalogues.of, before)
+        self._take(Generation(before.settings, environment(), self.world, self.catalogues.of, before))
+        settled()
+
+    def _take(self, generation: Generation) -> None:
+        """From now on this one counts."""
+        before = self.generation
+        self.generation = generation
+        self.metrics.routes = generation.routes
+        settings = generation.settings
+        self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
+        if settings.cache is None:
+            self.cache = None
+        elif self.cache is None or before.settings.cache != settings.cache:
+            self.cache = ResponseCache(settings.cache, time.monotonic)
+
+    def _redact(self, text: str) -> str:
+        return self.redactor(text)
+
+    def _environment(self) -> Mapping[str, str]:
+        """The environment as the settings found it: the process's own is slow to read, and does not change."""
+        return self.generation.environment
 
     async def drain(self, delay: float, within: float) -> None:
         """Be not ready; from `delay` seconds on wait `within` seconds for what is open, then end the rest."""
@@ -93,11 +125,14 @@ class App:
 
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
-        return b""
+        return self.metrics.snapshot()
 
     async def metrics_page(self) -> bytes:
         """The metrics of all workers, as Prometheus reads them."""
-        return b""
+        if self.control is None or self.workers == 1:
+            return self.metrics.render()
+        others = await self.control.gather()
+        return self.metrics.render([*others.living, *others.departed])
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
@@ -115,11 +150,13 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
+            settled()
             async with self._upkeep:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
             await self.transport.aclose()
+            self.log.close(2.0)
         await send({"type": "lifespan.shutdown.complete"})
 
     # One request
@@ -139,6 +176,7 @@ class App:
         out = Outgoing(send, x, route.dialect)
         departure = Departure(receive, task)
         self.open[x] = task
+        self.metrics.in_flight += 1
         try:
             await self._answer(scope, receive, x, route, parameter, out, departure)
         except Left:
@@ -159,8 +197,10 @@ class App:
             await self._failed(out, x, error)
         finally:
             departure.stop()
+            out.settle()
             x.ended = time.monotonic()
             del self.open[x]
+            self.metrics.in_flight -= 1
             if not self.open:
                 self._idle.set()
             self._over(x)
@@ -201,14 +241,16 @@ class App:
 
     async def _failed(self, out: Outgoing, x: Exchange, error: Exception) -> None:
         """The error as the caller gets it. One that nobody can be told any more is only noted."""
-        problem = problem_of(error, self.generation.secrets())
+        problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
-            logger.warning("request %s: %s", x.id, error.message)
+            logger.warning("request %s: %s", x.id, self.redactor(error.message))
         await _last(out, problem)
 
     def _over(self, x: Exchange) -> None:
         """Everything is known now."""
+        self.metrics.over(x)
+        self.log.over(x)
 
 
 async def _last(out: Outgoing, problem: Problem) -> None:

@@ -149,9 +149,17 @@ def _tags_of_metadata(found: Asked) -> None:
     found.entries, found.body = entries, None
 
 
+_STEERING_HEADERS = frozenset(
+    (b"x-litellm-timeout", b"x-litellm-stream-timeout", b"x-litellm-num-retries", b"x-litellm-tags")
+)
+_WHOLE_ANSWER, _STREAMED = Controls(), Controls(streams=True)
+
+
 def steering(found: Asked, headers: Mapping[bytes, bytes], warnings: list[Warning]) -> Controls:
     """How the call is to be made, by its body and by LiteLLM's headers. Raises BadRequestError."""
     given = found.steering
+    if not given and _STEERING_HEADERS.isdisjoint(headers):
+        return _STREAMED if found.stream else _WHOLE_ANSWER
     for name in given:
         if name in INERT and name not in _OURS:
             warnings.append(Warning("no_effect", name, f"{name} is a keyword of LiteLLM that has no effect here"))

@@ -13,6 +13,7 @@ from quoth.gateway.pricing import Price
 from quoth.gateway.settings import Settings
 from quoth.gateway.shape import Shape
 from quoth.providers.catalogue import Catalogue, known
+from quoth.providers.costs import facts_of
 from quoth.transport.network import Network
 
 __all__ = ["Generation"]
@@ -73,6 +74,7 @@ class Generation:
         self.network = Network(network.proxy, network.ssl_verify, network.client_cert)
         self._shapes: dict[tuple[Candidate, str], Shape] = {}
         self._prices: dict[Candidate, Price] = {}
+        self._known: dict[Group, str] = {}
 
     def group(self, name: str) -> Group:
         """Raises NotFoundError that names what there is."""
@@ -80,6 +82,23 @@ class Generation:
         if found is not None:
             return found
         raise NotFoundError(self._unknown(name), model=name, param="model")
+
+    def known(self, group: Group) -> str:
+        """A group's name, where the settings or the catalogue know it; "" for what a caller made up behind a
+        wildcard. Metrics are told apart by it."""
+        name = self._known.get(group)
+        if name is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            name = self._known[group] = self._name_of(group)
+        return name
+
+    def _name_of(self, group: Group) -> str:
+        candidate = group.candidates[0]
+        if "*" not in candidate.deployment.model_name:
+            return group.name
+        facts = facts_of(candidate.target)
+        return "" if facts is None else f"{candidate.target.provider}/{facts.id}"
 
     def shape(self, candidate: Candidate, path: str = "/chat/completions") -> Shape:
         shape = self._shapes.get((candidate, path))
@@ -97,20 +116,6 @@ class Generation:
                 self._prices.clear()
             price = self._prices[candidate] = Price(candidate)
         return price
-
-    def secrets(self) -> list[str]:
-        """What no caller may read: keys, and the hosts that the settings name."""
-        found: set[str] = set()
-        if self.settings.master_key:
-            found.add(self.settings.master_key)
-        for candidate in self.routes.candidates():
-            target = candidate.target
-            if target.key and len(target.key) >= 4:
-                found.add(target.key)
-            if target.base_url != target.row.base_url:
-                found.add(target.base_url)
-                found.add(target.base_url.partition("://")[2].partition("/")[0])
-        return sorted(found, key=len, reverse=True)
 
     def _unknown(self, name: str) -> str:
         import difflib

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.idempotency import Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
 __all__ = ["Dialect", "Header", "Outgoing", "fitting"]
@@ -40,14 +42,27 @@ OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id: as_e
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
-    monotonic clock; `busy`: something is being sent."""
+    monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
+    recorded for those who ask for the same."""
 
-    __slots__ = ("busy", "dialect", "ended", "send", "sent_at", "started", "x")
+    __slots__ = ("_tape", "_tape_headers", "busy", "claim", "dialect", "ended", "send", "sent_at", "started", "x")
 
     def __init__(self, send: Send, x: Exchange, dialect: Dialect):
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
+        self.claim: Claim | None = None
+        self._tape: list[bytes] = []
+        self._tape_headers: list[Header] = []
+
+    def settle(self) -> None:
+        """Everything is over: what was recorded is the result, if it is whole and one that is kept."""
+        claim, self.claim = self.claim, None
+        if claim is None:
+            return
+        with claim:
+            if self.ended and keeps(self.x.status) and not (self.x.error and self.x.status < 300):
+                claim.settle(self.x.status, self._tape_headers, b"".join(self._tape))
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
         """An answer that is not streamed."""
@@ -59,6 +74,8 @@ class Outgoing:
         if status != 204:
             headers.append((b"content-length", str(len(body)).encode()))
         headers.append((b"x-request-id", x.id.encode()))
+        if self.claim is not None:
+            self._tape_headers, self._tape = headers, [body]
         send = self.send
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
@@ -73,18 +90,21 @@ class Outgoing:
         x.status = 200
         headers += _EVENTS
         headers.append((b"x-request-id", x.id.encode()))
+        x.first_at = time.monotonic()
+        if self.claim is not None:
+            self._tape_headers = headers
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
-        x = self.x
-        if not x.first_at:
-            x.first_at = time.monotonic()
-        x.bytes_out += len(data)
-        self.ended = not more
         self.busy = True
+        self.sent_at = time.monotonic()
+        if self.claim is not None:
+            self._tape.append(data)
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.busy = False
+        if not more:
+            self.ended = True
 
     async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
         """The answer, or the last event of a stream that has begun."""
@@ -111,8 +131,8 @@ def fitting(x: Exchange) -> list[Header]:
     if x.attempts:
         headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
     if x.candidate is not None:
-        headers.append((b"x-quoth-model", _header_text(x.candidate.model)))
-        headers.append((b"x-quoth-wire", x.candidate.target.wire.encode()))
+        target = x.candidate.target
+        headers += _served_by(target.provider, target.model, target.wire)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -121,6 +141,11 @@ def fitting(x: Exchange) -> list[Header]:
     if x.waited:
         headers.append((b"x-quoth-queue-wait-ms", f"{x.waited * 1e3:.0f}".encode()))
     return headers
+
+
+@lru_cache(maxsize=4096)
+def _served_by(provider: str, model: str, wire: str) -> tuple[Header, Header]:
+    return (b"x-quoth-model", _header_text(f"{provider}/{model}")), (b"x-quoth-wire", _header_text(wire))
 
 
 def _header_text(text: str) -> bytes:

@@ -7,12 +7,12 @@ An upstream's refusal of the caller's request is relayed as it was received. Wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from quoth import errors
+from quoth.gateway.redact import Redactor
 
 __all__ = ["SLUGS", "Problem", "as_event", "envelope", "problem_of"]
 
@@ -62,16 +62,16 @@ class Problem(msgspec.Struct):
     hint: str | None = None
 
 
-def problem_of(error: BaseException, secrets: Iterable[str] = ()) -> Problem:
-    """The problem that an exception is. `secrets` are texts that no caller may see: keys and hosts."""
+def problem_of(error: BaseException, redactor: Redactor) -> Problem:
+    """The problem that an exception is, without what no caller may see: keys, and hosts of the gateway's own."""
     if not isinstance(error, errors.QuothError):
         return Problem(500, "internal_error", "the gateway failed; its log says more under this request's id")
     found = _upstream(error) if _is_upstreams(error) else _own(error)
-    found.message = _masked(found.message, secrets)
+    found.message = redactor(found.message)
     if found.body is not None:
-        found.body = _masked(found.body, secrets)
+        found.body = redactor.value(found.body)
     if found.hint is not None:
-        found.hint = _masked(found.hint, secrets)
+        found.hint = redactor(found.hint)
     return found
 
 
@@ -196,16 +196,3 @@ def _hint(error: errors.QuothError) -> str | None:
 
 def _short(message: str) -> str:
     return message[:300]
-
-
-def _masked(value: Any, secrets: Iterable[str]) -> Any:
-    if isinstance(value, str):
-        for secret in secrets:
-            if secret in value:
-                value = value.replace(secret, "[hidden]")
-        return value
-    if isinstance(value, dict):
-        return {name: _masked(item, secrets) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, secrets) for item in value]
-    return value

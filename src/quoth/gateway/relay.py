@@ -29,11 +29,10 @@ from quoth.wire import openai_chat
 from quoth.wire.observe import Answered, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 
-__all__ = ["ANSWER_LIMIT", "EVENT_LIMIT", "Got", "Relayed"]
+__all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
 
 MIB = 1 << 20
 ANSWER_LIMIT = 512 * MIB
-EVENT_LIMIT = 16 * MIB
 MOST_AT_ONCE = 128
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
@@ -105,7 +104,7 @@ class Relayed:
                 ChatEvents,
                 model=msgspec.json.encode(asked.model),
                 hides_usage=not asked.usage,
-                event_limit=EVENT_LIMIT,
+                event_limit=self.generation.settings.server.event_limit,
                 body_limit=ANSWER_LIMIT,
             )
         else:

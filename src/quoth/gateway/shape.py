@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from quoth.call import Call, WireRequest
+from quoth.call import Call, FixedHeaders, WireRequest
 from quoth.engine.routing import Candidate
 from quoth.gateway.asked import Asked
 from quoth.gateway.entries import Entries, joined, opened
@@ -58,13 +58,14 @@ class Shape:
         self.model = msgspec.Raw(msgspec.json.encode(target.model))
         self.path = path
         self.url = openai_chat.address(target, path)
-        self.headers = {
+        headers = {
             "content-type": "application/json",
             "accept": "application/json",
             **openai_chat.authorization(target),
             **target.headers,
         }
-        self.stream_headers = {**self.headers, "accept": "text/event-stream"}
+        self.headers = FixedHeaders(headers)
+        self.stream_headers = FixedHeaders({**headers, "accept": "text/event-stream"})
         self.defaults: Entries = {
             name: msgspec.Raw(msgspec.json.encode(value)) for name, value in deployment.params.items()
         }
@@ -117,7 +118,7 @@ class Shape:
         current = entries if changed is None else changed
         plain = self._plain
         unplain = current.keys() & self._opened if plain is None else current.keys() - plain
-        messages = self._signs and self._shows(current[_MESSAGES])
+        messages = self._signs and self._shows(body if body is not None else bytes(current[_MESSAGES]))
         if unplain or messages:
             changed = self._prepared(current, unplain, bool(messages), warnings, today)
             current = changed
@@ -133,9 +134,8 @@ class Shape:
             body = joined(current if changed is None else changed)
         return WireRequest("POST", self.url, headers, body)
 
-    def _shows(self, messages: msgspec.Raw) -> bool:
-        text = bytes(messages)
-        return any(text.count(sign) >= often for sign, often in self._signs)
+    def _shows(self, text: bytes) -> bool:
+        return any(sign in text and (often == 1 or text.count(sign) >= often) for sign, often in self._signs)
 
     def _prepared(
         self,

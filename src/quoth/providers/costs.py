@@ -12,10 +12,10 @@ import msgspec
 from quoth.call import Target
 from quoth.providers.catalogue import Catalogue, ModelFacts
 from quoth.providers.params import catalogue_of
-from quoth.providers.pricing import POINTS_PER_USD, poe_breakdown
+from quoth.providers.pricing import POINTS_PER_USD, poe_breakdown, usd
 from quoth.types import Completion, Cost, Usage
 
-__all__ = ["NANO", "Most", "facts_of", "in_usd", "most_of", "price_of"]
+__all__ = ["NANO", "Most", "facts_of", "in_usd", "most_of", "price_of", "priced"]
 
 NANO = Decimal("0.000000001")
 # More tokens than any model reads out of a picture.
@@ -38,6 +38,11 @@ def price_of(target: Target) -> Callable[[Completion], Cost]:
     if catalogue is None or facts is None:
         return _stated
     return partial(_poe, facts, catalogue)
+
+
+def priced(price: Mapping[str, str]) -> Callable[[Completion], Cost]:
+    """A function that says what an answer cost at a price of the user's own, in USD per token (`request`: per call)."""
+    return partial(_priced, price)
 
 
 def facts_of(target: Target) -> ModelFacts | None:
@@ -175,6 +180,26 @@ def _poe(facts: ModelFacts, catalogue: Catalogue, answer: Completion) -> Cost:
         source="estimated",
         prices_as_of=catalogue.source(facts).date,
     )
+
+
+def _priced(price: Mapping[str, str], answer: Completion) -> Cost:
+    counts = answer.usage
+    if price.get("request") is None and (
+        counts is None or counts.prompt_tokens is None or counts.completion_tokens is None
+    ):
+        return Cost()
+    counts = counts or Usage()
+    details = counts.prompt_tokens_details
+    prompt = counts.prompt_tokens or 0
+    cached = min((details.cached_tokens or 0) if details is not None else 0, prompt)
+    amount = usd(
+        price,
+        prompt_tokens=prompt,
+        completion_tokens=counts.completion_tokens or 0,
+        cached_tokens=cached,
+        written_tokens=min(_cache_writes(counts), prompt - cached),
+    )
+    return Cost() if amount is None else Cost(usd=amount.quantize(NANO), source="computed")
 
 
 def _cache_writes(usage: Usage) -> int:

@@ -86,6 +86,8 @@ def wire_of(target: Target, call: Call) -> str:
     """The wire for this call. Raises BadRequestError for one that was asked for and does not exist."""
     if call.wire is not None:
         return wire_named(call.wire).name
+    if target.fixed_wire:
+        return target.wire
     wires = target.row.wires
     if len(wires) == 1:
         return wires[0]

@@ -30,7 +30,7 @@ from quoth.transport.network import Network
 from quoth.types import Warning
 from quoth.wire.wires import wire_named
 
-__all__ = ["Core", "Job", "Settings"]
+__all__ = ["USER_AGENT", "Core", "Job", "Settings"]
 
 # What belongs to the provider that it was given for, and goes to no other.
 _TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_provider", "extra_query"})
@@ -38,7 +38,7 @@ _TO_ONE_PROVIDER = frozenset({"api_key", "api_base", "base_url", "custom_llm_pro
 _OF_THE_CALL = frozenset({"fallbacks", "context_window_fallback_dict", *MOCKS})
 # A call that waits for a newer list of models does not wait long.
 _BEFORE_A_CALL = Policy(num_retries=0, timeouts=Timeouts(total=15))
-_USER_AGENT = f"quoth/{__version__}"
+USER_AGENT = f"quoth/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,16 @@ class Core:
             given.setdefault("api_key", "mock")
             given["wire"] = "openai_chat"  # which is what mocks are written in
         conversation = check.messages_of(with_attachments(messages))
-        plans = [self._plan(model, conversation, given, stream)]
+        plans = [self.plan(model, conversation, given, stream)]
         plans += self._larger(model, conversation, given, stream)
         plans += self._fallbacks(model, conversation, given, stream)
         return Job(plans, stream, warnings, mock)
 
-    def _plan(
+    def plan(
         self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool, *, ours: bool = True
     ) -> Plan:
-        """One model with everything that was said about calling it. `ours`: this client's key may be meant for it."""
+        """One model with everything that was said about calling it. `ours`: this client's key may be meant for it.
+        Raises BadRequestError."""
         settings = self.settings
         control = {name: value for name, value in given.items() if name in CONTROLS}
         params = {name: value for name, value in given.items() if name not in CONTROLS and name not in INERT}
@@ -193,7 +194,7 @@ class Core:
             provider=provider,
             api_key=key,
             base_url=url,
-            headers={"user-agent": _USER_AGENT, "accept-encoding": "identity", **defaults, **own},
+            headers={"user-agent": USER_AGENT, "accept-encoding": "identity", **defaults, **own},
             query=control.get("extra_query"),
             without_quirks=quirks,
             catalogue=SHELF.current,
@@ -290,7 +291,7 @@ class Core:
         own.pop("stream", None)
         # A client's key without a provider was meant for the model that was called.
         ours = kin or self.settings.provider is not None or self.settings.base_url is not None
-        return self._plan(name, conversation, {**keywords, **own}, stream, ours=ours)
+        return self.plan(name, conversation, {**keywords, **own}, stream, ours=ours)
 
     def _same_provider(self, model: Any, other: str, given: Mapping[str, Any]) -> bool:
         provider = text_of(given.get("custom_llm_provider"), "custom_llm_provider") or self.settings.provider

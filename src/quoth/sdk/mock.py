@@ -3,19 +3,21 @@ flow as a real one, as bytes from memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel
 
 from quoth import errors
-from quoth.call import Timeouts
+from quoth.call import Timeouts, WireRequest
 from quoth.engine import check
 from quoth.engine.effects import Flow, Sleep
-from quoth.transport.canned import Answer
+from quoth.transport.canned import Answer, Canned, CannedAsync
+from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport
 
-__all__ = ["canned", "waiting"]
+__all__ = ["MockingAsync", "MockingBlocking", "canned", "mocked", "waiting"]
 
 _TEXT = "This is a mock request"
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
@@ -26,6 +28,48 @@ _WORDS: dict[str, type[errors.APIError]] = {
     "Exception: content_filter_policy": errors.ContentPolicyViolationError,
     "Exception: mock_streaming_error": errors.StreamInterrupted,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Mock(WireRequest):
+    """A request that is answered without calling anybody."""
+
+    answers: Sequence[Answer] = ()
+
+
+def mocked(request: WireRequest, answers: Sequence[Answer]) -> WireRequest:
+    """The same request, for a transport below to answer by itself."""
+    return _Mock(request.method, request.url, request.headers, request.body, answers)
+
+
+class MockingBlocking:
+    """A transport that answers mocks from memory, and has another carry what is none."""
+
+    def __init__(self, transport: Transport):
+        self._transport = transport
+
+    def open(self, request: WireRequest, deadline: Deadline) -> Reply:
+        if isinstance(request, _Mock):
+            return Canned(request.answers).open(request, deadline)
+        return self._transport.open(request, deadline)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class MockingAsync:
+    """The same for asyncio."""
+
+    def __init__(self, transport: AsyncTransport):
+        self._transport = transport
+
+    async def open(self, request: WireRequest, deadline: Deadline) -> AsyncReply:
+        if isinstance(request, _Mock):
+            return await CannedAsync(request.answers).open(request, deadline)
+        return await self._transport.open(request, deadline)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
 
 def waiting(mock: Mapping[str, Any], timeouts: Timeouts) -> Flow[None]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 from quoth.engine.attempts import Answer
 from quoth.engine.effects import Failed
 from quoth.engine.streams import ended
+from quoth.errors import QuothError
 from quoth.transport.drive import afinish, aread, finish, read
 from quoth.types import Chunk, Completion, Cost, Usage, Warning
 
@@ -22,11 +23,20 @@ class _Source:
     """The stream itself, apart from the object that the user holds: so that dropping that object ends the iteration at
     once, without a cycle for the garbage collector to find."""
 
-    __slots__ = ("answer", "response")
+    __slots__ = ("answer", "broke", "response")
 
     def __init__(self, answer: Answer):
         self.answer = answer
         self.response: Completion | None = None
+        self.broke: QuothError | None = None
+
+    def end(self, failed: Failed | None) -> None:
+        """Nothing more will come. Raises StreamInterrupted."""
+        try:
+            self.response = ended(self.answer, failed)
+        except QuothError as error:
+            self.broke = type(error)(error.message)  # without its traceback, which would hold this
+            raise
 
     def close(self) -> None:
         # Dropped after its event loop has ended, a connection has nobody left to close it for.
@@ -35,6 +45,9 @@ class _Source:
         if self.answer.reservation is not None:
             # What a stream that was left early cost, nobody can know.
             self.answer.reservation.settle(None if self.response is None else self.response.cost.usd)
+        if (done := self.answer.done) is not None:
+            self.answer.done = None
+            done(self.broke if self.response is None else self.response)
 
     def __del__(self) -> None:
         self.close()
@@ -170,7 +183,7 @@ def _run(source: _Source) -> Generator[Chunk]:
                 reader.eof()
         if reader.complete:
             finish(handle)
-        source.response = ended(answer, failed)
+        source.end(failed)
     finally:
         source.close()
 
@@ -197,6 +210,6 @@ async def _arun(source: _Source) -> AsyncGenerator[Chunk]:
                 reader.eof()
         if reader.complete:
             await afinish(handle)
-        source.response = ended(answer, failed)
+        source.end(failed)
     finally:
         source.close()

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, cast
 
-from quoth.call import WireRequest
+from quoth.call import FixedHeaders, WireRequest
 from quoth.transport.http1 import Connection
 from quoth.transport.network import Network, Proxy, context_for, proxy_for, split
 from quoth.transport.ports import Deadline, TransportFailure
@@ -249,8 +249,12 @@ def _head(request: WireRequest, through: Proxy | None) -> bytes:
     lines = _request_lines(request.method, request.url, through is not None)
     if through is not None and through.authorization:
         lines += f"proxy-authorization: {through.authorization}\r\n"
-    for name, value in request.headers.items():
-        lines += f"{name}: {value}\r\n"
+    headers = request.headers
+    if isinstance(headers, FixedHeaders):
+        lines += headers.lines
+    else:
+        for name, value in headers.items():
+            lines += f"{name}: {value}\r\n"
     if request.body or request.method not in ("GET", "HEAD"):
         lines += f"content-length: {len(request.body)}\r\n"
     return f"{lines}\r\n".encode("latin-1")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from quoth.engine.effects import Failed, Flow, Open, Opened, Sleep, Together
 from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport, TransportFailure
 
-__all__ = ["adrive", "afinish", "aread", "drive", "finish", "read"]
+__all__ = ["adrive", "afinish", "aread", "drive", "failed_of", "finish", "read"]
 
 T = TypeVar("T")
 
@@ -26,7 +26,8 @@ def _deadline(effect: Open) -> Deadline:
     return Deadline(connect=effect.connect, first=effect.first, idle=effect.idle, end=effect.end)
 
 
-def _failed(error: Exception) -> Failed:
+def failed_of(error: Exception) -> Failed:
+    """What a transport's exception tells the flow."""
     if isinstance(error, TransportFailure):
         return Failed(error.kind, str(error), reused=error.reused, deadline=error.deadline)
     # A transport of the user's own may raise what sockets raise.
@@ -136,7 +137,7 @@ def _open(effect: Open, transport: Transport, scope: _Scope | None) -> Opened | 
     except (TransportFailure, OSError) as error:
         if reply is not None:
             reply.close()
-        return _failed(error)
+        return failed_of(error)
     except BaseException:
         if reply is not None:
             reply.close()
@@ -168,7 +169,7 @@ def read(handle: Handle) -> bytes | Failed:
         return piece
     except (TransportFailure, OSError) as error:
         handle.reply.close()
-        return _failed(error)
+        return failed_of(error)
 
 
 def finish(handle: Handle) -> None:
@@ -228,7 +229,7 @@ async def _aopen(effect: Open, transport: AsyncTransport) -> Opened | Failed:
     except (TransportFailure, OSError) as error:
         if reply is not None:
             reply.close()
-        return _failed(error)
+        return failed_of(error)
     except BaseException:
         if reply is not None:
             reply.close()
@@ -260,7 +261,7 @@ async def aread(handle: Handle) -> bytes | Failed:
         return piece
     except (TransportFailure, OSError) as error:
         handle.reply.close()
-        return _failed(error)
+        return failed_of(error)
     except BaseException:
         handle.reply.close()
         raise

@@ -49,6 +49,15 @@ class Frames:
                 return [piece] if end <= self.limit else self._large()
         return self._cut(piece)
 
+    def end(self) -> list[bytes]:
+        """At the end of the stream: the event whose blank line ended in a CR, which is no half of a CRLF after all."""
+        rest = b"".join(self._rest)
+        if not rest.endswith((b"\r\r", b"\n\r")):
+            return []
+        self._rest.clear()
+        self._size = 0
+        return [rest]
+
     def _cut(self, piece: bytes) -> list[bytes]:
         found: list[bytes] = []
         # What has been looked through already is not looked through again: an end lies in the new bytes, or begins in

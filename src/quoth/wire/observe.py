@@ -12,7 +12,7 @@ import msgspec
 
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts
 
-__all__ = ["Answered", "Seen", "Tokens", "is_good_event", "look", "read", "renamed", "tokens_of"]
+__all__ = ["Answered", "Seen", "Tokens", "decode_seen", "is_good_event", "look", "read", "renamed", "tokens_of"]
 
 _NULL = (b"", b"null")
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -77,6 +77,10 @@ _SEEN = msgspec.json.Decoder(Seen)
 _ANSWERED = msgspec.json.Decoder(Answered)
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _ENTRIES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+# One event, where that is one of the shape that nearly all have; raises msgspec's DecodeError for any other.
+decode_seen = _SEEN.decode
 
 
 def look(data: bytes, name: bytes = b"") -> Seen:
@@ -151,10 +155,49 @@ def is_good_event(data: bytes, seen: Seen) -> bool:
     return False
 
 
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    cache_creation_input_tokens: int | None = None
+    cost: float | None = None
+
+
+_USAGE = msgspec.json.Decoder(_Usage)
+
+
 def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
     """The counts in a `usage` object, under any of the names that they go by; None for null."""
-    if bytes(usage) in _NULL:
-        return None
+    try:
+        found = _USAGE.decode(usage)
+    except (*_NOT_JSON, msgspec.ValidationError):
+        return _oddly_counted(usage)
+    prompt, completion = found.prompt_tokens, found.completion_tokens
+    if prompt is None or completion is None or prompt < 0 or completion < 0:
+        return _oddly_counted(usage)
+    tokens = Tokens(prompt, completion)
+    if (details := found.prompt_tokens_details) is not None:
+        tokens.cached = details.cached_tokens or 0
+        tokens.written = details.cache_write_tokens or details.cache_creation_tokens or 0
+    if not tokens.written:
+        tokens.written = found.cache_creation_input_tokens or 0
+    if (details := found.completion_tokens_details) is not None:
+        tokens.reasoning = details.reasoning_tokens or 0
+    if found.cost is not None:
+        tokens.stated = repr(found.cost)
+    return tokens
+
+
+def _oddly_counted(usage: bytes | msgspec.Raw) -> Tokens | None:
+    """The same for what is not quite in OpenAI's shape: the names of other APIs, counts that are missing."""
     try:
         found = _ANY.decode(usage)
     except _NOT_JSON:
@@ -165,6 +208,7 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
     completion_details = found.get("completion_tokens_details") or found.get("output_tokens_details")
     prompts = prompt_details if isinstance(prompt_details, dict) else {}
     completions = completion_details if isinstance(completion_details, dict) else {}
+    cost = found.get("cost")
     return Tokens(
         prompt=_count(found, "prompt_tokens", "input_tokens"),
         completion=_count(found, "completion_tokens", "output_tokens"),
@@ -173,7 +217,7 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
         or _count(found, "cache_creation_input_tokens")
         or 0,
         reasoning=_count(completions, "reasoning_tokens") or 0,
-        stated=str(cost) if isinstance(cost := found.get("cost"), int | float) and not isinstance(cost, bool) else None,
+        stated=repr(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None,
     )
 
 
@@ -185,18 +229,21 @@ def _count(place: dict[str, Any], *names: str) -> int | None:
     return None
 
 
-def renamed(data: bytes, old: bytes | msgspec.Raw, new: bytes) -> bytes:
-    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays."""
-    old = bytes(old)
+def renamed(text: bytes, old: bytes | msgspec.Raw, new: bytes | msgspec.Raw, *, among: bytes | None = None) -> bytes:
+    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays. `among`: the
+    object, where `text` has more around it, such as an event."""
+    old, new = bytes(old), bytes(new)
     if not old or old == new:
-        return data
+        return text
     for word in (b'"model":', b'"model": '):
-        count = data.count(word + old)
+        count = text.count(word + old)
         if count == 1:
-            return data.replace(word + old, word + new, 1)
+            return text.replace(word + old, word + new, 1)
         if count:
             break
     # The same words stand in more than one place: only the one at the top is meant.
+    data = text if among is None else among
     entries = _ENTRIES.decode(data)
     entries["model"] = msgspec.Raw(new)
-    return msgspec.json.encode(entries)
+    changed = msgspec.json.encode(entries)
+    return changed if among is None else text.replace(data, changed, 1)

@@ -12,7 +12,7 @@ from quoth.call import Target, Timeouts
 from quoth.engine.retrying import limits_of
 from quoth.engine.routing.deployments import Deployment
 from quoth.engine.routing.gates import Gate, Pace, Places, Tokens
-from quoth.engine.routing.health import Health, Key, Lane
+from quoth.engine.routing.health import Health, Key, Lane, counts
 from quoth.engine.routing.options import Options
 from quoth.providers.costs import facts_of
 
@@ -79,21 +79,25 @@ class Candidate:
         """Who is called, as `x-quoth-model` has it."""
         return f"{self.target.provider}/{self.target.model}"
 
-    def standing(self, now: float) -> int:
-        """READY, CROWDED, COOLING or UNUSABLE."""
+    def standing(self, now: float, size: int = 0) -> int:
+        """READY, CROWDED, COOLING or UNUSABLE, for a call of so many tokens."""
         key = self.key
         if (key.until or key.points is not None) and key.bad(now):
             return UNUSABLE
         if self.lane.until > now or (self.health.until and self.health.ill(now)):
             return COOLING
         for gate in self.gates:
-            if not gate.open(now):
+            if not gate.open(now, size):
                 return CROWDED
         return READY
 
     def well_at(self, now: float) -> float:
         """The moment from which it is called like the others; for comparing those that are not well."""
         return max(self.key.until, self.lane.until, self.health.until, now)
+
+    def soonest(self, now: float) -> float:
+        """Seconds until it has room for one who comes last in line."""
+        return max(gate.soonest(now) for gate in self.gates)
 
     def limits(self, streams: bool, makes_media: bool, given: Timeouts | None) -> Any:
         """The limits of an attempt: `given` with the call, the deployment's, the router's, the defaults, each field by
@@ -122,7 +126,6 @@ class Candidate:
 
     def answered(self, now: float) -> None:
         """Its answer is good so far: the first good chunk, or the whole."""
-        self.health.answered(now)
         if self.lane.streak:
             self.lane.good()
         if self.key.until:
@@ -140,6 +143,7 @@ class Candidate:
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
         `estimated` is what `Try.tokens` had said."""
+        self.health.succeeded(now)
         self.health.measured(
             now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens
         )
@@ -149,9 +153,15 @@ class Candidate:
 
     def failed(self, now: float, error: errors.QuothError) -> bool:
         """An attempt that failed, or a stream that broke. True when others come first from now on."""
+        self.ended()
+        if self._judged(now, error):
+            self.health.cooldowns += 1
+            return True
+        return False
+
+    def _judged(self, now: float, error: errors.QuothError) -> bool:
         health, options = self.health, self.options
         own = self.deployment.cooldown_time
-        self.ended()
         opened = health.failed(now, error, options, own)
         if isinstance(error, errors.RateLimitError):
             if not error.retryable:
@@ -159,16 +169,21 @@ class Candidate:
                 return True
             if self.pace is not None:
                 self.pace.slow(now)
-            cooldown = options.cooldown_time if own is None else own
-            if not options.disable_cooldowns and cooldown != 0.0:
-                self.lane.limited(now, error.retry_after, cooldown)
-                return True
+            return self._cools(now, error, options.cooldown_time if own is None else own)
         elif _is_the_keys(error):
             self.key.refused(now)
             return True
         elif isinstance(error, errors.Timeout):
             health.measured(now, _TIMED_OUT, _TIMED_OUT, 1)
+        elif error.retry_after is not None and counts(error):
+            return self._cools(now, error, None) or opened
         return opened
+
+    def _cools(self, now: float, error: errors.QuothError, cooldown: float | None) -> bool:
+        if self.options.disable_cooldowns or cooldown == 0.0:
+            return False
+        self.lane.limited(now, error.retry_after, cooldown)
+        return True
 
     def released(self) -> None:
         """Nobody waits for the answer any more, and nothing was learnt."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from quoth import errors
-from quoth.engine.routing.candidates import COOLING, Candidate
+from quoth.engine.routing.candidates import COOLING, CROWDED, Candidate
 from quoth.engine.routing.options import Options
 
 __all__ = ["choose", "eligible"]
@@ -55,7 +55,7 @@ def choose(
             ill,
             tries.get(one, 0) if tries else 0,
             standing,
-            one.well_at(now) if ill else 0.0,
+            one.well_at(now) if ill else one.soonest(now) if standing == CROWDED else 0.0,
             one.order,
         )
         if best is None or rank < best:

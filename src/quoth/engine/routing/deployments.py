@@ -15,7 +15,7 @@ from quoth.engine.routing import values
 from quoth.errors import QuothError
 from quoth.providers.catalogue import Catalogue
 from quoth.providers.quirks import QUIRKS
-from quoth.providers.resolve import named, resolve
+from quoth.providers.resolve import resolve
 from quoth.providers.rows import Registry
 
 __all__ = ["INERT", "Deployment", "deployment_from"]
@@ -49,22 +49,26 @@ _READ = frozenset(
 ) | set(_PRICES)
 
 
+_ANYBODY = Row(name="", base_url="")
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One entry of a `model_list`.
 
     `model_name` is what callers say, `model` what is called ("poe/Claude-Sonnet-4.6"); with a `*` in both, what matched
     in the one replaces it in the other. `target(rest)` finds whom to call; `rest` is what matched, None without a `*`.
-    `params` are default request parameters, which a call's own win over. `rpm` and `tpm` are requests and tokens a
-    minute, `max_parallel` calls at once. `order`: lower comes first, and none comes last. `cooldown_time` is seconds.
-    `price`: decimal strings in USD per token (`request`: per call) that win over the catalogue's. `mock` holds the
-    `mock_...` words. `info` is the entry's `model_info`, and `fingerprint` the same for entries that say the same.
+    `sample` is such a target, None where what matches names the provider. `params` are default request parameters,
+    which a call's own win over. `rpm` and `tpm` are requests and tokens a minute, `max_parallel` calls at once.
+    `order`: lower comes first, and none comes last. `cooldown_time` is seconds. `price`: decimal strings in USD per
+    token (`request`: per call) that win over the catalogue's. `mock` holds the `mock_...` words. `info` is the entry's
+    `model_info`, and `fingerprint` the same for entries that say the same.
     """
 
     id: str
     model_name: str
     model: str
-    row: Row = field(repr=False)
+    sample: Target | None = field(repr=False)
     target: Callable[[str | None], Target] = field(repr=False)
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     weight: float | None = None
@@ -84,6 +88,11 @@ class Deployment:
     mock: Mapping[str, Any] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fingerprint: str = field(default="", repr=False)
+
+    @property
+    def row(self) -> Row:
+        """The provider; one without a name where what matches names it."""
+        return _ANYBODY if self.sample is None else self.sample.row
 
     @property
     def mock_response(self) -> Any:
@@ -123,13 +132,13 @@ def deployment_from(
     model_name, model = model_name.strip(), model.strip()
     _check_wildcards(model_name, model, at, path)
     mock = {name: given[name] for name in given if name.startswith("mock_") and given[name] is not None}
-    find, row = _finder(model, given, registry, environment, path, headers, catalogue, mocked=bool(mock))
+    find, sample = _finder(model, given, registry, environment, path, headers, catalogue, mocked=bool(mock))
     fingerprint = _fingerprint(model_name, given)
     return Deployment(
         id=values.text(info.get("id"), f"{at}model_info.id") or fingerprint,
         model_name=model_name,
         model=model,
-        row=row,
+        sample=sample,
         target=find,
         params={
             name: value
@@ -174,8 +183,8 @@ def _finder(
     catalogue: Callable[[str], Catalogue] | None,
     *,
     mocked: bool,
-) -> tuple[Callable[[str | None], Target], Row]:
-    """The function that finds the target, tried once; and the provider."""
+) -> tuple[Callable[[str | None], Target], Target | None]:
+    """The function that finds the target, and what it finds."""
     wire = values.text(given.get("wire"), f"{path}.wire")
     quirks = values.names(given.get("disable_quirks"), f"{path}.disable_quirks")
     for name in quirks:
@@ -197,24 +206,18 @@ def _finder(
         "base_url": values.text(_first(given, "base_url", "api_base"), f"{path}.api_base"),
     }
     query = values.mapping(given.get("extra_query"), f"{path}.extra_query") or None
+    how.update(
+        environment=environment,
+        api_key="mock" if mocked and key is None else key,
+        headers=own,
+        query=query,
+        without_quirks=quirks,
+        catalogue=catalogue,
+    )
+    target = partial(_target, model, registry, how, wire)
+    if model.startswith("*") and how["provider"] is None and how["base_url"] is None:
+        return target, None
     try:
-        row, _ = named(model.replace("*", "any"), registry, **how)
-        target = partial(
-            _target,
-            model,
-            row.name,
-            registry,
-            {
-                **how,
-                "environment": environment,
-                "api_key": "mock" if mocked and key is None else key,
-                "headers": own,
-                "query": query,
-                "without_quirks": quirks,
-                "catalogue": catalogue,
-            },
-            wire,
-        )
         found = target("any" if "*" in model else None)
     except QuothError as error:
         at = f"{path}.{error.param}" if error.param in ("model", "api_base") else f"{path}.api_key"
@@ -222,22 +225,19 @@ def _finder(
         raise said from None
     if wire is not None and wire not in found.row.wires:
         raise values.wrong(f"{path}.wire", f"{found.provider} speaks {', '.join(found.row.wires)}, not {wire!r}")
-    return target, row
+    return target, found
 
 
-def _target(
-    model: str, provider: str, registry: Registry, how: Mapping[str, Any], wire: str | None, rest: str | None
-) -> Target:
+def _target(model: str, registry: Registry, how: Mapping[str, Any], wire: str | None, rest: str | None) -> Target:
     if rest is not None and "*" in model:
-        # A caller may have written the prefix too ("poe/x" where `*` stands for "poe/*"); it is not sent twice.
         before = model.partition("*")[0]
         prefix, slash, bare = rest.partition("/")
-        row = registry.get(prefix) if slash and "/" in before else None
-        if row is not None and row.name == provider:
-            rest = bare
+        # A caller may have written the prefix too ("poe/x" where `*` stands for "poe/*"); it is not sent twice.
+        if slash and "/" in before and (row := registry.get(prefix)) is not None:
+            rest = bare if registry.get(before.partition("/")[0]) is row else rest
         model = model.replace("*", rest)
     target = resolve(model, registry, **how)
-    return target if wire is None or wire == target.wire else replace(target, wire=wire)
+    return target if wire is None else replace(target, wire=wire, fixed_wire=True)
 
 
 def _first(given: Mapping[str, Any], *words: str) -> Any:

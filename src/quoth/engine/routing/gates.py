@@ -46,8 +46,12 @@ class Gate:
         """One went through."""
         raise NotImplementedError
 
-    def unused(self, now: float) -> None:
-        """The last to go through did not go further."""
+    def unused(self, now: float, size: int = 0) -> None:
+        """One that went through did not go further; of a Pace, the last that did."""
+
+    def idle(self, now: float) -> bool:
+        """True when it knows nothing that a new one would not."""
+        return not self._line
 
     def take(self, now: float, size: int = 0) -> bool:
         """Go through at once, if there is room and nobody waits."""
@@ -59,7 +63,8 @@ class Gate:
 
     def open(self, now: float, size: int = 0) -> bool:
         """True when `take` would go through."""
-        return not self._line and self.wait(now, 0, size) <= 0.0
+        with self._lock:
+            return not self._line and self.wait(now, 0, size) <= 0.0
 
     def expected(self, caller: str, now: float, size: int = 0) -> tuple[int, float]:
         """How many would go before a new ticket of this caller, and in how many seconds its turn would come."""
@@ -98,9 +103,16 @@ class Gate:
                 if not own:
                     del self._line[ticket.caller]
 
+    def soonest(self, now: float) -> float:
+        """Seconds until the turn of one who comes last."""
+        with self._lock:
+            return self.wait(now, sum(map(len, self._line.values())), 0)
+
     @property
     def waiting(self) -> int:
-        return sum(map(len, list(self._line.values())))
+        """How many are in line."""
+        with self._lock:
+            return sum(map(len, self._line.values()))
 
     def _ahead(self, caller: str, place: int) -> int:
         """How many go before the one at `place` among its caller's own."""
@@ -123,17 +135,19 @@ class Pace(Gate):
 
     def __init__(self, limit: float, lock: AbstractContextManager[object] | None = None):
         super().__init__(lock)
+        self._times: deque[float] = deque()
+        self._share, self._since = 1.0, -inf
+        self.resize(limit)
+
+    def __str__(self) -> str:
+        return f"{self.limit} calls in {self._window:g} s"
+
+    def resize(self, limit: float) -> None:
+        """Another limit, for what went through already too."""
         self.limit = max(1, int(limit))
         # Less than one a minute is one in so many minutes.
         self._window = MINUTE if limit >= 1 else MINUTE / limit
         self._free = self.limit if self.limit < 120 else self.limit // 2
-        self._times: deque[float] = deque()
-        self._share, self._since = 1.0, -inf
-
-    def carry(self, old: Pace) -> None:
-        """Go on where another pace of the same key is: a reload does not give a key its minute anew."""
-        self._times = old._times
-        self._share, self._since = old._share, old._since
 
     def share(self, now: float) -> float:
         """The part of the limit that is used for now, from 0 to 1."""
@@ -150,7 +164,11 @@ class Pace(Gate):
         while times and times[0] <= start:
             times.popleft()
         count = len(times) + ahead
-        share = 1.0 if self._share == 1.0 else self.share(now)
+        share = self._share
+        if share < 1.0:
+            share = self.share(now)
+            if share >= 1.0:
+                self._share = 1.0
         if count < self._free and share >= 1.0:
             return 0.0
         due = now
@@ -171,9 +189,12 @@ class Pace(Gate):
     def used(self, now: float, size: int) -> None:
         self._times.append(now)
 
-    def unused(self, now: float) -> None:
+    def unused(self, now: float, size: int = 0) -> None:
         if self._times:
             self._times.pop()
+
+    def idle(self, now: float) -> bool:
+        return super().idle(now) and self._share >= 1.0 and (not self._times or self._times[-1] <= now - self._window)
 
 
 class Places(Gate):
@@ -184,6 +205,12 @@ class Places(Gate):
         self.limit = limit
         self.taken = 0
 
+    def __str__(self) -> str:
+        return f"{self.limit} calls at once"
+
+    def resize(self, limit: int) -> None:
+        self.limit = limit
+
     def wait(self, now: float, ahead: int, size: int) -> float:
         # When a place is left, nobody knows.
         return 0.0 if self.taken + ahead < self.limit else 0.05
@@ -191,8 +218,11 @@ class Places(Gate):
     def used(self, now: float, size: int) -> None:
         self.taken += 1
 
-    def unused(self, now: float) -> None:
+    def unused(self, now: float, size: int = 0) -> None:
         self.taken -= 1
+
+    def idle(self, now: float) -> bool:
+        return super().idle(now) and self.taken == 0
 
 
 class Tokens(Gate):
@@ -205,9 +235,11 @@ class Tokens(Gate):
         self._log: deque[tuple[float, int]] = deque()
         self.sum = 0
 
-    def carry(self, old: Tokens) -> None:
-        """Go on where the tokens of the same deployment are, in settings that were read anew."""
-        self._log, self.sum = old._log, old.sum
+    def __str__(self) -> str:
+        return f"{self.limit:g} tokens in {MINUTE:g} s"
+
+    def resize(self, limit: float) -> None:
+        self.limit = limit
 
     def at(self, now: float) -> int:
         """Tokens of the last 60 seconds."""
@@ -234,6 +266,8 @@ class Tokens(Gate):
     def used(self, now: float, size: int) -> None:
         self.add(now, size)
 
-    def unused(self, now: float) -> None:
-        if self._log:
-            self.sum -= self._log.pop()[1]
+    def unused(self, now: float, size: int = 0) -> None:
+        self.add(now, -size)
+
+    def idle(self, now: float) -> bool:
+        return super().idle(now) and (not self._log or self._log[-1][0] <= now - MINUTE)

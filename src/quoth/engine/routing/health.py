@@ -60,7 +60,7 @@ class Key:
 
 
 class Lane:
-    """One model by one key: what a 429 is about. Times are moments; 0: none.
+    """One model by one key: what a 429 is about, or a 5xx with a Retry-After. Times are moments; 0: none.
 
     `until`: others come first until then. `hinted`: the provider asked to wait until then.
     """
@@ -73,7 +73,7 @@ class Lane:
         self.streak = 0
 
     def limited(self, now: float, retry_after: float | None, cooldown: float | None) -> None:
-        """A 429. Without a hint its time is `cooldown`, or if that is None, one that grows."""
+        """It asked for patience. Without a hint its time is `cooldown`, or if that is None, one that grows."""
         if retry_after is not None:
             self.hinted = now + min(max(0.0, retry_after), _LONGEST_HINT)
             self.until = max(self.until, self.hinted)
@@ -92,15 +92,28 @@ class Health:
     """One model of one deployment: its calls under way, its failures, how fast it is.
 
     Closed, it is called like any other. When too many calls fail it opens for a while, and others come first; then one
-    call at a time finds out whether it is well again (half-open).
+    call at a time finds out whether it is well again (half-open). `cooldowns` counts how often others were put before
+    it, for whatever reason.
     """
 
-    __slots__ = ("_opened", "_start", "calls", "failures", "firsts", "in_flight", "probing", "totals", "until")
+    __slots__ = (
+        "_opened",
+        "_start",
+        "calls",
+        "cooldowns",
+        "failures",
+        "firsts",
+        "in_flight",
+        "probing",
+        "totals",
+        "until",
+    )
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.until = 0.0
         self.probing = False
+        self.cooldowns = 0
         self.calls = self.failures = 0
         self.firsts: deque[tuple[float, float]] = deque(maxlen=_KEPT)
         self.totals: deque[tuple[float, float]] = deque(maxlen=_KEPT)
@@ -116,20 +129,16 @@ class Health:
         if self.until > 0.0:
             self.probing = True
 
-    def answered(self, now: float) -> None:
-        """The first good chunk, or a whole answer, is there."""
-        if now - self._start >= MINUTE:
-            self._start, self.calls, self.failures = now, 0, 0
-        self.calls += 1
-        if self.until > 0.0:
+    def succeeded(self, now: float) -> None:
+        """A whole answer."""
+        self._count(now)
+        if self.until > 0.0 and (self.probing or now >= self.until):
             self.until, self.probing = 0.0, False
             self._opened = self.calls = self.failures = 0
 
     def failed(self, now: float, error: errors.QuothError, options: Options, cooldown: float | None) -> bool:
         """True when it opened with this failure. `cooldown`: the deployment's own time, None for the options'."""
-        if now - self._start >= MINUTE:
-            self._start, self.calls, self.failures = now, 0, 0
-        self.calls += 1
+        self._count(now)
         probe, self.probing = self.probing, False
         allowed = counted(options.allowed_fails_policy, error)
         if allowed is None:
@@ -154,6 +163,11 @@ class Health:
         self._opened += 1
         self.until = now + seconds
         return True
+
+    def _count(self, now: float) -> None:
+        if now - self._start >= MINUTE:
+            self._start, self.calls, self.failures = now, 0, 0
+        self.calls += 1
 
     def released(self) -> None:
         """One call under way less."""

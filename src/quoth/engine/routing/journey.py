@@ -6,7 +6,7 @@ Everything here happens before the first good chunk; after it an answer belongs 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from math import inf
+from math import ceil, inf
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -16,7 +16,7 @@ from quoth.call import Timeouts, WireRequest
 from quoth.engine.backoff import RetryBudget, delay
 from quoth.engine.effects import Effect, Failed, Flow, Open, Opened, Sleep, World
 from quoth.engine.retrying import attempted, stale
-from quoth.engine.routing.candidates import COOLING, Candidate
+from quoth.engine.routing.candidates import COOLING, READY, Candidate
 from quoth.engine.routing.choosing import choose, eligible
 from quoth.engine.routing.gates import Gate
 from quoth.engine.routing.options import Fallback
@@ -36,8 +36,8 @@ _SHORT = 0.001
 class Controls(Struct, frozen=True):
     """What a caller says of its own call. None: as the deployment or the router has it.
 
-    `timeouts.total` is for the whole call, fallbacks and waits included. `fallbacks` come before those of the settings.
-    `streams`: which of their speeds deployments are compared by.
+    `timeouts.total` is for the whole call, fallbacks and waits included. `fallbacks` stand in for those of the
+    settings. `streams`: which of their speeds deployments are compared by.
     """
 
     num_retries: int | None = None
@@ -104,7 +104,7 @@ def routed(
     except errors.QuothError as error:
         last = error
     try:
-        return (yield from _fallen_back(way, group, last))
+        return (yield from _fallen_back(way, group.name, last))
     except errors.QuothError as error:
         error.attempts = journey.attempts
         raise
@@ -128,8 +128,11 @@ class _Way(Struct, Generic[T]):
 def _through(way: _Way[T], group: Group) -> Flow[T]:
     """One group: its candidates, and their retries. Raises the last error."""
     now_is, journey = way.world.now, way.journey
-    turn = _Turn(way, group)
     candidate = group.only
+    pool = (
+        group.candidates if candidate is not None else eligible(group.candidates, way.controls.tags, way.routes.options)
+    )
+    turn = _Turn(way, group, pool)
     while True:
         now = now_is()
         if candidate is None:
@@ -148,12 +151,11 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
                 return (yield from _sent(turn, candidate, made))
             candidate = other
             continue
-        except errors.QuothError as failed:
-            error = failed
-        try:
-            candidate, pause = turn.after(candidate, error)
-        finally:
-            del error  # see `routed`
+        except errors.QuothError as error:
+            verdict = turn.after(candidate, error)
+            if verdict is None:
+                raise
+        candidate, pause = verdict
         if pause > 0.0:
             yield Sleep(pause)
 
@@ -166,7 +168,7 @@ def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
         reader = made.new_reader()
     except BaseException:
         for gate in candidate.gates:
-            gate.unused(now())
+            gate.unused(now(), made.tokens)
         raise
     limits = candidate.limits(made.streams, made.makes_media, way.controls.timeouts)
     begun = now()
@@ -206,52 +208,36 @@ def _let_through(
     return None
 
 
-class _Turn(Generic[T]):
-    """One call at one group: who has been tried, and who is next."""
+class _Turn(Struct, Generic[T]):
+    """One call at one group: who has been tried, and who is next. `outcome` and `status` are those of the last attempt,
+    None when nothing was sent."""
 
-    __slots__ = (
-        "_ends",
-        "_made",
-        "_made_for",
-        "_retries",
-        "_stale_once",
-        "group",
-        "outcome",
-        "pool",
-        "status",
-        "tries",
-        "way",
-    )
-
-    def __init__(self, way: _Way[T], group: Group):
-        self.way, self.group = way, group
-        self.pool: Sequence[Candidate] = group.candidates
-        if group.only is None:
-            self.pool = eligible(group.candidates, way.controls.tags, way.routes.options)
-        self.tries: dict[Candidate, int] = {}
-        self.outcome: Opened | Failed | None = None  # of the last attempt; None when nothing was sent
-        self.status = 0
-        self._ends: dict[Candidate, float] | None = None
-        self._made: Try[Any, T] | None = None
-        self._made_for: Candidate | None = None
-        self._retries = 0
-        self._stale_once = False
+    way: _Way[T]
+    group: Group
+    pool: Sequence[Candidate]
+    tries: dict[Candidate, int] = field(default_factory=dict)
+    ends: dict[Candidate, float] = field(default_factory=dict)
+    made: Try[Any, T] | None = None
+    whose: Candidate | None = None
+    outcome: Opened | Failed | None = None
+    status: int = 0
+    retries: int = 0
+    stale_once: bool = False
 
     def made_for(self, candidate: Candidate) -> Try[Any, T]:
         """The request for a candidate; made once for as long as it goes on being the one that is tried."""
-        if self._made is None or self._made_for is not candidate:
-            self._made, self._made_for = self.way.attempt(candidate), candidate
-        return self._made
+        made = self.made
+        if made is None or self.whose is not candidate:
+            made = self.made = self.way.attempt(candidate)
+            self.whose = candidate
+        return made
 
     def end_of(self, candidate: Candidate, end: float) -> float:
         """When all attempts at a candidate end, if its first one began now; never later than the whole call."""
         whole = self.way.end
         if whole is not None and whole < end:
             end = whole
-        if self._ends is None:
-            self._ends = {candidate: end}
-            return end
-        return self._ends.setdefault(candidate, end)
+        return self.ends.setdefault(candidate, end)
 
     def choose(self, now: float) -> Candidate:
         way = self.way
@@ -279,38 +265,40 @@ class _Turn(Generic[T]):
     def turns_away(self) -> bool:
         """True when a rate limit here leads to a fallback."""
         way = self.way
-        if way.controls.disable_fallbacks or way.journey.fallbacks >= way.routes.options.max_fallbacks:
+        if way.journey.fallbacks >= way.routes.options.max_fallbacks:
             return False
-        return bool(way.controls.fallbacks or way.routes.fallbacks(self.group.name, _LIMITED))
+        return bool(_fallbacks(way, self.group.name, _LIMITED))
 
-    def after(self, candidate: Candidate, error: errors.QuothError) -> tuple[Candidate | None, float]:
-        """Whom to try after this error, and after how many seconds; None: whoever is best by then. Raises the error
-        when that is nobody."""
+    def after(self, candidate: Candidate, error: errors.QuothError) -> tuple[Candidate | None, float] | None:
+        """Whom to try after this error (None: whoever is best by then), and after how many seconds. None when nobody
+        is worth a try."""
         way, outcome = self.way, self.outcome
         now = way.world.now()
-        if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self._stale_once:
-            self._stale_once = True
+        if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self.stale_once:
+            self.stale_once = True
             return candidate, 0.0
         if outcome is None:
             self._note(candidate, error)
+        if way.end is not None and now >= way.end:
+            return None
         self.tries[candidate] = self.tries.get(candidate, 0) + 1
         other = self.elsewhere(now)
         if other is not None and _of_the_candidate(error, outcome):
             return other, 0.0
         allowed, retryable = self._allowed(candidate, error)
-        media = self._made is not None and self._made.makes_media
+        media = self.made is not None and self.made.makes_media
         if not retryable and other is not None and not media:
             retryable = _may_differ(error, outcome)
         pause = 0.0 if other is not None else self._pause(candidate, error, now)
-        if not retryable or outcome is None or pause is None or self._retries >= allowed or not way.budget.allow():
-            raise error
-        self._retries += 1
+        if not retryable or outcome is None or pause is None or self.retries >= allowed or not way.budget.allow():
+            return None
+        self.retries += 1
         return (candidate if len(self.pool) == 1 else other), pause
 
     def _pause(self, candidate: Candidate, error: errors.QuothError, now: float) -> float | None:
         """Seconds before a candidate is tried again; None when that is longer than anybody waits."""
         way = self.way
-        wait = delay(self._retries, error.retry_after, way.world.random)
+        wait = delay(self.retries, error.retry_after, way.world.random)
         if wait is None:
             return None
         wait = max(wait, way.routes.options.retry_after)
@@ -318,7 +306,7 @@ class _Turn(Generic[T]):
             longest = way.routes.options.max_wait - way.journey.waited
             if wait > (min(longest, _PATIENCE) if self.turns_away() else longest):
                 return None
-        return None if self._ends is not None and now + wait >= self._ends.get(candidate, inf) else wait
+        return None if now + wait >= self.ends.get(candidate, inf) else wait
 
     def _note(self, candidate: Candidate, error: errors.QuothError) -> None:
         """Nothing was sent; still, whoever reads the attempts wants to know why."""
@@ -335,7 +323,7 @@ class _Turn(Generic[T]):
             return way.controls.num_retries, error.retryable
         policy = options.retries(self.group.name, error)
         if policy is not None:
-            return policy, error.retryable or not isinstance(error, errors.APIConnectionError)
+            return policy
         own = candidate.deployment.num_retries
         return (options.num_retries if own is None else own), error.retryable
 
@@ -376,88 +364,107 @@ def _in_line(
     if way.end is not None and way.end < end:
         end = way.end
     ahead, seconds = gate.expected(way.caller, start, size)
-    journey.place = ahead + 1
     passed = False
     ticket = gate.join(way.caller)
     try:
+        other = _with_room(turn, candidate, start, size)
+        if other is not None:
+            return other
         if start + seconds > end:
-            raise _too_long(candidate, seconds, 0.0)
+            raise _too_long(candidate, gate, seconds, 0.0)
+        journey.place = ahead + 1
         while True:
             now = world.now()
             pause = gate.ask(ticket, now, size)
             if pause <= 0.0:
                 passed = True
                 return None
-            other = _with_room(turn, candidate, now)
+            other = _with_room(turn, candidate, now, size)
             if other is not None:
                 return other
             if now >= end:
-                raise _too_long(candidate, gate.expected(way.caller, now, size)[1], now - start)
+                raise _too_long(candidate, gate, gate.expected(way.caller, now, size)[1], now - start)
             yield Sleep(max(_SHORT, min(pause, end - now)))
     finally:
         if not passed:
             gate.leave(ticket)
             for before in candidate.gates[:number]:
-                before.unused(start)
+                before.unused(start, size)
         journey.waited += world.now() - start
 
 
-def _with_room(turn: _Turn[Any], candidate: Candidate, now: float) -> Candidate | None:
-    for other in turn.pool:
-        if other is not candidate and other not in turn.tries and other.standing(now) == 0:
-            return turn.choose(now)
-    return None
+def _with_room(turn: _Turn[Any], candidate: Candidate, now: float, size: int) -> Candidate | None:
+    """Another that could be called at once."""
+    way = turn.way
+    others = [
+        other
+        for other in turn.pool
+        if other is not candidate and other not in turn.tries and other.standing(now, size) == READY
+    ]
+    if not others:
+        return None
+    return choose(others, turn.tries, way.routes.options, now, way.world.random, streams=way.controls.streams)
 
 
-def _too_long(candidate: Candidate, seconds: float, waited: float) -> errors.RateLimitError:
-    limit = candidate.target.row.title or candidate.target.provider
+def _too_long(candidate: Candidate, gate: Gate, seconds: float, waited: float) -> errors.RateLimitError:
+    so_far = f", after {waited:.1f} s in line" if waited else ""
     error = errors.RateLimitError(
-        f"too many calls for what {limit} allows this key: there is room again in about {max(1, round(seconds))} s"
-        + (f" (waited {waited:.1f} s)" if waited else ""),
+        f"{candidate.model} is called as often as it may be ({gate}){so_far}; there is room again in about "
+        f"{max(1, ceil(seconds))} s",
         llm_provider=candidate.target.provider,
         model=candidate.target.model,
-        retry_after=max(1.0, float(round(seconds))),
+        retry_after=float(max(1, ceil(seconds))),
         code="queue_timeout",
     )
-    error.retryable = False  # it has waited as long as it may
+    error.retryable = False  # it has waited for as long as it may
     return error
 
 
-def _fallen_back(way: _Way[T], group: Group, error: errors.QuothError) -> Flow[T]:
+def _fallen_back(way: _Way[T], group: str, error: errors.QuothError) -> Flow[T]:
     """The groups to call when one has failed, in order, each with fallbacks of its own. Raises the last error."""
     journey, routes = way.journey, way.routes
-    if way.controls.disable_fallbacks or not _worth_a_fallback(error):
-        raise error
-    seen = {group.name}
-    given = list(way.controls.fallbacks or ())
-    to_call: list[Fallback] = [*given, *(() if given else routes.fallbacks(group.name, error))]
-    while to_call and journey.fallbacks < routes.options.max_fallbacks:
+    asked = {group}
+    to_ask = _fallbacks(way, group, error)
+    while to_ask and journey.fallbacks < routes.options.max_fallbacks:
         if way.end is not None and way.world.now() >= way.end:
             break
-        entry = to_call.pop(0)
+        entry = to_ask.pop(0)
         name = entry if isinstance(entry, str) else str(entry["model"])
-        if name in seen:
+        if name in asked:
             continue
-        seen.add(name)
+        asked.add(name)
         journey.fallbacks += 1
         journey.model_group = name
         journey.overrides = None if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "model"}
         try:
-            found = routes.find(name)
-            if found is None:
-                raise errors.NotFoundError(f"the fallback {name!r} is not a model here", model=name)
-            return (yield from _through(way, found))
+            return (yield from _through(way, _found(way, name)))
         except errors.QuothError as failed:
-            if not journey.attempts or journey.attempts[-1].message != failed.message:
-                provider, model = failed.llm_provider or "", failed.model or name
-                journey.attempts.append(Attempt(provider, model, "", 0.0, None, type(failed).__name__, failed.message))
             error = failed
-        if _worth_a_fallback(error):
-            to_call = [*(routes.fallbacks(name, error) if not given else ()), *to_call]
+        if way.controls.fallbacks is None:
+            to_ask = [*_fallbacks(way, name, error), *to_ask]
     try:
         raise error
     finally:
         del error
+
+
+def _fallbacks(way: _Way[Any], group: str, error: errors.QuothError) -> list[Fallback]:
+    if way.controls.disable_fallbacks or not _worth_a_fallback(error):
+        return []
+    given = way.controls.fallbacks
+    return list(way.routes.fallbacks(group, error) if given is None else given)
+
+
+def _found(way: _Way[Any], name: str) -> Group:
+    try:
+        group = way.routes.find(name)
+        if group is None:
+            raise errors.NotFoundError(f"the fallback {name!r} is not a model here", model=name)
+    except errors.QuothError as error:
+        provider = error.llm_provider or ""
+        way.journey.attempts.append(Attempt(provider, name, "", 0.0, None, type(error).__name__, error.message))
+        raise
+    return group
 
 
 def _worth_a_fallback(error: errors.QuothError) -> bool:

@@ -75,9 +75,13 @@ class Options(Struct, frozen=True):
     group_retry_policy: Mapping[str, tuple[tuple[type[errors.QuothError], int], ...]] = field(default_factory=dict)
     max_wait: float = 10.0
 
-    def retries(self, group: str, error: errors.QuothError) -> int | None:
-        """What a retry policy says of this error; None when it says nothing."""
-        return counted(self.group_retry_policy.get(group, self.retry_policy), error)
+    def retries(self, group: str, error: errors.QuothError) -> tuple[int, bool] | None:
+        """How many retries a policy gives an error, and whether it is one to retry: where its class is named, it is.
+        None when no policy says anything."""
+        for kind, count in self.group_retry_policy.get(group, self.retry_policy):
+            if isinstance(error, kind):
+                return count, error.retryable or kind is not errors.QuothError
+        return None
 
 
 def counted(policy: tuple[tuple[type[errors.QuothError], int], ...], error: errors.QuothError) -> int | None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -25,7 +25,9 @@ __all__ = ["Group", "Problem", "Routes", "problems"]
 
 # Callers choose the names that wildcards match, so that what is kept of them has a bound.
 _KEPT = 1000
+_LONGEST_NAME = 256
 _Place = tuple[str, str]
+G = TypeVar("G", Pace, Places, Tokens)
 
 
 class Problem(Struct, frozen=True):
@@ -84,15 +86,13 @@ class Routes:
             self._by_name.setdefault(deployment.model_name, []).append(deployment)
         # The longest wildcard decides: the one that says most of a name.
         self._wildcards = sorted((name for name in self._by_name if "*" in name), key=lambda name: (-len(name), name))
-        self._keys: dict[_Place, Key] = {} if previous is None else previous._keys
+        self._keys: dict[_Place, Key] = {}
+        self._old_keys: dict[_Place, Key] = {} if previous is None else dict(previous._keys)
         self._lanes: OrderedDict[tuple[str, str, str], Lane] = OrderedDict() if previous is None else previous._lanes
         self._healths: OrderedDict[_Place, Health] = OrderedDict() if previous is None else previous._healths
-        self._places: dict[str, Places] = {}
-        self._tokens: dict[str, Tokens] = {}
-        self._paces: dict[tuple[str, ...], Pace] = {}
-        self._make_gates()
-        if previous is not None:
-            self._carry(previous)
+        self._gates: dict[tuple[str, ...], Any] = {}
+        self._old_gates: dict[tuple[str, ...], Any] = {} if previous is None else previous._all_gates()
+        self._rpm_of_keys = self._tallest()
         self._found: OrderedDict[str, Group] = OrderedDict()
         self._exact: dict[str, Group] = {}
         for name in self._by_name:
@@ -112,6 +112,8 @@ class Routes:
             if group is not None:
                 self._found.move_to_end(name)
                 return group
+        if "*" in name or len(name) > _LONGEST_NAME:
+            return None
         meant = self._aliases.get(name)
         if meant is not None:
             found = self.find(meant)
@@ -151,16 +153,18 @@ class Routes:
 
     def known_balance(self, key: str | None, points: float | None) -> None:
         """What is left on a provider's key: with nothing left, the other keys come first. None: not known."""
-        for (_, one), state in self._keys.items():
+        for (_, one), state in list(self._keys.items()):
             if one == (key or ""):
                 state.balance(points)
 
     def keys(self) -> dict[str, Target]:
-        """A target for every distinct key of deployments that name their model, as balances are asked for by key."""
+        """A target for every distinct key: balances belong to keys."""
+        samples = [one.sample for one in self.deployments if one.sample is not None and not one.mock]
+        called = [one.target for one in self.candidates() if not one.deployment.mock]
         found: dict[str, Target] = {}
-        for candidate in self.candidates():
-            if candidate.target.key:
-                found.setdefault(candidate.target.key, candidate.target)
+        for target in (*samples, *called):
+            if target.key:
+                found.setdefault(target.key, target)
         return found
 
     def _keep(self, name: str, group: Group) -> Group:
@@ -182,49 +186,66 @@ class Routes:
                 self.options,
                 health=_kept(self._healths, (deployment.id, target.model), Health),
                 lane=_kept(self._lanes, (host, key, target.model), Lane),
-                key=self._keys.setdefault((host, key), Key()),
-                places=self._places.get(deployment.id),
-                tokens=self._tokens.get(deployment.id),
-                paces=self._paces_of(deployment, target),
+                key=self._key((host, key)),
+                places=self._gate(Places, deployment.max_parallel, deployment.id),
+                tokens=self._tokens(deployment),
+                paces=self._paces(deployment, target),
             )
 
-    def _make_gates(self) -> None:
-        """The gates of deployments, and the paces of keys.
-
-        A row that says how many calls a minute it allows a key has one pace for each: towards the provider's own host
-        at that limit, elsewhere where any deployment of the key has an `rpm`, at the highest. Where a deployment's
-        `rpm` is less than that, or there is no such row, the deployment has a pace of its own.
-        """
-        tallest: dict[_Place, float] = {}
+    def _tallest(self) -> dict[_Place, float]:
+        """The highest `rpm` among the deployments of each key."""
+        found: dict[_Place, float] = {}
         for one in self.deployments:
-            if one.max_parallel is not None:
-                self._places[one.id] = Places(one.max_parallel, self._lock)
-            if self.options.strategy == "usage-based":
-                self._tokens[one.id] = Tokens(inf if one.tpm is None else one.tpm, self._lock)
-            target = _any_target(one)
-            if target.row.calls_per_minute is not None:
-                own = allowed(target) if target.base_url == target.row.base_url else 0.0
-                place = _place(target)
-                tallest[place] = max(tallest.get(place, 0.0), own, one.rpm or 0.0)
-        for place, limit in tallest.items():
-            if limit > 0:
-                self._paces["key", *place] = Pace(limit, self._lock)
-        for one in self.deployments:
-            place = _place(_any_target(one))
-            if one.rpm is not None and one.rpm != tallest.get(place):
-                self._paces["deployment", one.id] = Pace(one.rpm, self._lock)
+            if one.rpm is not None and one.sample is not None:
+                place = _place(one.sample)
+                found[place] = max(found.get(place, 0.0), one.rpm)
+        return found
 
-    def _carry(self, previous: Routes) -> None:
-        for name, pace in self._paces.items():
-            if name in previous._paces:
-                pace.carry(previous._paces[name])
-        for id, tokens in self._tokens.items():
-            if id in previous._tokens:
-                tokens.carry(previous._tokens[id])
+    def _paces(self, deployment: Deployment, target: Target) -> tuple[Pace, ...]:
+        """A key that its provider allows so many calls a minute has one pace for all of its deployments: towards the
+        provider's own host at that limit, elsewhere where a deployment has an `rpm`, at the highest. A deployment whose
+        `rpm` is less, or whose provider has no such limit, has a pace of its own."""
+        place, limit = _place(target), 0.0
+        if target.row.calls_per_minute is not None:
+            own = allowed(target) if target.base_url == target.row.base_url else 0.0
+            limit = max(own, self._rpm_of_keys.get(place, 0.0))
+        own_limit = None if deployment.rpm == limit else deployment.rpm
+        paces = (self._gate(Pace, limit or None, *place), self._gate(Pace, own_limit, deployment.id))
+        return tuple(pace for pace in paces if pace is not None)
 
-    def _paces_of(self, deployment: Deployment, target: Target) -> tuple[Pace, ...]:
-        names = (("key", *_place(target)), ("deployment", deployment.id))
-        return tuple(pace for name in names if (pace := self._paces.get(name)) is not None)
+    def _tokens(self, deployment: Deployment) -> Tokens | None:
+        if self.options.strategy != "usage-based":
+            return None
+        return self._gate(Tokens, inf if deployment.tpm is None else deployment.tpm, deployment.id)
+
+    def _gate(self, kind: type[G], limit: Any, *whose: str) -> G | None:
+        """The gate of a key or a deployment, which is the same for as long as there is one."""
+        if limit is None:
+            return None
+        name = (kind.__name__, *whose)
+        gate: G | None = self._gates.get(name)
+        if gate is None:
+            gate = self._old_gates.pop(name, None)
+            if gate is None:
+                gate = kind(limit, self._lock)
+            elif gate.limit != limit:
+                gate.resize(limit)
+            self._gates[name] = gate
+        return gate
+
+    def _all_gates(self) -> dict[tuple[str, ...], Any]:
+        """Those in use, and those of the settings before that still know something."""
+        now = self.world.now()
+        left = {name: gate for name, gate in self._old_gates.items() if not gate.idle(now)}
+        return {**left, **self._gates}
+
+    def _key(self, place: _Place) -> Key:
+        key = self._keys.get(place)
+        if key is None:
+            key = self._old_keys.pop(place, None) or Key()
+            key.good()  # whoever reads the settings anew may have mended what it was refused for
+            self._keys[place] = key
+        return key
 
 
 def allowed(target: Target) -> float:
@@ -307,10 +328,6 @@ def _rest(wildcard: str, name: str) -> str | None:
     if len(name) <= len(before) + len(after) or not name.startswith(before) or not name.endswith(after):
         return None
     return name[len(before) : len(name) - len(after)]
-
-
-def _any_target(deployment: Deployment) -> Target:
-    return deployment.target("any" if "*" in deployment.model else None)
 
 
 def _place(target: Target) -> _Place:

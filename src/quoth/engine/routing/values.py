@@ -41,9 +41,7 @@ def number(value: Any, path: str, *, least: float = 0.0, above: bool = False) ->
     except (TypeError, ValueError):
         raise wrong(path, f"it has to be a number, not {_shown(value)}") from None
     if not (least < found if above else least <= found) or found == _INFINITY:
-        raise wrong(
-            path, f"{found:g} is too small or too large; it has to be {'above' if above else 'at least'} {least:g}"
-        )
+        raise wrong(path, f"it has to be {'more than' if above else 'at least'} {least:g}, not {found:g}")
     return found
 
 

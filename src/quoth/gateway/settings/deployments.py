@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
-from quoth.gateway.settings.known import Section, known
-from quoth.gateway.settings.problems import Place, Problems, at
+from quoth.gateway.settings.known import Section, known, providers
+from quoth.gateway.settings.problems import NOWHERE, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
 from quoth.gateway.settings.values import (
@@ -26,16 +28,27 @@ from quoth.gateway.settings.values import (
     mapping,
     mapping_of,
     number,
+    one_slip,
     secret,
     text,
     texts,
+    timeouts,
     url,
     whole,
 )
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry
 
-__all__ = ["PARAMS", "Names", "aliases", "entries", "implicit"]
+__all__ = ["MODEL_INFO", "PARAMS", "entries", "implicit", "misspelt"]
+
+
+def _stop(node: Node, path: str, problems: Problems) -> Any:
+    """A text or a list of texts; a line break alone is one."""
+    if not all(isinstance(item.value, str) for item in node.items or [node]):
+        problems.error(node.place, path, "it has to be a text, or a list of texts")
+        return UNSET
+    return plain(node)
+
 
 # What steers a deployment, and never travels.
 PARAMS: dict[str, Check] = {
@@ -44,6 +57,8 @@ PARAMS: dict[str, Check] = {
     "api_base": url,
     "api_key": secret,
     "base_url": url,
+    "cache_creation_input_token_cost": number(),
+    "cache_read_input_token_cost": number(),
     "cooldown_time": duration(),
     "custom_llm_provider": text,
     "disable_quirks": texts,
@@ -52,21 +67,28 @@ PARAMS: dict[str, Check] = {
     "extra_headers": mapping_of(secret),
     "extra_query": mapping,
     "headers": mapping_of(secret),
+    "input_cost_per_request": number(),
     "input_cost_per_token": number(),
     "litellm_credential_name": text,
+    "max_parallel_requests": whole(1),
     "max_retries": whole(),
+    "mock_delay": duration(),
     "mock_response": anything,
+    "mock_timeout": boolean,
+    "mock_tool_calls": listing(mapping),
     "model": text,
     "num_retries": whole(),
     "order": whole(),
+    "organization": texts,
     "output_cost_per_token": number(),
-    "request_timeout": duration(above=True),
+    "request_timeout": timeouts,
     "rpm": whole(1),
-    "stream_timeout": duration(above=True),
+    "stream_timeout": timeouts,
     "tags": texts,
-    "timeout": duration(above=True),
+    "timeout": timeouts,
     "tpm": whole(1),
     "weight": number(),
+    "wire": text,
 }
 # OpenAI's own parameters, as defaults of a deployment's requests. Anything else in litellm_params is one too.
 _DEFAULTS: dict[str, Check] = {
@@ -81,7 +103,7 @@ _DEFAULTS: dict[str, Check] = {
     "reasoning_effort": anything,
     "response_format": mapping,
     "seed": whole(-(1 << 63)),
-    "stop": texts,
+    "stop": _stop,
     "stream_options": mapping,
     "temperature": number(0, 2),
     "tool_choice": anything,
@@ -90,6 +112,8 @@ _DEFAULTS: dict[str, Check] = {
     "top_p": number(0, 1),
     "user": text,
 }
+# Parameters of models that look like a misspelling of another.
+_LIKE_OTHERS = ("height", "mode", "models", "speed", "top_a", "top_k")
 MODEL_INFO: dict[str, Check] = {
     "base_model": text,
     "id": text,
@@ -103,9 +127,10 @@ MODEL_INFO: dict[str, Check] = {
 _IMPLICIT = ("poe/*", "*")
 
 
-def implicit() -> tuple[Entry, ...]:
-    """Without a model_list every model of Poe is served, under its own name and as poe/NAME."""
-    return tuple(Entry(name, {"model": "poe/*"}, {}, "") for name in _IMPLICIT)
+def implicit() -> Node:
+    """The model_list that stands in for none: every model of Poe, under its own name and as poe/NAME."""
+    entries = [{"model_name": Node(name), "litellm_params": Node({"model": Node("poe/*")})} for name in _IMPLICIT]
+    return Node([Node(entry) for entry in entries])
 
 
 class _Reader:
@@ -123,7 +148,27 @@ class _Reader:
         self._section, self._credentials, self._problems = section, credentials, problems
         self._defaults = defaults
 
-    def entry(self, node: Node, path: str) -> Entry | None:
+    def entries(self, node: Node, path: str) -> list[Entry]:
+        """The entry of a node; for several organizations one for each, as LiteLLM has it. [] where it is wrong."""
+        entry = self._entry(node, path)
+        if entry is None:
+            return []
+        params, info = entry.litellm_params, entry.model_info
+        organizations = params.pop("organization", [])
+        if not organizations:
+            return [entry]
+        if len(organizations) == 1:
+            return [replace(entry, litellm_params={**params, "organization": organizations[0]})]
+        return [
+            replace(
+                entry,
+                litellm_params={**params, "organization": name},
+                model_info={**info, "id": f"{info['id']}-{name}"} if "id" in info else info,
+            )
+            for name in organizations
+        ]
+
+    def _entry(self, node: Node, path: str) -> Entry | None:
         problems = self._problems
         if not isinstance(node.value, dict):
             problems.error(node.place, path, "it has to be a mapping with model_name and litellm_params")
@@ -143,7 +188,8 @@ class _Reader:
         if model_name is UNSET or values is None:
             return None
         self._stars(model_name, name, values["model"], path)
-        return Entry(model_name, values, info, f"{name.place.file}:{name.place.line}")
+        where = f"{name.place.file}:{name.place.line}" if name.place.line else ""
+        return Entry(model_name, values, info, where)
 
     def _strangers(self, node: Node, path: str) -> None:
         for key, value in node.entries.items():
@@ -171,7 +217,7 @@ class _Reader:
                     values[key] = checked
             elif key in known()["litellm_params"]:
                 self._section.judge(key, value, step, "litellm_params", [])
-            elif (near := _slip(key)) is not None:
+            elif (near := misspelt(key)) is not None:
                 message = f"{key} is not known; did you mean {near}? A parameter of that name goes into extra_body"
                 problems.error(value.key, step, message)
             else:
@@ -204,15 +250,25 @@ class _Reader:
         """The provider has to exist, and its key has to go to it."""
         problems, model = self._problems, given["model"]
         provider, base = values.get("custom_llm_provider"), values.get("api_base")
-        if values["model"] == "*" and provider is None and base is None:
-            return  # the caller names the provider
+        if values["model"].startswith("*") and provider is None and base is None:
+            if "api_key" in values:
+                message = "the key would go to whichever provider the caller names; write model: PROVIDER/*"
+                problems.error(given["api_key"].place, at(path, "api_key"), message)
+            return
+        prefix = provider or values["model"].partition("/")[0]
+        if prefix in providers() and self._registry.get(prefix) is None:
+            problems.error(model.place, at(path, "model"), _lacking(prefix))
+            return
         try:
             row, _ = named(values["model"], self._registry, provider=provider, base_url=base)
         except BadRequestError as error:
-            problems.error(model.place, at(path, "model"), _lacking(values["model"], provider, str(error)))
+            problems.error(model.place, at(path, "model"), str(error))
             return
-        if "mock_response" in values:
+        if any(name.startswith("mock_") for name in values):
             return
+        if (wire := values.get("wire", row.wires[0])) not in row.wires:
+            message = f"{row.name} speaks {', '.join(row.wires)}, not {wire!r}"
+            problems.error(given["wire"].place, at(path, "wire"), message)
         if not row.base_url and base is None and not self._base_variable(row):
             variable = self._registry.base_variables(row)[0]
             problems.error(model.place, path, f"{row.name} has no host of its own: write api_base, or set {variable}")
@@ -223,7 +279,7 @@ class _Reader:
 
     def _key(self, row: Row, values: dict[str, Any], given: Mapping[str, Node], path: str) -> None:
         problems = self._problems
-        key, base = given.get("api_key"), given.get("api_base") or given.get("base_url")
+        key = given.get("api_key")
         variable: str | None = None
         if key is not None and key.value is not None:
             variable = key.variable
@@ -233,21 +289,30 @@ class _Reader:
                 if row.key_required and not any(self._variables.names_file(name) for name in row.key_env):
                     wanted = f"set {row.key_env[0]} (it is unset or blank), or write" if row.key_env else "write"
                     place = given["model"].place
-                    problems.error(place, at(path, "model"), f"no key for {row.title or row.name}: {wanted} api_key")
+                    step = at(path, "model") if place != NOWHERE else row.key_env[0]
+                    problems.error(place, step, f"no key for {row.title or row.name}: {wanted} api_key")
                 return
-            if variable not in self._environment:
+            if not self._environment.get(variable, "").strip():
                 # It was read from NAME_FILE: calls find it in the environment that the settings add.
                 self._variables.own.setdefault(variable, self._variables.get(variable) or "")
-        if variable is None or base is None or "api_base" not in values:
-            return
+        if variable is not None:
+            self._host(variable, row, values, given, path)
+
+    def _host(self, variable: str, row: Row, values: dict[str, Any], given: Mapping[str, Node], path: str) -> None:
+        """A key that belongs to one provider does not go to the host of another."""
+        base = values.get("api_base")
+        if base is None and self._base_variable(row) is not None:
+            return  # whoever sets that variable has said where the key goes
         owner = self._owner(variable, row)
-        stranger = None if owner is None else self._registry.other_owner_of(values["api_base"], owner)
-        if owner is not None and stranger is not None:
-            message = (
-                f"{variable} is {owner.name}'s key and this is {stranger}'s host, so it is not sent there. "
-                f"Write an api_key for that host, or call {stranger}/..."
-            )
-            problems.error(base.place, at(path, "api_base"), message)
+        stranger = None if owner is None else self._registry.other_owner_of(base or row.base_url, owner)
+        if owner is None or stranger is None:
+            return
+        name = "model" if base is None else "api_base" if "api_base" in given else "base_url"
+        message = (
+            f"{variable} is {owner.name}'s key and this is {stranger}'s host, so it is not sent there. "
+            f"Write an api_key for that host, or call {owner.name}/..."
+        )
+        self._problems.error(given[name].place, at(path, name), message)
 
     def _owner(self, variable: str, row: Row) -> Row | None:
         """The provider that a variable's key belongs to."""
@@ -286,37 +351,21 @@ class _Reader:
             problems.error(node.place, step, f"{model!r} has more than one *")
 
 
-def _slip(key: str) -> str | None:
-    """The steering key that this one misspells: it would travel to the provider as a parameter."""
-    if len(key) < 4:
+@lru_cache(maxsize=1000)
+def misspelt(key: str) -> str | None:
+    """The key that this one misspells: it would travel to the provider as a parameter of its own."""
+    if len(key) < 4 or key in _LIKE_OTHERS:
         return None
-    near = guess(key, [name for name in PARAMS if abs(len(name) - len(key)) <= 1])
-    return near if near is not None and _one_slip(key.lower().replace("-", "_"), near) else None
+    word = key.lower().replace("-", "_")
+    return next((name for name in (*PARAMS, *_DEFAULTS) if one_slip(word, name)), None)
 
 
-def _one_slip(word: str, meant: str) -> bool:
-    """Whether one letter too many, too few, wrong or exchanged makes one of the other."""
-    if word == meant:
-        return True
-    short, long = sorted((word, meant), key=len)
-    start = next(
-        (number for number, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short)
-    )
-    if len(short) < len(long):
-        return short[start:] == long[start + 1 :]
-    swapped = short[start : start + 2][::-1] == long[start : start + 2] and short[start + 2 :] == long[start + 2 :]
-    return short[start + 1 :] == long[start + 1 :] or swapped
-
-
-def _lacking(model: str, provider: str | None, said: str) -> str:
+def _lacking(provider: str) -> str:
     """What is said of a provider that is LiteLLM's and has no row here."""
-    name = provider or model.partition("/")[0]
-    if name in known()["providers"]:
-        return (
-            f"{name} is a provider of LiteLLM's for which there is no row here. If it speaks OpenAI's protocol, write "
-            f"model: custom_openai/... with its api_base, or a row of your own under quoth: {{providers: [...]}}"
-        )
-    return said
+    return (
+        f"{provider} is a provider of LiteLLM's for which there is no row here. If it speaks OpenAI's protocol, write "
+        "model: custom_openai/... with its api_base, or a row of your own under quoth: {providers: [...]}"
+    )
 
 
 def entries(
@@ -337,98 +386,38 @@ def entries(
         problems.error(node.place, "model_list", "it is empty; leave it out to serve every model of Poe")
         return ()
     reader = _Reader(registry, variables, environment, section, credentials, defaults, problems)
-    read = [(reader.entry(item, at("model_list", number)), item) for number, item in enumerate(node.items)]
-    found = [(entry, item, number) for number, (entry, item) in enumerate(read) if entry is not None]
+    found = [
+        (entry, item, index)
+        for index, item in enumerate(node.items)
+        for entry in reader.entries(item, at("model_list", index))
+    ]
     _duplicates(found, problems)
-    _weights([entry for entry, _, _ in found], [item.place for _, item, _ in found], problems)
+    _weights(found, problems)
     return tuple(entry for entry, _, _ in found)
 
 
 def _duplicates(found: list[tuple[Entry, Node, int]], problems: Problems) -> None:
-    deployments: dict[bytes, str] = {}
-    ids: dict[str, str] = {}
-    for entry, node, number in found:
-        path = at("model_list", number)
+    deployments: dict[bytes, Entry] = {}
+    ids: dict[str, Entry] = {}
+    for entry, node, index in found:
+        path = at("model_list", index)
         same = msgspec.msgpack.encode([entry.model_name, entry.litellm_params], order="deterministic")
-        if (first := deployments.setdefault(same, entry.where)) != entry.where:
-            problems.error(node.place, path, f"it is the same deployment as that at {first}; take one of them out")
-        known_id = entry.model_info.get("id")
-        if isinstance(known_id, str) and (first := ids.setdefault(known_id, entry.where)) != entry.where:
-            info = node.entries["model_info"]
-            place = info.entries["id"].place
-            problems.error(place, at(path, "model_info.id"), f"{known_id!r} is also the id of the entry at {first}")
-
-
-def _weights(found: list[Entry], places: list[Place], problems: Problems) -> None:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for number, entry in enumerate(found):
-        groups[entry.model_name].append(number)
-    for name, numbers in groups.items():
-        weights = [found[number].litellm_params.get("weight") for number in numbers]
-        if all(weight == 0 for weight in weights):
-            path = at(at("model_list", numbers[0]), "litellm_params.weight")
+        if (first := deployments.setdefault(same, entry)) is not entry:
             problems.error(
-                places[numbers[0]], path, f"every deployment of {name!r} has the weight 0: none is ever chosen"
+                node.place, path, f"it is the same deployment as that at {first.where}; take one of them out"
             )
+        own_id = entry.model_info.get("id")
+        if isinstance(own_id, str) and (first := ids.setdefault(own_id, entry)) is not entry:
+            place = node.entries["model_info"].entries["id"].place
+            problems.error(place, at(path, "model_info.id"), f"{own_id!r} is also the id of the entry at {first.where}")
 
 
-class Names:
-    """The names that a caller may use: those of the list, those that its wildcards match, aliases."""
-
-    def __init__(self, found: tuple[Entry, ...], also: Mapping[str, str]):
-        names = [entry.model_name for entry in found]
-        self.exact = frozenset(name for name in names if "*" not in name)
-        self.aliases = also
-        self._patterns = [tuple(name.split("*", 1)) for name in names if "*" in name]
-
-    def serves(self, name: str) -> bool:
-        return name in self.exact or name in self.aliases or self.matches(name)
-
-    def matches(self, name: str) -> bool:
-        return any(
-            len(name) >= len(start) + len(end) and name.startswith(start) and name.endswith(end)
-            for start, end in self._patterns
-        )
-
-    def near(self, name: str) -> str | None:
-        return guess(name, [*self.exact, *self.aliases])
-
-
-def aliases(
-    node: Node | None, path: str, found: tuple[Entry, ...], problems: Problems
-) -> tuple[dict[str, str], list[str]]:
-    """`model_group_alias`: {alias: name} or {alias: {model: name, hidden: true}}; and the hidden ones."""
-    said: dict[str, str] = {}
-    hidden: list[str] = []
-    if node is None or node.value is None:
-        return said, hidden
-    if not isinstance(node.value, dict):
-        problems.error(node.place, path, "it has to be a mapping of aliases to model names")
-        return said, hidden
-    places: dict[str, Place] = {}
-    for alias, value in node.entries.items():
-        target = value.entries.get("model", value) if isinstance(value.value, dict) else value
-        step = at(path, alias)
-        model = text(target, step, problems)
-        if isinstance(value.value, dict):
-            shown = mapping_of(anything, ("model", "hidden"))(value, step, problems)
-            flag = value.entries.get("hidden")
-            if flag is not None and shown is not UNSET and boolean(flag, at(step, "hidden"), problems) is True:
-                hidden.append(alias)
-        if model is not UNSET:
-            said[alias], places[alias] = model, target.place
-    names = Names(found, {})
-    for alias, model in said.items():
-        step = at(path, alias)
-        if alias in names.exact:
-            message = f"{alias!r} is also a model_name; the alias would never be used"
-            problems.error(node.entries[alias].key, step, message)
-        elif "*" in alias:
-            problems.error(node.entries[alias].key, step, "an alias is one name; a * has no meaning in it")
-        elif model == alias or model in said:
-            problems.error(places[alias], step, f"{model!r} is an alias itself; name a model of model_list")
-        elif not names.serves(model):
-            near = names.near(model)
-            more = f"; did you mean {near}?" if near else ""
-            problems.error(places[alias], step, f"model_list has no {model!r}{more}")
-    return said, hidden
+def _weights(found: list[tuple[Entry, Node, int]], problems: Problems) -> None:
+    groups: dict[str, list[tuple[Entry, Node, int]]] = defaultdict(list)
+    for one in found:
+        groups[one[0].model_name].append(one)
+    for name, members in groups.items():
+        if all(entry.litellm_params.get("weight") == 0 for entry, _, _ in members):
+            _, node, index = members[0]
+            message = f"every deployment of {name!r} has the weight 0: none is ever chosen"
+            problems.error(node.place, at(at("model_list", index), "litellm_params.weight"), message)

@@ -101,6 +101,8 @@ def _said(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> str
     line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "the line is indented with a tab; YAML is indented with spaces"
+    if "scanning an alias" in (error.context or ""):
+        return "a text that begins with * has to stand in quotation marks; without them it names an anchor"
     about = " ".join(part for part in (error.context, error.problem) if part)
     return f"this is not YAML: {about}"
 
@@ -136,7 +138,7 @@ class _Builder:
 
     def _place(self, event: Event) -> Place:
         mark = event.start_mark
-        return Place(self._file, mark.line + 1, mark.column + 1)
+        return Place(self._file) if mark is None else Place(self._file, mark.line + 1, mark.column + 1)
 
     def _spend(self, event: Event, path: str, nodes: int) -> None:
         self._count += nodes
@@ -202,7 +204,7 @@ class _Builder:
         return bases
 
     def _aliased(self, event: AliasEvent, path: str) -> Node:
-        found = self._anchors.get(event.anchor)
+        found = self._anchors.get(event.anchor or "")
         if found is None:
             raise _Stop(self._place(event), path, f"there is no finished anchor &{event.anchor} above")
         node, nodes = found

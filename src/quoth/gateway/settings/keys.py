@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from quoth.gateway.settings.document import Node
 from quoth.gateway.settings.problems import NOWHERE, Place, Problems
 from quoth.gateway.settings.secrets import Variables, is_placeholder
@@ -42,7 +44,9 @@ def master_key(node: Node | None, variables: Variables, permitted: bool, problem
         if not isinstance(node.value, str):
             problems.error(place, path, "it has to be a text; put quotation marks around it")
             return None
-        key, name = node.value.strip(), node.variable or "the key"
+        key = node.value.strip()
+        if is_placeholder(key):
+            return None  # reported too
     else:
         for name in _VARIABLES:
             key = variables.get(name, Place(), name)
@@ -68,5 +72,7 @@ def master_key(node: Node | None, variables: Variables, permitted: bool, problem
 
 def loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
-    name = host.strip("[]").lower()
-    return name in ("localhost", "::1") or name.startswith("127.")
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

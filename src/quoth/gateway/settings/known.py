@@ -17,7 +17,7 @@ from quoth.gateway.settings.document import Node, plain
 from quoth.gateway.settings.problems import Problems, at
 from quoth.gateway.settings.values import Check, guess
 
-__all__ = ["KINDS", "TOP", "Known", "Section", "known"]
+__all__ = ["KINDS", "TOP", "Known", "Section", "known", "providers"]
 
 KINDS = ("works", "harmless", "restricts")
 TOP = "top level"
@@ -28,11 +28,25 @@ class Known(NamedTuple):
     meaning: str
 
 
+# A list that restricts only where one of these is on it.
+_RESTRICTING = {"optional_pre_call_checks": {"router_budget_limiting", "enforce_model_rate_limits"}}
+
+
 @lru_cache(maxsize=1)
+def _facts() -> tuple[dict[str, dict[str, Known]], frozenset[str]]:
+    data = tomllib.loads((Path(__file__).parent / "known.toml").read_text("utf-8"))
+    names = frozenset(data.pop("providers")["names"])
+    return {section: {name: Known(*facts) for name, facts in keys.items()} for section, keys in data.items()}, names
+
+
 def known() -> dict[str, dict[str, Known]]:
     """Section -> key -> what is known of it."""
-    data = tomllib.loads((Path(__file__).parent / "known.toml").read_text("utf-8"))
-    return {section: {name: Known(*facts) for name, facts in keys.items()} for section, keys in data.items()}
+    return _facts()[0]
+
+
+def providers() -> frozenset[str]:
+    """The prefixes of models that LiteLLM knows."""
+    return _facts()[1]
 
 
 class Section:
@@ -69,7 +83,7 @@ class Section:
         fact = known()[name].get(key)
         if fact is None:
             self._unknown(key, value, path, name, near)
-        elif fact.kind == "restricts" and not _asks_for_nothing(value):
+        elif fact.kind == "restricts" and not _asks_for_nothing(key, value):
             self.unenforced(key, value, path, fact.meaning)
         else:
             self._problems.warning(value.key, path, f"it has no effect here ({fact.meaning})")
@@ -96,23 +110,22 @@ class Section:
                 else:
                     problems.error(value.key, path, f"it belongs in {section}")
                 return
+        where = "a settings file" if name == TOP else name
         if (meant := guess(key, near)) is not None:
-            problems.error(value.key, path, f"{key} is not a key of {name}; did you mean {meant}?")
+            problems.error(value.key, path, f"{key} is not a key of {where}; did you mean {meant}?")
         elif name == TOP:
-            problems.error(
-                value.key,
-                path,
-                f"{key} is not known; the keys here are model_list, litellm_settings, "
-                "router_settings, general_settings, environment_variables, include, quoth",
-            )
+            keys_ = ", ".join(key for key, fact in known()[TOP].items() if fact.kind == "works")
+            problems.error(value.key, path, f"{key} is not a key of {where}; those that work are {keys_}")
         else:
-            problems.unknown(value.key, path, f"{key} is not a key of {name}, and has no effect")
+            problems.unknown(value.key, path, f"{key} is not a key of {where}, and has no effect")
 
 
 _SETTINGS = ("litellm_settings", "general_settings", "router_settings", "litellm_params", TOP)
 
 
-def _asks_for_nothing(node: Node) -> bool:
+def _asks_for_nothing(key: str, node: Node) -> bool:
     """A restriction that is switched off, or blank."""
     value = plain(node)
+    if key in _RESTRICTING and isinstance(value, list):
+        return not _RESTRICTING[key] & set(map(str, value))
     return value is None or value is False or value in ("", [], {})

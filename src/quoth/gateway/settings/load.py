@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
+from quoth.call import Row
 from quoth.errors import QuothError
-from quoth.gateway.settings import deployments, extensions, keys, own, routing
+from quoth.gateway.settings import deployments, extensions, keys, names, own, routing
 from quoth.gateway.settings.document import Node, empty, plain
 from quoth.gateway.settings.gather import gather
 from quoth.gateway.settings.known import TOP, Section
 from quoth.gateway.settings.problems import NOWHERE, Problem, Problems, Refused, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry, Network, Quoth, Server, Settings
-from quoth.gateway.settings.values import Check, anything, boolean, number, text
+from quoth.gateway.settings.values import Check, anything, boolean, existing, number, whole
 from quoth.providers.rows import Registry, row_from, rows_from_file
 
 __all__ = ["GENERAL", "LITELLM", "TOP_KEYS", "load"]
@@ -30,19 +29,8 @@ TOP_KEYS: dict[str, Check] = dict.fromkeys([*_SECTIONS, "environment_variables",
 def _certificates(node: Node, path: str, problems: Problems) -> Any:
     """`ssl_verify`: true, false, or the path of a file."""
     if isinstance(node.value, str) and node.value.lower() not in ("true", "false"):
-        if not os.path.exists(node.value):
-            problems.error(node.place, path, f"there is no file {node.value!r}")
-            return UNSET
-        return node.value
+        return existing(node, path, problems)
     return boolean(node, path, problems)
-
-
-def _file(node: Node, path: str, problems: Problems) -> Any:
-    value = text(node, path, problems)
-    if value is not UNSET and not os.path.isfile(value):
-        problems.error(node.place, path, f"there is no file {value!r}")
-        return UNSET
-    return value
 
 
 LITELLM: dict[str, Check] = {
@@ -51,11 +39,18 @@ LITELLM: dict[str, Check] = {
     "cache": boolean,
     "cache_params": anything,
     "drop_params": boolean,
+    "redact_user_api_key_info": boolean,
     "require_auth_for_metrics_endpoint": boolean,
-    "ssl_certificate": _file,
+    "ssl_certificate": existing,
     "ssl_verify": _certificates,
+    "turn_off_message_logging": boolean,
 }
-ROUTER: dict[str, Check] = {**routing.ROUTER, "default_litellm_params": anything, "model_group_alias": anything}
+ROUTER: dict[str, Check] = {
+    **routing.ROUTER,
+    "default_litellm_params": anything,
+    "default_max_parallel_requests": whole(1),
+    "model_group_alias": anything,
+}
 GENERAL: dict[str, Check] = {
     "dangerously_permit_weak_or_unset_master_key": boolean,
     "master_key": anything,
@@ -84,8 +79,8 @@ class _Loader:
         self._own_environment(root)
         self._root = self._variables.fill(root, "")
         accepted = self._root.entries.get("quoth", empty()).entries.get("accept_unenforced")
-        names = () if accepted is None else tuple(item.value for item in accepted.items if isinstance(item.value, str))
-        self._section = Section(names, problems)
+        items = [] if accepted is None else [item.value for item in accepted.items]
+        self._section = Section(tuple(item for item in items if isinstance(item, str)), problems)
 
     def settings(self) -> Settings:
         problems = self._problems
@@ -93,20 +88,21 @@ class _Loader:
         quoth = self._under("quoth")
         mine = own.read(quoth, self._section, problems)
         rows = self._rows(quoth)
-        registry = Registry(row_from(row) for row in rows)
+        registry = Registry(rows)
         general_node, litellm_node, router_node = map(
             self._under, ("general_settings", "litellm_settings", "router_settings")
         )
         general = self._section.read(general_node, "general_settings", "general_settings", GENERAL)
         litellm = self._section.read(litellm_node, "litellm_settings", "litellm_settings", LITELLM)
         router = self._section.read(router_node, "router_settings", "router_settings", ROUTER)
-        models = self._models(registry, router_node.entries.get("default_litellm_params"))
+        models = self._models(registry, router_node.entries)
         alias_node = router_node.entries.get("model_group_alias")
-        aliases, hidden = deployments.aliases(alias_node, "router_settings.model_group_alias", models, problems)
+        aliases, hidden = names.aliases(alias_node, "router_settings.model_group_alias", models, problems)
         sections = (litellm_node, router_node)
         routed = routing.merged(litellm, {k: v for k, v in router.items() if k in routing.ROUTER}, sections, problems)
-        routing.targets(routed, deployments.Names(models, aliases), sections, problems)
+        routing.targets(routed, names.Names(models, aliases), sections, problems)
         hooks, switches = self._hooks(litellm_node, quoth)
+        self._private(litellm, litellm_node, hooks)
         params = litellm_node.entries.get("cache_params")
         cache = extensions.cache(params, litellm.get("cache") is True, self._section, mine.cache, problems)
         permitted = general.get("dangerously_permit_weak_or_unset_master_key") is True
@@ -129,6 +125,7 @@ class _Loader:
                 client_cert=litellm.get("ssl_certificate"),  # type: ignore[arg-type]
                 proxy=mine.proxy,
             ),
+            weak_key_permitted=permitted,
             quoth=self._switched(mine.quoth, litellm, switches, rows),
             environment=dict(self._variables.own),
             source_files=tuple(dict.fromkeys([*self._files, *self._variables.files, *self._row_files])),
@@ -161,7 +158,7 @@ class _Loader:
                 shown = str(filled.value)
                 self._variables.own[name] = shown.lower() if isinstance(filled.value, bool) else shown
 
-    def _rows(self, quoth: Node) -> list[dict[str, Any]]:
+    def _rows(self, quoth: Node) -> list[Row]:
         """Providers of the user's own: a file of rows, or the rows themselves."""
         self._row_files: list[str] = []
         node = quoth.entries.get("providers")
@@ -172,41 +169,35 @@ class _Loader:
             if isinstance(node.value, str):
                 file = str(Path(node.place.file or "").parent / node.value)
                 self._row_files.append(file)
-                return [_fields(row) for row in rows_from_file(file)]
+                return rows_from_file(file)
             if not isinstance(node.value, list):
                 self._problems.error(node.place, path, "it has to be the path of a TOML file, or a list of rows")
                 return []
         except QuothError as error:
             self._problems.error(node.place, path, str(error))
             return []
-        found: dict[str, dict[str, Any]] = {}
-        for number_, item in enumerate(node.items):
+        found: dict[str, Row] = {}
+        for index, item in enumerate(node.items):
             try:
                 row = row_from(plain(item), "")
             except QuothError as error:
-                self._problems.error(item.place, at(path, number_), str(error).removeprefix(": "))
+                self._problems.error(item.place, at(path, index), str(error).removeprefix(": "))
                 continue
             if row.name in found:
-                self._problems.error(item.place, at(path, number_), f"there is a row named {row.name!r} above")
-            found[row.name] = _fields(row)
+                self._problems.error(item.place, at(path, index), f"there is a row named {row.name!r} above")
+            found[row.name] = row
         return list(found.values())
 
-    def _models(self, registry: Registry, defaults: Node | None) -> tuple[Entry, ...]:
-        node = self._root.entries.get("model_list")
+    def _models(self, registry: Registry, router: Mapping[str, Node]) -> tuple[Entry, ...]:
+        node = self._root.entries.get("model_list") or deployments.implicit()
         credentials = self._credentials()
-        if node is None:
-            if self._variables.get("POE_API_KEY", NOWHERE, "POE_API_KEY") is None:
-                if not self._variables.names_file("POE_API_KEY"):
-                    self._problems.error(
-                        NOWHERE, "POE_API_KEY", "no key for Poe: set POE_API_KEY (it is unset or blank)"
-                    )
-            elif "POE_API_KEY" not in self._environment:
-                self._variables.own.setdefault("POE_API_KEY", self._variables.get("POE_API_KEY") or "")
-            return deployments.implicit()
-        given: Mapping[str, Node] = {}
+        given: dict[str, Node] = {}
+        if (limit := router.get("default_max_parallel_requests")) is not None:
+            given["max_parallel_requests"] = limit
+        defaults = router.get("default_litellm_params")
         if defaults is not None and defaults.value is not None:
             if isinstance(defaults.value, dict):
-                given = defaults.entries
+                given |= defaults.entries
             else:
                 self._problems.error(defaults.place, "router_settings.default_litellm_params", "it has to be a mapping")
         return deployments.entries(
@@ -218,9 +209,9 @@ class _Loader:
         found: dict[str, Mapping[str, Node]] = {}
         if node is None or node.value is None:
             return found
-        for number_, item in enumerate(node.items):
+        for index, item in enumerate(node.items):
             name, values = item.entries.get("credential_name"), item.entries.get("credential_values")
-            path = at("credential_list", number_)
+            path = at("credential_list", index)
             if name is None or values is None or not isinstance(name.value, str) or not isinstance(values.value, dict):
                 self._problems.error(item.place, path, "it needs credential_name and credential_values")
             elif name.value in found:
@@ -242,9 +233,14 @@ class _Loader:
                 switches |= also
         return list(dict.fromkeys(found)), switches
 
-    def _switched(
-        self, quoth: Quoth, litellm: Mapping[str, Any], switches: set[str], rows: list[dict[str, Any]]
-    ) -> Quoth:
+    def _private(self, litellm: Mapping[str, Any], node: Node, hooks: list[str]) -> None:
+        """Quoth itself logs neither prompts nor keys; but hooks are handed the calls as they are."""
+        for key in ("turn_off_message_logging", "redact_user_api_key_info"):
+            if hooks and litellm.get(key) is True:
+                meaning = f"{hooks[0]} is handed calls as they are"
+                self._section.unenforced(key, node.entries[key], at("litellm_settings", key), meaning)
+
+    def _switched(self, quoth: Quoth, litellm: Mapping[str, Any], switches: set[str], rows: list[Row]) -> Quoth:
         changes: dict[str, Any] = {"providers": tuple(rows)}
         if "require_auth_for_metrics_endpoint" in litellm:
             changes["metrics_auth"] = litellm["require_auth_for_metrics_endpoint"]
@@ -257,15 +253,15 @@ class _Loader:
         place = NOWHERE if node is None else node.place
         for problem in exposure(server.host, key, permitted):
             add = self._problems.error if problem.severity == "error" else self._problems.warning
-            add(place, "quoth.server.host" if node is not None else "general_settings.master_key", problem.message)
+            add(place, "" if node is None else "quoth.server.host", problem.message)
 
     def _unmet(self, quoth: Node) -> None:
         node = quoth.entries.get("accept_unenforced")
         if node is None or self._problems.errors:
             return
-        for number_, item in enumerate(node.items):
+        for index, item in enumerate(node.items):
             if item.value not in self._section.met:
-                path = at("quoth.accept_unenforced", number_)
+                path = at("quoth.accept_unenforced", index)
                 self._problems.unknown(item.place, path, f"nothing here is accepted by {item.value!r}; take it out")
 
 
@@ -274,10 +270,8 @@ def exposure(host: str, key: str | None, permitted: bool = False) -> list[Proble
     if key is not None:
         return []
     if keys.loopback(host):
-        return [Problem("warning", "there is no master key: everybody on this machine can spend on your providers")]
-    message = (
-        f"{host} can be reached by others, and there is no master key: set QUOTH_MASTER_KEY or listen on 127.0.0.1"
-    )
+        return [Problem("warning", "there is no master key (QUOTH_MASTER_KEY): everybody on this machine may call")]
+    message = f"others can reach {host}, and there is no master key: set QUOTH_MASTER_KEY, or listen on 127.0.0.1"
     return [Problem("warning" if permitted else "error", message)]
 
 
@@ -288,8 +282,3 @@ def _limited(server: Server, megabytes: Any) -> Server:
     return msgspec.structs.replace(
         server, json_limit=min(server.json_limit, limit), file_limit=min(server.file_limit, limit)
     )
-
-
-def _fields(row: Any) -> dict[str, Any]:
-    """A row as plain data that `row_from` takes again."""
-    return {name: value for name, value in msgspec.to_builtins(row).items()}

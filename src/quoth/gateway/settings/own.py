@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -17,6 +15,7 @@ from quoth.gateway.settings.values import (
     anything,
     boolean,
     duration,
+    existing,
     guess,
     number,
     one_of,
@@ -33,29 +32,17 @@ __all__ = ["OWN", "Own", "read"]
 def _quirks(node: Node, path: str, problems: Problems) -> Any:
     found = texts(node, path, problems)
     if found is not UNSET:
-        for number_, item in enumerate(node.items or [node]):
+        for index, item in enumerate(node.items or [node]):
             if isinstance(item.value, str) and item.value not in QUIRKS:
                 near = guess(item.value, QUIRKS)
                 more = f"; did you mean {near}?" if near else f"; there are {', '.join(QUIRKS)}"
-                problems.error(item.place, at(path, number_), f"there is no quirk {item.value!r}{more}")
+                problems.error(item.place, at(path, index), f"there is no quirk {item.value!r}{more}")
     return UNSET if found is UNSET else tuple(found)
 
 
 def _tuple(node: Node, path: str, problems: Problems) -> Any:
     found = texts(node, path, problems)
     return UNSET if found is UNSET else tuple(found)
-
-
-def _beside(node: Node, path: str, problems: Problems) -> Any:
-    """The path of a file that exists; a relative one is meant from the file that names it."""
-    value = text(node, path, problems)
-    if value is UNSET:
-        return UNSET
-    file = str(Path(node.place.file or "").parent / value)
-    if not os.path.isfile(file):
-        problems.error(node.place, path, f"there is no file {file!r}")
-        return UNSET
-    return file
 
 
 def _proxy(node: Node, path: str, problems: Problems) -> Any:
@@ -95,13 +82,14 @@ OWN: dict[str, dict[str, Check]] = {
     "retry_budget": {"per_second": number(), "ratio": number(0, 1)},
     "server": {
         "backlog": whole(1, 65_535),
+        "event_limit": size,
         "file_limit": size,
         "header_timeout": duration(above=True),
         "host": text,
         "json_limit": size,
         "port": whole(0, 65_535),
-        "tls_cert": _beside,
-        "tls_key": _beside,
+        "tls_cert": existing,
+        "tls_key": existing,
         "workers": whole(1, 256),
     },
 }

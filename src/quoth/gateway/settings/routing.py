@@ -6,24 +6,25 @@ Given in both, `router_settings` wins, with a warning that names both places.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
 
-from quoth.gateway.settings.deployments import Names
 from quoth.gateway.settings.document import Node
+from quoth.gateway.settings.names import Names
 from quoth.gateway.settings.problems import Problems, at
 from quoth.gateway.settings.values import (
     Check,
-    anything,
     boolean,
     duration,
+    guess,
     listing,
     mapping,
     mapping_of,
     number,
     one_of,
-    texts,
+    timeouts,
     whole,
 )
 
@@ -37,25 +38,12 @@ STRATEGIES = (
     "usage-based-routing",
     "usage-based-routing-v2",
 )
-_RETRIED = (
-    "BadRequestErrorRetries",
-    "AuthenticationErrorRetries",
-    "TimeoutErrorRetries",
-    "RateLimitErrorRetries",
-    "ContentPolicyViolationErrorRetries",
-    "InternalServerErrorRetries",
-    "ServiceUnavailableErrorRetries",
-    "NotFoundErrorRetries",
-    "DefaultRetries",
+_ERRORS = (
+    *("BadRequestError", "AuthenticationError", "TimeoutError", "RateLimitError", "ContentPolicyViolationError"),
+    *("InternalServerError", "ServiceUnavailableError", "NotFoundError", "Default"),
 )
-_FAILED = (
-    "BadRequestErrorAllowedFails",
-    "AuthenticationErrorAllowedFails",
-    "TimeoutErrorAllowedFails",
-    "RateLimitErrorAllowedFails",
-    "ContentPolicyViolationErrorAllowedFails",
-    "InternalServerErrorAllowedFails",
-)
+_RETRIED = tuple(f"{name}Retries" for name in _ERRORS)
+_FAILED = tuple(f"{name}AllowedFails" for name in _ERRORS)
 _FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 ANY = "*"
 
@@ -70,20 +58,28 @@ def _target(node: Node, path: str, problems: Problems) -> Any:
     return UNSET
 
 
+def _targets(node: Node, path: str, problems: Problems) -> Any:
+    """A list of fallbacks; one alone is a list of one."""
+    one = isinstance(node.value, str | dict)
+    return listing(_target)(replace(node, value=[node]) if one else node, path, problems)
+
+
 def _fallbacks(node: Node, path: str, problems: Problems) -> Any:
     """[{"model": ["other", "third"]}, ...]."""
     form = 'a list of mappings such as - {"model": ["other", "third"]}'
+    if isinstance(node.value, dict):
+        node = replace(node, value=[node])
     if not isinstance(node.value, list):
         problems.error(node.place, path, f"it has to be {form}")
         return UNSET
     found: list[dict[str, list[Any]]] = []
-    for number_, item in enumerate(node.items):
-        step = at(path, number_)
+    for index, item in enumerate(node.items):
+        step = at(path, index)
         if not isinstance(item.value, dict) or not item.entries:
             problems.error(item.place, step, f"it has to be in {form}")
             continue
         for model, names in item.entries.items():
-            read = listing(_target)(names, at(step, model), problems)
+            read = _targets(names, at(step, model), problems)
             if read is not UNSET:
                 found.append({model: read})
     return found
@@ -98,7 +94,7 @@ ROUTER: dict[str, Check] = {
     "content_policy_fallbacks": _fallbacks,
     "context_window_fallbacks": _fallbacks,
     "cooldown_time": duration(),
-    "default_fallbacks": texts,
+    "default_fallbacks": _targets,
     "disable_cooldowns": boolean,
     "enable_tag_filtering": boolean,
     "fallbacks": _fallbacks,
@@ -108,12 +104,10 @@ ROUTER: dict[str, Check] = {
     "retry_after": duration(),
     "retry_policy": _policy,
     "routing_strategy": one_of(*STRATEGIES),
-    "routing_strategy_args": mapping_of(
-        anything, ("ttl", "lowest_latency_buffer", "max_latency_list_size", "rolling_window_size")
-    ),
-    "stream_timeout": duration(above=True),
+    "routing_strategy_args": mapping,
+    "stream_timeout": timeouts,
     "tag_filtering_match_any": boolean,
-    "timeout": duration(above=True),
+    "timeout": timeouts,
 }
 # Keys of litellm_settings that mean the same; `request_timeout` is its word for `timeout`.
 BOTH: dict[str, Check] = {
@@ -126,14 +120,10 @@ BOTH: dict[str, Check] = {
         "fallbacks",
         "num_retries",
     )
-} | {"request_timeout": duration(above=True)}
+} | {"request_timeout": timeouts}
 _SAME = {"request_timeout": "timeout"}
-_ARGS: dict[str, Check] = {
-    "ttl": duration(above=True),
-    "lowest_latency_buffer": number(0),
-    "max_latency_list_size": whole(1),
-    "rolling_window_size": whole(1),
-}
+_ARGS: dict[str, Check] = {"lowest_latency_buffer": number(), "ttl": duration(above=True)}
+_INERT_ARGS = ("max_latency_list_size", "rolling_window_size")
 
 
 def merged(
@@ -149,13 +139,26 @@ def merged(
             path = at("litellm_settings", origins[name])
             problems.warning(place, path, f"router_settings.{name} at {wins} says something else, and wins")
         values[name] = value
-    if (args := nodes[1].entries.get("routing_strategy_args")) is not None and "routing_strategy_args" in values:
-        path = "router_settings.routing_strategy_args"
-        checked = {
-            name: _ARGS[name](node, at(path, name), problems) for name, node in args.entries.items() if name in _ARGS
-        }
-        values["routing_strategy_args"] = {name: value for name, value in checked.items() if value is not UNSET}
+    if "routing_strategy_args" in values:
+        node = nodes[1].entries["routing_strategy_args"]
+        values["routing_strategy_args"] = _arguments(node, "router_settings.routing_strategy_args", problems)
     return values
+
+
+def _arguments(node: Node, path: str, problems: Problems) -> dict[str, Any]:
+    inert = {name: value for name, value in node.entries.items() if name in _INERT_ARGS}
+    for name, value in inert.items():
+        problems.warning(value.key, at(path, name), "it has no effect here (how LiteLLM keeps its measurements)")
+    known = {name: value for name, value in node.entries.items() if name not in inert}
+    found: dict[str, Any] = {}
+    for name, value in known.items():
+        if (check := _ARGS.get(name)) is None:
+            near = guess(name, _ARGS)
+            more = f"; did you mean {near}?" if near else f"; there are {', '.join(_ARGS)}"
+            problems.error(value.key, at(path, name), f"{name} is not known here{more}")
+        elif (checked := check(value, at(path, name), problems)) is not UNSET:
+            found[name] = checked
+    return found
 
 
 def targets(routing: Mapping[str, Any], names: Names, nodes: tuple[Node, Node], problems: Problems) -> None:
@@ -164,11 +167,12 @@ def targets(routing: Mapping[str, Any], names: Names, nodes: tuple[Node, Node], 
         if key in routing:
             node, path = _origin(key, nodes)
             _known(node, path, names, problems)
-            _cycles(routing[key], node, path, problems)
+            _cycles(routing[key], names.aliases, node, path, problems)
     if "default_fallbacks" in routing:
         node, path = _origin("default_fallbacks", nodes)
-        for number_, item in enumerate(node.items or [node]):
-            _serves(item, item.value, at(path, number_), names, problems)
+        for index, item in enumerate(node.items or [node]):
+            target = item.entries.get("model", item)
+            _serves(target, target.value, at(path, index), names, problems)
     if "model_group_retry_policy" in routing:
         node, path = _origin("model_group_retry_policy", nodes)
         for model, policy in node.entries.items():
@@ -184,9 +188,9 @@ def _origin(key: str, nodes: tuple[Node, Node]) -> tuple[Node, str]:
 
 
 def _pairs(node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
-    for number_, item in enumerate(node.items):
+    for index, item in enumerate(node.items or [node]):
         for model, chain in item.entries.items():
-            yield model, chain, at(at(path, number_), model)
+            yield model, chain, at(at(path, index), model)
 
 
 def _known(node: Node, path: str, names: Names, problems: Problems) -> None:
@@ -197,9 +201,9 @@ def _known(node: Node, path: str, names: Names, problems: Problems) -> None:
         if model in seen:
             problems.error(chain.key, step, f"{model!r} has fallbacks above, at {seen[model].key}; write one list")
         seen.setdefault(model, chain)
-        for number_, item in enumerate(chain.items):
+        for index, item in enumerate(chain.items or [chain]):
             target = item.entries.get("model", item)
-            _serves(target, target.value, at(step, number_), names, problems)
+            _serves(target, target.value, at(step, index), names, problems)
 
 
 def _serves(node: Node, name: Any, path: str, names: Names, problems: Problems) -> None:
@@ -212,18 +216,22 @@ def _no_model(name: str, names: Names) -> str:
     return f"model_list has no {name!r}" + (f"; did you mean {near}?" if near else "")
 
 
-def _cycles(fallbacks: list[dict[str, list[Any]]], node: Node, path: str, problems: Problems) -> None:
+def _cycles(
+    fallbacks: list[dict[str, list[Any]]], aliases: Mapping[str, str], node: Node, path: str, problems: Problems
+) -> None:
     """Report each circle once, at the first of its models that is written down."""
     edges: dict[str, list[str]] = {}
     for item in fallbacks:
         for model, chain in item.items():
-            edges[model] = [name if isinstance(name, str) else str(name["model"]) for name in chain]
+            names = [name if isinstance(name, str) else str(name["model"]) for name in chain]
+            edges[aliases.get(model, model)] = [aliases.get(name, name) for name in names]
     reported: set[frozenset[str]] = set()
-    for model, chain, step in _pairs(node, path):
+    for written, place, step in _pairs(node, path):
+        model = aliases.get(written, written)
         circle = _circle(model, edges)
         if circle and frozenset(circle) not in reported:
             reported.add(frozenset(circle))
-            problems.error(chain.key, step, f"these fallbacks go in a circle: {' -> '.join([*circle, model])}")
+            problems.error(place.key, step, f"these fallbacks go in a circle: {' -> '.join([*circle, model])}")
 
 
 def _circle(start: str, edges: Mapping[str, list[str]]) -> list[str]:

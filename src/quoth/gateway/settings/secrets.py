@@ -17,7 +17,7 @@ _SECRET = re.compile(r"(api_?key|master_key|salt_key|secret|password|passwd|toke
 _SECRET_VARIABLE = re.compile(r"(KEY|SECRET|PASSWORD|TOKEN)(_\d+)?$", re.I)
 _PLACEHOLDER = re.compile(
     r"""(change[-_ ]?(me|this|it)|replace[-_ ]?(me|this)|(sk-|your|my|the|insert|enter|put|add)?[-_ ]*your[-_ ].*
-        |<.*>|\[.*]|\{.*}|\$\{?\w+}?|(sk-)?(\.{3,}|…|x{3,}|\*{3,})|todo|tbd|fixme|placeholder|secret|password|example)""",
+        |(sk-)?<.*>|\[.*]|\{.*}|\$\{?\w+}?|(sk-)?(…|[x.*-]{3,})|todo|tbd|fixme|placeholder|secret|password|example)""",
     re.I | re.X,
 )
 _OTHER_WAYS = re.compile(r"(?:\$\{?(?:env:)?|\{\{?\s*(?:env\.)?|env[/.:]|os\.environ[.:])(\w+)\s*(?:}}?)?$")

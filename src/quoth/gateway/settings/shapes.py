@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from quoth.call import Row
 from quoth.gateway.settings.problems import Problem
-from quoth.providers.rows import Registry, row_from
+from quoth.providers.rows import Registry
 
 __all__ = ["Cache", "Entry", "Idempotency", "Log", "Network", "Pacing", "Quoth", "RetryBudget", "Server", "Settings"]
 
@@ -37,7 +38,7 @@ class Cache(msgspec.Struct, frozen=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Where and how to listen. Times in seconds, sizes in bytes."""
+    """Where and how to listen. Times in seconds, sizes in bytes; `event_limit`: one event of a provider's stream."""
 
     host: str = "127.0.0.1"
     port: int = 4000
@@ -47,6 +48,7 @@ class Server(msgspec.Struct, frozen=True):
     header_timeout: float = 10.0
     json_limit: int = 32 << 20
     file_limit: int = 100 << 20
+    event_limit: int = 16 << 20
     backlog: int = 1024
 
 
@@ -93,7 +95,7 @@ class RetryBudget(msgspec.Struct, frozen=True):
 
 
 class Quoth(msgspec.Struct, frozen=True):
-    """What stands under `quoth:`. Times in seconds. `providers` are rows of the user's own, as plain data."""
+    """What stands under `quoth:`. Times in seconds. `providers` are rows of the user's own."""
 
     commit_after: float = 30.0
     drain_delay: float = 2.0
@@ -109,15 +111,16 @@ class Quoth(msgspec.Struct, frozen=True):
     idempotency: Idempotency = Idempotency()
     log: Log = Log()
     retry_budget: RetryBudget = RetryBudget()
-    providers: tuple[dict[str, Any], ...] = ()
+    providers: tuple[Row, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True):
     """Everything the gateway was told, checked. See docs/settings.md for what each part means.
 
     `routing`: keyword arguments of LiteLLM's Router that have an effect, lists and mappings as they were written.
-    `hooks`: "module.instance"; a module is looked for beside the first of `source_files`. `environment`: what the file
-    adds to the environment (`environment_variables`, and keys read from NAME_FILE); `environ` lays it over the real one.
+    `weak_key_permitted`: `dangerously_permit_weak_or_unset_master_key`, the last argument of `exposure`. `hooks`:
+    "module.instance"; a module is looked for beside the first of `source_files`. `environment`: what the file adds to
+    the environment (`environment_variables`, and keys read from NAME_FILE); `environ` lays it over the real one.
     """
 
     models: tuple[Entry, ...]
@@ -126,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True):
     routing: dict[str, Any] = {}
     drop_params: bool = False
     master_key: str | None = None
+    weak_key_permitted: bool = False
     cache: Cache | None = None
     hooks: tuple[str, ...] = ()
     server: Server = Server()
@@ -141,7 +145,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     def registry(self) -> Registry:
         """The providers in force: those shipped, and the rows of the user's own."""
-        return Registry(row_from(row) for row in self.quoth.providers)
+        return Registry(self.quoth.providers)
 
     def environ(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment that calls are made in: what the file says wins over what the process has."""

@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,15 +20,19 @@ __all__ = [
     "anything",
     "boolean",
     "duration",
+    "existing",
     "guess",
     "listing",
     "mapping",
     "mapping_of",
     "number",
     "one_of",
+    "one_slip",
+    "secret",
     "size",
     "text",
     "texts",
+    "timeouts",
     "url",
     "whole",
 ]
@@ -48,6 +53,22 @@ def guess(word: str, known: Iterable[str]) -> str | None:
     if not found:
         found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.8)
     return lowered[found[0]] if found else None
+
+
+def one_slip(word: str, meant: str) -> bool:
+    """Whether one letter too many, too few, wrong or exchanged makes one of the other."""
+    if word == meant:
+        return True
+    if abs(len(word) - len(meant)) > 1:
+        return False
+    short, long = sorted((word, meant), key=len)
+    start = 0
+    while start < len(short) and short[start] == long[start]:
+        start += 1
+    if len(short) < len(long):
+        return short[start:] == long[start + 1 :]
+    swapped = short[start : start + 2][::-1] == long[start : start + 2] and short[start + 2 :] == long[start + 2 :]
+    return short[start + 1 :] == long[start + 1 :] or swapped
 
 
 def _wrong(node: Node, path: str, problems: Problems, wanted: str) -> Any:
@@ -160,6 +181,14 @@ def duration(low: float = 0, *, above: bool = False) -> Check:
     return check
 
 
+def timeouts(node: Node, path: str, problems: Problems) -> Any:
+    """Seconds for the whole call, or a mapping of connect, first, idle and total."""
+    check = duration(above=True)
+    if isinstance(node.value, dict):
+        return mapping_of(check, ("connect", "first", "idle", "total"))(node, path, problems)
+    return check(node, path, problems)
+
+
 def size(node: Node, path: str, problems: Problems) -> Any:
     """Bytes, or a text such as "32MiB"; the value is in bytes."""
     value = _number(node)
@@ -224,6 +253,18 @@ def mapping_of(item: Check, names: Iterable[str] = ()) -> Check:
         return {name: value for name, value in found.items() if value is not UNSET}
 
     return check
+
+
+def existing(node: Node, path: str, problems: Problems) -> Any:
+    """The path of a file or folder that exists; a relative one is meant from the file that names it."""
+    value = text(node, path, problems)
+    if value is UNSET:
+        return UNSET
+    file = Path(node.place.file or "").parent / value
+    if not file.exists():
+        problems.error(node.place, path, f"there is no file {str(file)!r}")
+        return UNSET
+    return str(file)
 
 
 def url(node: Node, path: str, problems: Problems) -> Any:

@@ -9,15 +9,19 @@ from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
 from quoth.gateway.asked import Asked, asked, steering
+from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
 from quoth.gateway.entries import split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive, body_of
+from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
-from quoth.gateway.outgoing import Header, Outgoing, fitting
+from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.reading import ChatEvents
+from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
-from quoth.transport.drive import adrive, afinish, aread
+from quoth.transport.drive import adrive, afinish, failed_of
+from quoth.transport.ports import TransportFailure
 from quoth.types import Completion
 from quoth.wire.openai_chat import Unreadable, UpstreamError
 from quoth.wire.sse import EventTooLarge
@@ -37,9 +41,9 @@ async def chat(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
-    departure.watch()
-    x.bytes_in = len(body)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    if body is None:
+        return
     call = asked(split(body), body)
     await answer(app, generation, x, call, out)
 
@@ -50,6 +54,10 @@ async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out
     controls = steering(call, x.headers, x.warnings)
     x.tags = controls.tags
     group = generation.group(call.model)
+    x.known_model = generation.known(group)
+    plan = _cache_plan(app, x, call) if app.cache is not None else None
+    if plan is not None and await _from_cache(app.cache, plan, x, out):
+        return
     relayed = Relayed(generation, x, call, controls, app.world)
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
     try:
@@ -58,15 +66,49 @@ async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out
         _noted(x, relayed)
         if keeper is not None:
             await keeper.pause()
+    recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
     if keeper is None:
-        await _whole(generation, x, got, out)
+        await _whole(generation, x, got, out, plan)
     else:
-        await streamed(generation, x, got, out, keeper)
+        await streamed(generation, x, got, out, keeper, recorder, plan)
+    if plan is not None and app.cache is not None and whole(x):
+        data = got.body if recorder is None else recorder.data
+        if data is not None:
+            await app.cache.keep(plan, data)
+
+
+def _cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
+    assert app.cache is not None
+    body: dict[str, Any] = dict(call.entries)
+    if "cache" in call.steering:
+        body["cache"] = call.steering["cache"]
+    caller = "" if x.caller is None else x.caller.id
+    return app.cache.plan(
+        x.surface, caller, call.model, body, stream=call.stream, cache_control=x.headers.get(b"cache-control")
+    )
+
+
+async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
+    """Whether there was an answer, which has been sent then."""
+    stored = None if cache is None else await cache.find(plan)
+    if stored is None:
+        return False
+    x.cache_hit = True
+    headers = [(b"x-quoth-cache", b"hit"), (b"x-litellm-cache-key", plan.key.encode())]
+    if x.stream:
+        await out.begin(headers)
+        await out.piece(stored.body, more=False)
+        x.bytes_out = len(stored.body)
+    else:
+        await out.json(stored.body, headers)
+    return True
 
 
 def _noted(x: Exchange, relayed: Relayed) -> None:
     journey = relayed.journey
-    x.candidate = journey.candidate or x.candidate
+    candidate = x.candidate = journey.candidate or x.candidate
+    if candidate is not None:
+        x.wire = candidate.target.wire
     x.fallbacks, x.place, x.waited = journey.fallbacks, journey.place, journey.waited
     x.upstream_seconds = journey.waited
     for attempt in journey.attempts:
@@ -75,7 +117,7 @@ def _noted(x: Exchange, relayed: Relayed) -> None:
         x.warnings += relayed.warnings
 
 
-async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing) -> None:
+async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
     candidate, tokens = got.candidate, x.tokens
     now = time.monotonic()
     total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
@@ -85,66 +127,87 @@ async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing) -
     if cost is not None and cost.usd is not None:
         headers.append((b"x-quoth-cost-usd", f"{cost.usd:f}".encode()))
     headers.append((b"x-quoth-overhead-ms", b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)))
+    if plan is not None:
+        headers.append((b"x-litellm-cache-key", plan.key.encode()))
     await out.json(got.body, headers)
 
 
-async def streamed(generation: Generation, x: Exchange, got: Got, out: Outgoing, keeper: KeepAlive) -> None:
+async def streamed(
+    generation: Generation,
+    x: Exchange,
+    got: Got,
+    out: Outgoing,
+    keeper: KeepAlive,
+    recorder: Recorder | None = None,
+    plan: Plan | None = None,
+) -> None:
     """Pass events on as they come, as fast as the client takes them. Raises StreamInterrupted."""
     events, candidate = got.events, got.candidate
     assert events is not None
     begun = time.monotonic()
-    if not out.started:
-        headers: list[Header] = fitting(x)
-        await out.begin(headers)
-    pending, reply = events.out, got.reply
-    failed: Failed | None = None
-    settled = False
+    error: errors.QuothError | None = None
     try:
+        if not out.started:
+            headers = fitting(x)
+            if plan is not None:
+                headers.append((b"x-litellm-cache-key", plan.key.encode()))
+            await out.begin(headers)
+        failed = await _passed_on(x, events, got.reply, out, recorder)
+        if not events.complete:
+            error = _broken(got, failed)
+    finally:
+        await keeper.stop()
+        x.tokens, x.finish_reason = events.tokens, events.finish_reason
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
+        if error is not None:
+            candidate.failed(time.monotonic(), error)
+        elif events.complete:
+            _succeeded(x, got, begun)
+        else:
+            candidate.released()
+        if got.reply is not None and not events.complete:
+            got.reply.reply.close()
+    if error is not None:
+        raise error
+    if got.reply is not None:
+        await afinish(got.reply)
+
+
+async def _passed_on(
+    x: Exchange, events: ChatEvents, reply: Any, out: Outgoing, recorder: Recorder | None
+) -> Failed | None:
+    """Everything up to the end of the stream; what broke it, if it was the connection."""
+    pending, size = events.out, 0
+    send = out.piece
+    try:
+        if reply is not None:
+            read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if pending:
                 data = pending[0] if len(pending) == 1 else b"".join(pending)
                 pending.clear()
-                await out.piece(data, more=not events.complete)
+                size += len(data)
+                if recorder is not None:
+                    recorder.feed(data)
+                await send(data, not events.complete)
             if events.ended:
-                break
-            piece: Any = await aread(reply)
-            if piece.__class__ is Failed:
-                failed = piece
-                break
+                if events.complete and not out.ended:
+                    await send(b"", False)
+                return None
+            waiting()
+            piece = await read()
             if piece:
                 events.feed(piece)
             else:
                 events.eof()
-        x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        if events.warnings:
-            x.warnings += events.warnings
-        settled = True
-        if events.complete:
-            if not out.ended:
-                await out.piece(b"", more=False)
-            _succeeded(generation, x, got, begun)
-            await _finish(reply)
-            return
-        error = _broken(got, failed)
-        candidate.failed(time.monotonic(), error)
-        raise error
+    except TransportFailure as failure:
+        return failed_of(failure)
     finally:
-        await keeper.stop()
-        if not settled:
-            x.tokens, x.finish_reason = events.tokens, events.finish_reason
-            candidate.released()
-        if reply is not None and not events.complete:
-            reply.reply.close()
-        if x.cost is None:
-            x.cost = generation.price(candidate).cost(x.tokens)
+        x.bytes_out = size
 
 
-async def _finish(reply: Any) -> None:
-    if reply is not None:
-        await afinish(reply)
-
-
-def _succeeded(generation: Generation, x: Exchange, got: Got, begun: float) -> None:
+def _succeeded(x: Exchange, got: Got, begun: float) -> None:
     tokens = x.tokens
     now = time.monotonic()
     total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)

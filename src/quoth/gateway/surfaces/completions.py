@@ -15,8 +15,9 @@ from quoth.gateway.departure import Departure
 from quoth.gateway.entries import Entries, opened, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive, body_of
+from quoth.gateway.incoming import Receive
 from quoth.gateway.outgoing import Outgoing
+from quoth.gateway.receiving import received
 from quoth.gateway.surfaces import chat as chats
 from quoth.types import Warning
 from quoth.wire.frames import data_of
@@ -40,9 +41,9 @@ async def deployed_chat(
     departure: Departure,
 ) -> None:
     """Chat with the model in the path; one in the body has to be the same."""
-    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
-    departure.watch()
-    x.bytes_in = len(body)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    if body is None:
+        return
     entries = split(body)
     if "model" not in entries:
         entries = {"model": msgspec.Raw(msgspec.json.encode(parameter)), **entries}
@@ -59,9 +60,9 @@ async def completions(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
-    departure.watch()
-    x.bytes_in = len(body)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    if body is None:
+        return
     call, before = _as_chat(split(body), x.warnings)
     await chats.answer(app, generation, x, call, _AsText(out, before))
 

@@ -16,8 +16,9 @@ from quoth.gateway.departure import Departure
 from quoth.gateway.entries import split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive, body_of
+from quoth.gateway.incoming import Receive
 from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.receiving import received
 from quoth.gateway.relay import Relayed
 from quoth.transport.drive import adrive
 from quoth.wire.observe import renamed, tokens_of
@@ -37,13 +38,14 @@ async def embeddings(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await body_of(receive, x.headers, generation.settings.server.json_limit)
-    departure.watch()
-    x.bytes_in = len(body)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    if body is None:
+        return
     call = asked(split(body), body, listed="input")
     call.stream = False
     x.model = call.model
     group = generation.group(call.model)
+    x.known_model = generation.known(group)
     for candidate in group.candidates:
         if not candidate.target.row.embeddings:
             title = candidate.target.row.title or candidate.target.provider

@@ -1,0 +1,307 @@
+"""The request log: one line for each request, without a word of what was asked or answered.
+
+    log = Log(settings.quoth.log, redact)     # opens `path`; OSError when it cannot be
+    log.over(exchange)                        # never waits
+    log.close(timeout=2.0)
+
+Lines wait in a queue for one thread, which writes them in groups. Where the sink does not take them (a full pipe, a
+full disk) the queue fills up, further lines are dropped and counted, and a line says so once there is room again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from select import PIPE_BUF
+
+import msgspec
+
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.settings import Log as Options
+
+__all__ = ["Dropped", "Line", "Log", "line_of"]
+
+# A group is written so long after its first line came, in seconds.
+_GATHER = 0.03
+_MOST_LINES = 10_000
+_PIECE = 64 << 10
+# A caller may send a name of any length.
+_LONGEST_NAME, _LONGEST_MESSAGE = 200, 500
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """What the log says of one request. `time` is its end, times in milliseconds end in `_ms`; `key` is who called, by
+    a name that is safe to show; `model` what was asked for, `served` who answered. `first_ms`: to the first byte of a
+    stream. `overhead_ms` is what was not spent waiting for providers, `waited_ms` was spent in line. `cost_usd` is
+    decimal; absent: not known. What is 0, false, empty or not known is left out.
+    """
+
+    time: datetime
+    id: str
+    method: str
+    route: str
+    status: int
+    total_ms: float
+    overhead_ms: float
+    key: str = ""
+    model: str = ""
+    served: str = ""
+    deployment: str = ""
+    wire: str = ""
+    stream: bool = False
+    error: str = ""
+    message: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: str | None = None
+    cost_points: int | None = None
+    cost_source: str = ""
+    first_ms: float = 0.0
+    waited_ms: float = 0.0
+    attempts: int = 0
+    fallbacks: int = 0
+    finish_reason: str | None = None
+    cache_hit: bool = False
+    left: bool = False
+    warnings: tuple[str, ...] = ()
+    bytes_in: int = 0
+    bytes_out: int = 0
+    client: str | None = None
+    trace_id: str = ""
+
+
+class Dropped(msgspec.Struct):
+    """Stands where lines are missing."""
+
+    time: datetime
+    log_lines_dropped: int
+
+
+def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool = False) -> Line:
+    """The line of one request, now. `message`: with the text of its error."""
+    started, ended = exchange.started, exchange.ended
+    line = Line(
+        datetime.now(UTC),
+        exchange.id,
+        exchange.method,
+        exchange.route,
+        exchange.status,
+        round((ended - started) * 1e3, 3),
+        round(max(0.0, ended - started - exchange.upstream_seconds) * 1e3, 3),
+        "" if exchange.caller is None else exchange.caller.id,
+        exchange.known_model or (exchange.model and redact(exchange.model[:_LONGEST_NAME])),
+    )
+    candidate = exchange.candidate
+    if candidate is not None:
+        line.served = candidate.model if exchange.known_model else redact(candidate.model[:_LONGEST_NAME])
+        line.deployment = candidate.deployment.id
+        line.wire = exchange.wire
+        line.attempts = len(exchange.attempts)
+        line.fallbacks = exchange.fallbacks
+        line.waited_ms = round(exchange.waited * 1e3, 3)
+    if exchange.stream:
+        line.stream = True
+        if exchange.first_at:
+            line.first_ms = round((exchange.first_at - started) * 1e3, 3)
+    if (tokens := exchange.tokens) is not None:
+        line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
+        line.cached_tokens, line.reasoning_tokens = tokens.cached, tokens.reasoning
+    if (cost := exchange.cost) is not None:
+        if cost.usd is not None:
+            line.cost_usd = f"{cost.usd:f}"
+        line.cost_points, line.cost_source = cost.points, cost.source
+    if exchange.error:
+        line.error = exchange.error
+        if message:
+            line.message = redact(exchange.message[:_LONGEST_MESSAGE])
+    if exchange.warnings:
+        line.warnings = tuple(warning.code for warning in exchange.warnings)
+    if b"traceparent" in exchange.headers and (found := _TRACEPARENT.fullmatch(exchange.headers[b"traceparent"])):
+        line.trace_id = found[1].decode()
+    line.finish_reason = exchange.finish_reason
+    line.cache_hit, line.left = exchange.cache_hit, exchange.left
+    line.bytes_in, line.bytes_out = exchange.bytes_in, exchange.bytes_out
+    line.client = exchange.client
+    return line
+
+
+class Log:
+    """`options.level`: "info" writes every request, "debug" with the messages of errors, "warning" those that failed,
+    "error" those that failed with a 5xx. `dropped` counts the lines that are lost for good, `problem` is why."""
+
+    def __init__(self, options: Options, redact: Callable[[str], str] = str):
+        self.dropped = 0
+        self.problem: str | None = None
+        self._redact = redact
+        self._message = options.level == "debug"
+        self._least = {"warning": 400, "error": 500}.get(options.level, 0)
+        self._lines: deque[Line] = deque()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        if options.format != "none":
+            self._sink = _Sink(options.path)
+            self._encode = _as_json if options.format == "json" else _as_text
+            self._thread = threading.Thread(target=self._write, name="quoth-log", daemon=True)
+            self._thread.start()
+
+    def over(self, exchange: Exchange) -> None:
+        """Write the line of a request, soon."""
+        if self._thread is None or (
+            self._least and exchange.status < self._least and not (self._least == 400 and exchange.error)
+        ):
+            return
+        if len(self._lines) >= _MOST_LINES:
+            self.dropped += 1
+            return
+        self._lines.append(line_of(exchange, self._redact, message=self._message))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, timeout: float) -> None:
+        """Write what waits, for `timeout` seconds at most; what is left then is dropped. A second time: nothing."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._closing.set()
+        self._wake.set()
+        thread.join(timeout)
+        if thread.is_alive():  # a sink that takes nothing; the thread ends with the process
+            self.dropped += len(self._lines)
+            self._lines.clear()
+        else:
+            self._sink.close()
+
+    # --- The thread ---------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        said = 0
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            last = self._closing.wait(_GATHER)
+            while self._lines:
+                lines = [self._lines.popleft() for _ in range(min(len(self._lines), 1000))]
+                group: list[Line | Dropped] = [*lines]
+                dropped = self.dropped
+                if dropped > said:
+                    group.append(Dropped(datetime.now(UTC), dropped - said))
+                try:
+                    self._sink.write(self._encode(group))
+                except OSError as error:
+                    self.dropped += len(lines)
+                    self.problem = f"{self._sink.name}: {error.strerror or error}"
+                else:
+                    said, self.problem = dropped, None
+            if last and not self._lines:
+                return
+
+
+class _Sink:
+    """Where lines go: a file that may be moved away (log rotation), or standard output."""
+
+    def __init__(self, path: str | None):
+        self.name = path or "standard output"
+        self._path = path
+        self._file = sys.stdout.fileno() if path is None else _opened(path)
+        self._torn = False
+        # What is written to a pipe in pieces of this size is not mixed up with what other workers write.
+        self._piece = PIPE_BUF if stat.S_ISFIFO(os.fstat(self._file).st_mode) else _PIECE
+
+    def write(self, data: bytes) -> None:
+        """All of it, or OSError."""
+        if self._path is not None:
+            self._follow(self._path)
+        start = 0
+        while start < len(data):
+            end = len(data) if len(data) - start <= self._piece else data.rfind(b"\n", start, start + self._piece) + 1
+            if end <= start:  # a line that is longer than a piece
+                end = data.find(b"\n", start) + 1 or len(data)
+            self._put(data[start:end])
+            start = end
+
+    def close(self) -> None:
+        if self._path is not None:
+            os.close(self._file)
+
+    def _put(self, data: bytes) -> None:
+        if self._torn:
+            data = b"\n" + data
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        finally:
+            if written:
+                self._torn = written < len(data)
+
+    def _follow(self, path: str) -> None:
+        """Open the file anew when it was moved or deleted."""
+        ours = os.fstat(self._file)
+        with suppress(FileNotFoundError):
+            there = os.stat(path)
+            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                return
+        new = _opened(path)
+        os.close(self._file)
+        self._file, self._torn = new, False
+
+
+def _opened(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def _as_json(group: list[Line | Dropped]) -> bytes:
+    try:
+        return _ENCODER.encode_lines(group)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can say and UTF-8 cannot
+        return b"".join(_ENCODER.encode(_utf8(one)) + b"\n" for one in group)
+
+
+def _utf8(line: Line | Dropped) -> Line | Dropped:
+    texts = {name: value for name in line.__struct_fields__ if isinstance(value := getattr(line, name), str)}
+    return msgspec.structs.replace(line, **{name: _clean(text) for name, text in texts.items()})
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _as_text(group: list[Line | Dropped]) -> bytes:
+    return "".join(f"{_text(one)}\n" for one in group).encode("utf-8", "replace")
+
+
+def _text(line: Line | Dropped) -> str:
+    """For people: the most telling first."""
+    if isinstance(line, Dropped):
+        return f"{line.time:%Y-%m-%d %H:%M:%S} {line.log_lines_dropped} lines are missing here"
+    said = [f"{line.time:%Y-%m-%d %H:%M:%S}", str(line.status), line.method, line.route]
+    if line.model:
+        said.append(f"{line.model} -> {line.served}" if line.served else line.model)
+    said.append(f"{line.total_ms:.0f} ms (own {line.overhead_ms:.1f}")
+    said[-1] += f", first {line.first_ms:.0f})" if line.first_ms else ")"
+    if line.prompt_tokens is not None or line.completion_tokens is not None:
+        said.append(f"{line.prompt_tokens or 0}+{line.completion_tokens or 0} tokens")
+    if line.cost_usd is not None:
+        said.append(f"${line.cost_usd}")
+    if line.attempts > 1:
+        said.append(f"{line.attempts} attempts")
+    said += [
+        word for word, is_so in (("stream", line.stream), ("cached", line.cache_hit), ("left", line.left)) if is_so
+    ]
+    said += [part for part in (line.error, line.message, f"key={line.key}" if line.key else "", line.id) if part]
+    # A name must not begin a line of its own, nor colour a terminal.
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(said))

@@ -1,0 +1,72 @@
+"""Settings for the processes: read and judged, with the command line's values laid over the file's."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+
+import msgspec
+
+from quoth.gateway.serve.loading import Loaded, Refusal
+from quoth.gateway.serve.messages import Tls
+from quoth.gateway.serve.plan import Plan
+from quoth.gateway.settings import Problem, Refused, Server, Settings, exposure, load
+
+__all__ = ["judged", "unpack"]
+
+# What a caller may ask for where everything at Poe is served: cheap and quick.
+_EXAMPLE = "GPT-4.1-nano"
+
+
+def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
+    """The outcome of loading what the plan and the environment name."""
+    try:
+        settings = load(plan.file, environment, strict=plan.strict)
+    except Refused as refused:
+        return Refusal([str(problem) for problem in refused.problems])
+    server = msgspec.convert({**msgspec.structs.asdict(settings.server), **plan.given}, Server)
+    warnings = list(settings.warnings)
+    problems = _unreadable(server)
+    if server.host != settings.server.host:
+        before = {problem.message for problem in exposure(settings.server.host, settings.master_key)}
+        warnings = [warning for warning in warnings if warning.message not in before]
+        for problem in exposure(server.host, settings.master_key):
+            (problems if problem.severity == "error" else warnings).append(problem)
+    if problems:
+        return Refusal([str(problem) for problem in problems])
+    return Loaded(
+        packed=msgspec.msgpack.encode(msgspec.structs.replace(settings, server=server, warnings=tuple(warnings))),
+        host=server.host,
+        port=server.port,
+        workers=server.workers,
+        backlog=server.backlog,
+        header_timeout=server.header_timeout,
+        drain_delay=settings.quoth.drain_delay,
+        drain_timeout=settings.quoth.drain_timeout,
+        files=list(settings.source_files),
+        warnings=[str(problem) for problem in warnings],
+        models=len(settings.models),
+        example_model=_example(settings),
+        has_key=settings.master_key is not None,
+        tls=Tls(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None,
+    )
+
+
+def _unreadable(server: Server) -> list[Problem]:
+    """What is wrong with the certificate's files."""
+    if bool(server.tls_cert) != bool(server.tls_key):
+        return [Problem("error", "TLS needs a certificate and its key: give both, or neither")]
+    files = [file for file in (server.tls_cert, server.tls_key) if file]
+    return [Problem("error", f"there is no file {file!r}") for file in files if not os.path.isfile(file)]
+
+
+def _example(settings: Settings) -> str:
+    names = [entry.model_name for entry in settings.models]
+    exact = [name for name in names if "*" not in name]
+    if exact:
+        return exact[0]
+    return names[0].replace("*", _EXAMPLE) if names else _EXAMPLE
+
+
+def unpack(packed: bytes) -> Settings:
+    return msgspec.msgpack.decode(packed, type=Settings)
