@@ -28,6 +28,7 @@ from quoth.providers.quirks import mended
 from quoth.providers.wires import over_its_wire
 from quoth.types import Attempt, Completion, Trace, Warning
 from quoth.wire import openai_chat
+from quoth.wire.openai_responses.requests import refused
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
 
@@ -226,14 +227,31 @@ def _not_streamed(call: Call) -> Call:
     return replace(call, stream=False, params=params)
 
 
+def _native(wire: Wire, target: Target, body: Mapping[str, Any], call: Call, warnings: list[Warning]) -> dict[str, Any]:
+    """The request as it was given, for a target that speaks the same wire. Of what was found about the chat body that
+    says the same, only what concerns the model and the cap is true of it too."""
+    document = {**call.document, "model": target.model} if call.document is not None else {}
+    warnings[:] = [warning for warning in warnings if warning.param == "model"]
+    for name in call.additional_drop_params:
+        if document.pop(name, None) is not None:
+            text = f"{name} was left out, as additional_drop_params asks"
+            warnings.append(Warning("dropped", name, text))
+    if wire.name == "anthropic_messages" and document.get("max_tokens") is None:
+        filled, lost = wire.from_chat({"max_tokens": body.get("max_tokens")})
+        document["max_tokens"] = filled["max_tokens"]
+        warnings += lost
+    return document
+
+
 def _encoded(wire: Wire, target: Target, body: dict[str, Any], call: Call, warnings: list[Warning]) -> WireRequest:
     """The request for a body. Raises BadRequestError for what this wire cannot say and what no text can hold."""
     document: Mapping[str, Any]
     if call.document is not None and call.surface == wire.name:
         # What came in this wire's own form goes out in it.
-        document = {**call.document, "model": target.model}
-        warnings[:] = [warning for warning in warnings if warning.param == "model"]
+        document = _native(wire, target, body, call, warnings)
     else:
+        if call.document is not None and call.surface == "openai_responses" and (error := refused(call.document)):
+            raise error
         document, lost = wire.from_chat(body)
         warnings += lost
     document, changed = mended(document, target)

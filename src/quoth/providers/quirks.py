@@ -16,6 +16,7 @@ from msgspec import Struct
 from quoth.call import Target
 from quoth.types import Warning
 from quoth.wire.carried import function_of_custom, web_search_of
+from quoth.wire.openai_responses.requests import refused
 
 __all__ = ["MANY_TOOLS", "QUIRKS", "Quirk", "mended", "quirks_of"]
 
@@ -201,6 +202,12 @@ def _instructions_as_input(document: Body) -> list[Warning]:
     return [Warning("instructions_as_input", "instructions", text)]
 
 
+def _keeps_no_answers(document: Body) -> list[Warning]:
+    if error := refused(document):
+        raise error
+    return []
+
+
 # What Poe documents for its Messages API, and what was recorded beside it.
 _MESSAGES_FIELDS = frozenset(
     (
@@ -309,6 +316,15 @@ QUIRKS: dict[str, Quirk] = {
             "2026-05",
             wires=("openai_responses",),
             mend=_instructions_as_input,
+        ),
+        Quirk(
+            "keeps_no_answers",
+            "over Responses, an answer cannot be gone on from",
+            "previous_response_id is answered 500 for Claude, and for GPT with an error about zero data retention; so "
+            "it is refused here, with the way out",
+            "2026-05",
+            wires=("openai_responses",),
+            mend=_keeps_no_answers,
         ),
         Quirk(
             "beta_fields_removed",

@@ -11,6 +11,7 @@ from quoth.types import Warning
 from quoth.wire.carried import SPECIFIC, Json, not_carried, plain_texts, sealed, specific, unsealed
 
 __all__ = [
+    "again",
     "answer_items",
     "input_part",
     "message_of",
@@ -307,6 +308,12 @@ def request_items(message: Mapping[str, Any], where: str, warnings: list[Warning
     if isinstance(legacy, Mapping):
         sent.append(_sendable(call_item({"id": f"call_{legacy.get('name', '')}", "function": legacy}, "0")))
     return sent
+
+
+def again(items: Iterable[Any]) -> list[Json]:
+    """The items of an answer as the input that goes on from it, for a provider that keeps no answers: without ids,
+    which would be looked for, and without reasoning that is not encrypted, which would be too."""
+    return [_sendable(item) for item in items if isinstance(item, Mapping) and _goes_back(item)]
 
 
 def _goes_back(item: Mapping[str, Any]) -> bool:
