@@ -19,12 +19,16 @@ SAID = "17 * 19 = 323"
 TOOL = {"type": "function", "function": {"name": "getWeather", "parameters": {"type": "object", "properties": {}}}}
 
 
+responses: Any = quoth.responses
+create: Any = quoth.messages.create
+
+
 class Blocking:
     def responses(self, *given: Any, **keywords: Any) -> Any:
-        return quoth.responses(*given, **keywords)
+        return responses(*given, **keywords)
 
     def messages(self, **keywords: Any) -> Any:
-        return quoth.messages.create(**keywords)
+        return create(**keywords)
 
     def events(self, stream: Any) -> list[Any]:
         with stream:
@@ -108,12 +112,12 @@ def test_claudes_thoughts_go_back_with_their_signature(emulator: Emulator) -> No
 
 @pytest.mark.parametrize("model", WIRES)
 def test_responses(ask: Any, model: str, emulator: Emulator) -> None:
-    found = ask.responses(model, "What is 17 * 19?", max_output_tokens=100)
-    assert isinstance(found, quoth.Response)
+    found: Any = ask.responses(model, "What is 17 * 19?", max_output_tokens=100)
+    assert type(found) is quoth.Response
     assert found.output_text.endswith(SAID)
     assert found.output[-1].content[0].text == found.output_text
     assert (found.status, found.object) == ("completed", "response")
-    assert found.usage.total_tokens == found.usage.input_tokens + found.usage.output_tokens
+    assert found.usage["total_tokens"] == found.usage["input_tokens"] + found.usage["output_tokens"]
     assert found.cost.points == found.completion.cost.points
     assert found.wire == ("openai_chat" if model == GROK else "openai_responses")
     assert found.warnings == []
@@ -134,10 +138,10 @@ def test_responses_streamed(ask: Any, model: str, emulator: Emulator) -> None:
 @pytest.mark.parametrize("model", WIRES)
 def test_messages(ask: Any, model: str, emulator: Emulator) -> None:
     found = ask.messages(model=model, max_tokens=100, messages=QUESTION, system="Be kind")
-    assert isinstance(found, quoth.AnthropicMessage)
+    assert type(found) is quoth.AnthropicMessage
     assert found.text.endswith(SAID)
     assert (found.content[-1].type, found.stop_reason, found.role) == ("text", "end_turn", "assistant")
-    assert found.usage.input_tokens
+    assert found.usage["input_tokens"]
     assert found.cost.points
     assert found.wire == WIRES[model]
     assert found.warnings == []
@@ -160,7 +164,7 @@ def test_on_its_own_wire_a_request_goes_out_as_it_came(server: FaultServer) -> N
     where = {"api_base": server.url, "api_key": "k"}
     blocks = [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}, "x_mark": 1}]
     turns = [{"role": "user", "content": blocks}]
-    found = quoth.messages.create(model="anthropic/claude-x", max_tokens=9, messages=turns, x_field={"a": 1}, **where)
+    found = create(model="anthropic/claude-x", max_tokens=9, messages=turns, x_field={"a": 1}, **where)
     sent = server.requests[-1]
     assert sent.path == "/messages"
     assert sent.headers["x-api-key"] == "k"
@@ -174,19 +178,19 @@ def test_events_of_the_same_wire_come_as_they_are(server: FaultServer) -> None:
     body = response([said("323")], x_top=1)
     events = response_events(body)
     server.play(Answer(headers=(("content-type", "text/event-stream"),), body=(sse(events),), framing="chunked"))
-    with quoth.responses("openai/gpt-x", "?", **where) as stream:
+    with responses("openai/gpt-x", "?", **where) as stream:
         found = [event.model_dump() for event in stream]
     assert found == events
     assert stream.response.model_dump() == body
     events = message_events(message([{"type": "text", "text": "323"}]))
     server.play(Answer(headers=(("content-type", "text/event-stream"),), body=(sse(events),), framing="chunked"))
-    with quoth.messages.create(model="anthropic/claude-x", max_tokens=9, messages=QUESTION, **where) as other:
+    with create(model="anthropic/claude-x", max_tokens=9, messages=QUESTION, **where) as other:
         assert [event.model_dump() for event in other] == events
 
 
 def test_a_provider_that_does_not_stream_is_a_stream_all_the_same(server: FaultServer) -> None:
     server.play(answer(response([said("323")])))
-    with quoth.responses("openai/gpt-x", "?", api_base=server.url, api_key="k", stream=True) as stream:
+    with responses("openai/gpt-x", "?", api_base=server.url, api_key="k", stream=True) as stream:
         assert [event.type for event in stream][-1] == "response.completed"
     assert stream.response.output_text == "323"
     assert [warning.code for warning in stream.warnings] == ["not_streamed"]
@@ -196,7 +200,7 @@ def test_a_stream_that_breaks(server: FaultServer) -> None:
     raw = sse(response_events(response([said("323")]))[:7])
     server.play(Answer(headers=(("content-type", "text/event-stream"),), body=(raw,), framing="close"))
     with (
-        quoth.responses("openai/gpt-x", "?", api_base=server.url, api_key="k", stream=True) as stream,
+        responses("openai/gpt-x", "?", api_base=server.url, api_key="k", stream=True) as stream,
         pytest.raises(quoth.StreamInterrupted) as broken,
     ):
         list(stream)
@@ -206,20 +210,20 @@ def test_a_stream_that_breaks(server: FaultServer) -> None:
 
 def test_errors_and_fallbacks_are_those_of_every_call(emulator: Emulator) -> None:
     emulator.faults("status=529; times=1", "ok")
-    found = quoth.messages.create(model=CLAUDE, max_tokens=50, messages=QUESTION, num_retries=1)
+    found = create(model=CLAUDE, max_tokens=50, messages=QUESTION, num_retries=1)
     assert [attempt.status_code for attempt in found.attempts] == [529, 200]
     emulator.faults("ok")
-    other = quoth.responses("poe/not-there", "What is 17 * 19?", fallbacks=[{"model": CLAUDE, "temperature": 0.5}])
+    other = responses("poe/not-there", "What is 17 * 19?", fallbacks=[{"model": CLAUDE, "temperature": 0.5}])
     assert [attempt.error for attempt in other.attempts] == ["NotFoundError", None]
     assert emulator.requests[-1].body["temperature"] == 0.5
     with pytest.raises(quoth.NotFoundError):
-        quoth.messages.create(model="poe/claude-opus-0", max_tokens=9, messages=QUESTION)
+        create(model="poe/claude-opus-0", max_tokens=9, messages=QUESTION)
 
 
 def test_what_cannot_be_carried_is_a_warning(emulator: Emulator) -> None:
-    found = quoth.messages.create(model=GROK, max_tokens=50, messages=QUESTION, top_k=5)
+    found = create(model=GROK, max_tokens=50, messages=QUESTION, top_k=5)
     assert [(warning.code, warning.param) for warning in found.warnings] == [("not_carried", "top_k")]
-    beta = quoth.messages.create(model=CLAUDE, max_tokens=50, messages=QUESTION, context_management={"edits": []})
+    beta = create(model=CLAUDE, max_tokens=50, messages=QUESTION, context_management={"edits": []})
     assert [(warning.code, warning.param) for warning in beta.warnings] == [
         ("beta_field_removed", "context_management")
     ]
@@ -227,7 +231,7 @@ def test_what_cannot_be_carried_is_a_warning(emulator: Emulator) -> None:
 
 def test_instructions_are_followed_over_every_wire(emulator: Emulator) -> None:
     for model in WIRES:
-        quoth.responses(model, "Hi", instructions="Be kind")
+        responses(model, "Hi", instructions="Be kind")
         body = emulator.requests[-1].body
         assert (body.get("input") or body["messages"])[0]["content"] == "Be kind"
 
@@ -251,7 +255,7 @@ def test_a_client_keeps_its_own_conversations(model: str, emulator: Emulator) ->
 
 def test_a_provider_that_keeps_answers_is_asked_to_go_on(server: FaultServer) -> None:
     server.play(answer(response([said("323")])))
-    quoth.responses("openai/gpt-x", "?", previous_response_id="resp_theirs", api_base=server.url, api_key="k")
+    responses("openai/gpt-x", "?", previous_response_id="resp_theirs", api_base=server.url, api_key="k")
     assert server.requests[-1].json()["previous_response_id"] == "resp_theirs"
 
 
@@ -266,18 +270,18 @@ def test_clients_have_the_shapes_of_both_packages(emulator: Emulator) -> None:
 
     asyncio.run(read())
     with pytest.raises(quoth.BadRequestError, match=r"quoth\.Client"):
-        quoth.messages.create(model=GROK, messages=QUESTION, client="one")
+        create(model=GROK, messages=QUESTION, client="one")
 
 
 def test_mocks_answer_in_any_shape() -> None:
-    assert quoth.responses("poe/GPT-5.4", "?", mock_response="hi").output_text == "hi"
-    assert quoth.messages.create(model=CLAUDE, messages=QUESTION, mock_response="hi").text == "hi"
+    assert responses("poe/GPT-5.4", "?", mock_response="hi").output_text == "hi"
+    assert create(model=CLAUDE, messages=QUESTION, mock_response="hi").text == "hi"
 
 
 def test_a_budget_holds_over_every_wire(emulator: Emulator) -> None:
     with quoth.budget(usd=1) as budget:
-        found = quoth.messages.create(model=CLAUDE, max_tokens=50, messages=QUESTION)
-        stream = quoth.responses(GPT, "?", stream=True, max_output_tokens=100)
+        found = create(model=CLAUDE, max_tokens=50, messages=QUESTION)
+        stream = responses(GPT, "?", stream=True, max_output_tokens=100)
         list(stream)
     assert found.cost.usd is not None
     assert stream.cost.usd is not None

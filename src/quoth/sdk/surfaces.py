@@ -114,6 +114,12 @@ class EventStream(Stream):
         self._told, self._found = told, None
         self._chunks = _typed(self._chunks, _EVENTS[told.surface])
 
+    def __iter__(self) -> Generator[Any]:
+        return self._chunks
+
+    def __next__(self) -> Any:
+        return next(self._chunks)
+
     @property
     def response(self) -> Any:
         """The whole answer as a Response or an AnthropicMessage, once the stream has ended; None before."""
@@ -129,6 +135,12 @@ class AsyncEventStream(AsyncStream):
         super().__init__(answer, extra)
         self._told, self._found = told, None
         self._chunks = _atyped(self._chunks, _EVENTS[told.surface])
+
+    def __aiter__(self) -> AsyncGenerator[Any]:
+        return self._chunks
+
+    async def __anext__(self) -> Any:
+        return await anext(self._chunks)
 
     @property
     def response(self) -> Any:
