@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from quoth import Client, QuothError
+from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.params import OPENAI_PARAMS
 from quoth.providers.rows import packaged_names
-from quoth.providers.controls import CONTROLS, INERT
 
 __all__ = ["controls", "differences", "poe", "probes"]
 
