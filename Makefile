@@ -27,8 +27,7 @@ test: lint types test-only ## Everything that must pass: lint, types, architectu
 
 .PHONY: test-only
 test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
-# On a busy machine a deadline can pass by itself: what failed has to fail again, alone.
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST) || $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 .PHONY: crash
 crash: $(VENV)/.dev ## Kill a running batch fifty times: nothing that is finished is lost, or paid twice
@@ -51,8 +50,9 @@ fmt: $(VENV)/.dev ## Format, and mend what can be mended
 	$(BIN)/ruff format $(PY_DIRS)
 
 .PHONY: bench
-bench: $(VENV)/.dev $(BENCH)/.bench ## Compare cost per call with the openai and litellm packages
+bench: $(VENV)/.dev $(BENCH)/.bench ## Compare cost per call with the openai and litellm packages, and per request with LiteLLM's proxy and nginx
 	QUOTH_BENCH_PEERS=$(BENCH)/bin/python $(BIN)/python -m bench
+	QUOTH_BENCH_PEERS=$(CURDIR)/$(BENCH)/bin/python $(BIN)/python -m bench.gateways --growth
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Only set up the development environment in .venv

@@ -1,10 +1,11 @@
 """Make `src/quoth/providers/models.json` from a list of model facts.
 
-Usage: python scripts/build_catalogue.py FACTS.json
+Usage: python scripts/build_catalogue.py FACTS.json [RECORDED.json]
 
 FACTS.json is a list of rows, each with the fields of `quoth.providers.catalogue.ModelFacts` and a `source` sentence
-with a date in it. The shipped file says each source once, keeps one row a line so that diffs can be read, and drops
-empty fields.
+with a date in it. RECORDED.json is the answer of `GET /v1/models` that rows say they are taken from: where such a row
+has another price, the recording is right, for it is the source. The shipped file says each source once, keeps one row a
+line so that diffs can be read, and drops empty fields.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 TARGET = Path(__file__).parent.parent / "src/quoth/providers/models.json"
+RECORDED = "recorded GET /v1/models"
 KEEP = (
     "id",
     "display_name",
@@ -38,7 +41,7 @@ def source_of(row: dict[str, Any]) -> dict[str, str]:
     text = row["source"]
     day = re.search(r"\d{4}-\d{2}-\d{2}", text)
     if "recorded live" in text:
-        return {"name": "recorded GET /v1/models", "date": day.group() if day else ""}
+        return {"name": RECORDED, "date": day.group() if day else ""}
     if "models.dev providers" in text:
         return {"name": "models.dev, provider poe", "date": day.group() if day else ""}
     if "models.dev PR" in text:
@@ -46,14 +49,31 @@ def source_of(row: dict[str, Any]) -> dict[str, str]:
     return {"name": "third-party audit", "date": "2026-04-13"}
 
 
-def main(facts: Path) -> None:
+def recorded_prices(recorded: Path | None) -> dict[str, dict[str, str] | None]:
+    """The prices of a recorded list by id, without the empty ones."""
+    if recorded is None:
+        return {}
+    return {
+        row["id"]: row["pricing"] and {name: price for name, price in row["pricing"].items() if price is not None}
+        for row in json.loads(recorded.read_text())["data"]
+    }
+
+
+def main(facts: Path, recorded: Path | None = None) -> None:
     rows = json.loads(facts.read_text())
+    prices = recorded_prices(recorded)
     sources: list[dict[str, str]] = []
     lines = []
     for row in rows:
         source = source_of(row)
         if source not in sources:
             sources.append(source)
+        if source["name"] == RECORDED and row["id"] in prices and row["price"] != prices[row["id"]]:
+            print(f"{row['id']}: {row['price']} in the facts, {prices[row['id']]} in the recording, which is taken")
+            row["price"] = prices[row["id"]]
+        if row["price"]:
+            # As Poe writes them: decimals without an exponent.
+            row["price"] = {name: format(Decimal(value), "f") for name, value in row["price"].items() if value}
         kept = {key: row[key] for key in KEEP if row.get(key) not in (None, [], {})}
         for key in ("supported_endpoints", "parameters", "supported_features"):
             # An empty list is a fact ("declares none"); an absent one is not known.
@@ -66,4 +86,4 @@ def main(facts: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

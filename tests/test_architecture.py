@@ -74,6 +74,20 @@ def test_every_room_stands_in_the_layers_contract() -> None:
     assert rooms() - named == {"emulator"}, "the emulator alone stands beside the house"
 
 
+def test_nothing_is_imported_by_its_name_as_text() -> None:
+    """The contracts of the floors could not see it. The roof sign loads what it names, and the gateway tells its
+    processes by name what to load; nobody else does."""
+    allowed = {PACKAGE / "__init__.py", *sources("gateway")}
+    broken = [
+        f"{where(path, line)}: {text.strip()}"
+        for path in sources()
+        if path not in allowed
+        for line, text in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if "import_module" in text or "__import__" in text
+    ]
+    assert not broken
+
+
 def test_emulator_shares_facts_and_nothing_else() -> None:
     shared = ("quoth.emulator", "quoth.providers.catalogue", "quoth.providers.pricing")
     allowed = {"quoth.providers.catalogue", "quoth.providers.pricing", "quoth._version.__version__"}

@@ -58,12 +58,16 @@ def test_what_is_no_medium(content: str | None) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "audio", "video"])
-def test_every_address_of_a_media_model_is_one(kind: Kind) -> None:
-    assert media_in("done: https://example.org/a, https://example.org/b\nhttps://example.org/a", [kind]) == [
+def test_what_a_media_model_attaches(kind: Kind) -> None:
+    content = f"done:\n\nhttps://example.org/a\nhttps://example.org/b \nhttps://example.org/a\nor http://a.test/base/{kind}/{HASH}"
+    assert media_in(content, [kind]) == [
         Media(kind, "https://example.org/a"),
         Media(kind, "https://example.org/b"),
+        Media(kind, f"http://a.test/base/{kind}/{HASH}"),
     ]
     assert media_in("https://example.org/a", [kind, "text"]) == []
+    assert media_in("I cannot draw that: see https://example.org/rules.", [kind]) == []
+    assert media_in("Try [this](https://example.org/raven)", [kind]) == []
 
 
 @given(st.text(alphabet="![]()<>`~\n\"' htps:/dataimge;base.poecdn"))
@@ -76,6 +80,7 @@ def test_any_text_is_read(content: str) -> None:
 def test_long_texts_take_no_longer_than_they_are_long() -> None:
     for content in ("![" * 50_000 + "](http://", "![a](http://" * 20_000, "`" * 100_000 + "http://"):
         media_in(content)
+    media_in("http://a " * 20_000, ["image"])
 
 
 def test_a_notebook_shows_what_markdown_does_not() -> None:

@@ -57,11 +57,13 @@ if TYPE_CHECKING:
         reconcile,
         usage_history,
     )
-    from quoth.sdk.attachments import attach
+    from quoth.sdk.attachments import aattach, attach
     from quoth.sdk.batch import abatch_completion, batch_completion
     from quoth.sdk.budget import Budget, budget
     from quoth.sdk.catalogue import (
         ModelInfo,
+        aget_valid_models,
+        amodels,
         get_max_tokens,
         get_model_info,
         get_valid_models,
@@ -137,11 +139,12 @@ _HOMES = {
         "Balance Reconciled UsageRow abalance areconcile ausage_history balance reconcile usage_history"
     ),
     "quoth.media": "Media",
-    "quoth.sdk.attachments": "attach",
+    "quoth.sdk.attachments": "aattach attach",
     "quoth.sdk.batch": "abatch_completion batch_completion",
     "quoth.sdk.budget": "Budget budget",
     "quoth.sdk.catalogue": (
-        "ModelInfo get_max_tokens get_model_info get_valid_models models register_model supports_audio_input "
+        "ModelInfo aget_valid_models amodels get_max_tokens get_model_info get_valid_models models register_model "
+        "supports_audio_input "
         "supports_audio_output supports_function_calling supports_parallel_function_calling supports_pdf_input "
         "supports_prompt_caching supports_reasoning supports_response_schema supports_system_messages "
         "supports_tool_choice supports_vision supports_web_search"
@@ -226,10 +229,13 @@ __all__ = [
     "UsageRow",
     "Warning",
     "__version__",
+    "aattach",
     "abalance",
     "abatch_completion",
     "acompletion",
     "adownload",
+    "aget_valid_models",
+    "amodels",
     "anthropic_messages",
     "areconcile",
     "aresponses",

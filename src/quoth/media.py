@@ -12,7 +12,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ _PICTURE = re.compile(
     r"(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>()\[\]\"'`]+")
+_ALONE = re.compile(rf"^[^\S\n]*(?P<url>{_ADDRESS.pattern})[^\S\n]*$", re.M)
 _POE_PATH = re.compile(r"/base/(image|audio|video)/[0-9a-f]{64}")
 _CODE = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?(?:^(?P=fence)|\Z)|`[^`\n]*`", re.M | re.S)
 _ENDINGS: dict[str, Kind] = {
@@ -48,16 +48,20 @@ class Media:
     url: str
     alt: str = ""
 
+    # The two verbs are the SDK's, lent to the item that they are about: the one import that goes up the floors, made
+    # when it is called. The contracts of the floors in pyproject.toml name it.
+
     def download(self, path: str | Path | None = None, **options: Any) -> Path:
         """Save it; the same as `quoth.download(item, path)`."""
-        # By name, for data do not know the rooms above them.
-        saved: Path = import_module("quoth.sdk.media").download(self, path, **options)
-        return saved
+        from quoth.sdk.media import download
+
+        return download(self, path, **options)
 
     async def adownload(self, path: str | Path | None = None, **options: Any) -> Path:
         """Save it; the same as `await quoth.adownload(item, path)`."""
-        saved: Path = await import_module("quoth.sdk.media").adownload(self, path, **options)
-        return saved
+        from quoth.sdk.media import adownload
+
+        return await adownload(self, path, **options)
 
     def _repr_html_(self) -> str:
         url, alt = escape(self.url), escape(self.alt)
@@ -69,8 +73,9 @@ class Media:
 def media_in(content: str | None, makes: Collection[str] = ()) -> list[Media]:
     """The media of an answer in their order, one for each address.
 
-    `makes`: the kinds that the model is known to answer with when text is not among them; then every address in its
-    answer is one of them. Otherwise these are: what Poe hosts, and Markdown images outside of code.
+    These are: what Poe hosts, and Markdown images outside of code. `makes`: the kinds that the model is known to answer
+    with; when text is not among them, so are the addresses whose path says that they are media, whoever hosts them, and
+    those that have a line to themselves, as Poe puts what a bot attaches. A link in a sentence is none.
     """
     if not content or ("://" not in content and "data:" not in content):
         return []
@@ -80,9 +85,10 @@ def media_in(content: str | None, makes: Collection[str] = ()) -> list[Media]:
     for picture in _PICTURE.finditer(text):
         url = picture["url"]
         found.setdefault(url, (picture.start(), Media(_kind(url) or "image", url, picture["alt"].strip())))
+    alone = {line.start("url") for line in _ALONE.finditer(text)} if only else ()
     for bare in _ADDRESS.finditer(text):
         url = bare[0].rstrip(".,;:!?*")
-        kind = _kind(url) or only[0] if only else _of_poe(url)
+        kind = (_kind(url) or (only[0] if bare.start() in alone else None)) if only else _of_poe(url)
         if kind is not None:
             found.setdefault(url, (bare.start(), Media(kind, url)))
     return [media for _, media in sorted(found.values(), key=lambda pair: pair[0])]

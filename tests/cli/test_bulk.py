@@ -371,7 +371,8 @@ def test_it_keeps_under_a_cap_over_all_runs(quoth: Quoth, emulator: Emulator, tm
     first = done.json["finished"]
     assert 5 < first < 100
     assert done.json["halted"]["class"] == "BudgetExceededError"
-    assert "is left; a smaller max_tokens" in done.err
+    assert "the cap of $0.01 on the batch: a call that can cost up to" in done.err
+    assert "A smaller max_tokens lowers what a call can cost" in done.err
     spent = Decimal(10_000_000 - emulator.balance) / 33_000
     assert Decimal("0.008") < spent <= Decimal("0.01")
     assert abs(Decimal(done.json["usd"]) - spent) < Decimal("0.00001")
@@ -388,7 +389,7 @@ def test_it_keeps_under_a_cap_over_all_runs(quoth: Quoth, emulator: Emulator, tm
 def test_no_cap_without_a_price(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
     done, _ = batch(quoth, sums(tmp_path / "in.jsonl", 3), "-m", "GPT-4o", "--max-usd", "1")
     assert done.code == 4
-    assert "the price of poe/GPT-4o is not known" in done.err
+    assert "has no room for poe/GPT-4o: its price is not known. Going without the cap makes such calls" in done.err
     assert not emulator.requests
 
 

@@ -114,6 +114,8 @@ def test_an_error_ends_the_turn_and_not_the_conversation(quoth: Quoth, emulator:
 def test_commands(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("Ravens can count.")
     with quoth.on_terminal("chat") as terminal:
         terminal.until(READY)
         ask(terminal, "/help", "/save FILE")
@@ -123,9 +125,10 @@ def test_commands(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
         ask(terminal, "/system Be kind.", "The system message is: Be kind.")
         ask(terminal, "/zork", "there is no command /zork")
         ask(terminal, f"/image {picture}", "goes with the next message")
-        ask(terminal, "/image /nowhere", "cannot read the picture")
+        ask(terminal, "/image /nowhere", "cannot read /nowhere")
+        ask(terminal, f"/file {notes}", "goes with the next message")
         ask(terminal, "What is 2 + 3?", "2 + 3 = 5")
-        assert [part["type"] for part in sent(emulator)[1]["content"]] == ["text", "image_url"]
+        assert [part["type"] for part in sent(emulator)[1]["content"]] == ["text", "image_url", "file"]
         ask(terminal, "/clear", "Forgotten")
         ask(terminal, "/system -", "There is no system message.")
         ask(terminal, " /zork", "You wrote: /zork")

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from quoth.emulator import Emulator
 from tests.cli.running import Quoth
 
-TITLES = ("1  A text call", "2  A stream", "3  A tool call", "4  Several calls at once")
+TITLES = (
+    *("1  A text call", "2  A stream", "3  A tool call", "4  Several calls at once"),
+    *("5  A picture", "6  A line, spoken", "7  A clip"),
+)
+STARTS = {"image": b"\x89PNG", "audio": b"RIFF", "video": b"\0\0\0"}
 
 
-def test_without_a_key_it_is_offline(quoth: Quoth, emulator: Emulator) -> None:
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, quoth: Quoth) -> Path:
+    """Where the tour leaves its files."""
+    quoth.variables["TMPDIR"] = str(tmp_path)
+    return tmp_path
+
+
+def test_without_a_key_it_is_offline(quoth: Quoth, emulator: Emulator, temporary: Path) -> None:
     done = quoth("demo", POE_API_KEY=None, POE_API_BASE=None)
     assert (done.code, done.err) == (0, "")
     assert "This is offline: it talks to an emulator" in done.out
@@ -22,25 +36,50 @@ def test_without_a_key_it_is_offline(quoth: Quoth, emulator: Emulator) -> None:
         'get_weather({"city":"Lisbon"})',
         "get_weather returned: 21 °C and sunny in Lisbon",
         "17 * 19 = 323",
-        "Total: 7 calls",
+        "Total: 10 calls",
+        "and 1 of unknown cost",
         "the emulator charges nothing",
         "Next",
     ):
         assert said in done.out
     assert not emulator.requests
+    files = sorted(temporary.glob("quoth-demo-*/*"))
+    assert [path.read_bytes()[: len(STARTS[path.name[:5]])] for path in files] == [STARTS[p.name[:5]] for p in files]
+    assert [path.name[:5] for path in files] == ["audio", "image", "video"]
+    assert all(str(path) in done.out for path in files)
 
 
 def test_with_a_key_it_calls_the_provider(quoth: Quoth, emulator: Emulator) -> None:
     done = quoth("demo", "--max-tokens", "77")
     assert (done.code, done.err) == (0, "")
     assert f"This talks to poe at {emulator.base_url} with GPT-4.1-nano" in done.out
-    assert "points history has the exact figure" in done.out
-    bodies = [request.body for request in emulator.requests]
-    assert len(bodies) == 7
+    assert "$0.05 at most" in done.out
+    spent = 10_000_000 - emulator.balance
+    assert re.search(rf"Total: 9 calls · .* tokens · {spent} points \(", done.out)
+    assert "what Poe's points history says" in done.out
+    assert "Left out: the tour has no room for poe/Veo-3.1-Lite: its price is not known." in done.out
+    assert "`quoth demo --clip` makes such calls" in done.out
+    bodies = [request.body for request in emulator.requests if request.method == "POST"]
+    assert [body["model"] for body in bodies if isinstance(body, dict)][7:] == ["Imagen-4-Fast", "Sonic-3.0"]
     assert all(
-        isinstance(body, dict) and (body.get("max_tokens") or body.get("max_output_tokens")) == 77 for body in bodies
+        isinstance(body, dict) and (body.get("max_tokens") or body.get("max_output_tokens")) == 77
+        for body in bodies[:7]
     )
     assert [bool(body.get("stream")) for body in bodies if isinstance(body, dict)].count(True) == 1
+
+
+def test_a_clip_is_made_when_asked_for(quoth: Quoth, emulator: Emulator) -> None:
+    tour = quoth("demo", "--clip", "--json").json
+    assert [step["left_out"] for step in tour["steps"]] == [None] * 7
+    assert tour["total"]["without_cost"] == 0, "the history knows what the clip cost"
+    assert tour["total"]["charged_points"] == 10_000_000 - emulator.balance
+    assert [file["kind"] for step in tour["steps"] for file in step["files"]] == ["image", "audio", "video"]
+
+
+def test_it_keeps_under_its_cap(quoth: Quoth, emulator: Emulator) -> None:
+    tour = quoth("demo", "--max-usd", "0.01", "--json").json
+    assert [step["left_out"] is None for step in tour["steps"]] == [True] * 4 + [False, True, False]
+    assert 10_000_000 - emulator.balance <= 330
 
 
 @pytest.mark.parametrize("model", ["Claude-Haiku-4.5", "poe/Grok-4"])
@@ -62,11 +101,12 @@ def test_json(quoth: Quoth) -> None:
     assert (done.code, done.err) == (0, "")
     tour = done.json
     assert tour["offline"] is True
-    assert [len(step["answers"]) for step in tour["steps"]] == [1, 1, 2, 3]
-    assert tour["total"]["calls"] == 7
-    assert tour["total"]["cost"]["points"] == sum(
-        answer["cost"]["points"] for step in tour["steps"] for answer in step["answers"]
-    )
+    assert [len(step["answers"]) for step in tour["steps"]] == [1, 1, 2, 3, 1, 1, 1]
+    points = [answer["cost"]["points"] for step in tour["steps"] for answer in step["answers"]]
+    assert points[-1] is None
+    assert tour["total"]["cost"]["points"] == sum(points[:-1])
+    assert (tour["total"]["calls"], tour["total"]["without_cost"]) == (10, 1)
+    assert tour["total"]["charged_points"] is None
     assert tour["steps"][2]["answers"][0]["tool_calls"][0]["function"]["name"] == "get_weather"
 
 

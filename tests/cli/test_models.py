@@ -53,6 +53,7 @@ def test_json_is_a_bare_array_of_whole_rows(quoth: Quoth) -> None:
         (("--supports", "reasoning"), lambda row: row["reasoning"] is not None),
         (("--supports", "web_search", "--supports", "tools"), lambda row: len(row["supported_features"]) == 2),
         (("--max-price", "0.1"), lambda row: "request" in row["price"] or price(row) <= 1e-7),
+        (("--output", "image", "--max-price", "0.02"), lambda row: float(row["price"]["request"]) <= 0.02),
         (("--free",), lambda row: all(float(value) == 0 for value in row["price"].values())),
     ],
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-import quoth as package
 from quoth.cli.show import calls
 from quoth.emulator import Emulator
 from quoth.providers.catalogue import known, shipped
@@ -77,16 +79,34 @@ def test_calls_of_media_bots_are_right(facts: object) -> None:
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4.6", "veo-3.1", "elevenlabs-v3", "imagen-4"])
-def test_the_call_in_python_runs(
-    model: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("POE_API_BASE", emulator.base_url)
-    monkeypatch.setenv("POE_API_KEY", "emulated-key")
+def test_the_call_in_python_runs(model: str, quoth: Quoth) -> None:
     facts = shipped().get(model)
     assert facts is not None
-    exec(calls(facts)["Python"], {})
-    assert capsys.readouterr().out.strip()
-    assert package.__version__
+    done = quoth.python(calls(facts)["Python"])
+    assert (done.code, done.err) == (0, "")
+    assert done.out.strip()
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4.6", "veo-3.1"])
+@pytest.mark.parametrize(("language", "program"), [("curl", "curl"), ("JavaScript", "node")])
+def test_the_other_calls_run(model: str, language: str, program: str, emulator: Emulator, tmp_path: Path) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    facts = shipped().get(model)
+    assert facts is not None
+    text = calls(facts)[language].replace("https://api.poe.com/v1", emulator.base_url)
+    script = tmp_path / "call.mjs"
+    script.write_text(text)
+    done = subprocess.run(
+        ["sh", "-c", text] if language == "curl" else ["node", str(script)],
+        env={"PATH": os.environ["PATH"], "POE_API_KEY": "emulated-key"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ("/base/video/" if facts.makes_media else "emulated Claude-Opus-4.6") in done.stdout
+    assert len(emulator.requests) == 1
 
 
 def test_a_refresh_is_kept_and_compared(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
@@ -97,6 +117,7 @@ def test_a_refresh_is_kept_and_compared(quoth: Quoth, emulator: Emulator, tmp_pa
     assert [request.path for request in emulator.requests] == ["/v1/models"]
     assert "as fetched on" in quoth("models", QUOTH_CACHE_DIR=cache).err
     (copy,) = tmp_path.iterdir()
+    assert quoth("models", "changes", QUOTH_CACHE_DIR=cache).err.startswith("0 changes from shipped (2026-04-01)")
     rows = json.loads(copy.read_bytes())
     rows["models"] = [row for row in rows["models"] if row["id"] != "grok-4"]
     next(row for row in rows["models"] if row["id"] == "claude-opus-4.6")["price"]["prompt"] = "0.000005"

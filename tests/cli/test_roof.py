@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 COMMANDS = (
     *("chat", "image", "speak", "video", "transcribe", "models", "emulate", "demo"),
-    *("balance", "usage", "batch", "verify", "check"),
+    *("balance", "usage", "batch", "verify", "serve", "check"),
 )
 
 

@@ -139,12 +139,21 @@ def test_the_cap_is_kept() -> None:
         assert Decimal(10_000_000 - emulator.balance) / 33_000 <= Decimal("0.004")
     unknown = {one.fact.name: one.evidence for one in found.findings if one.verdict == "unknown"}
     assert "response_format" in unknown
-    assert "could cost more than is left of $0.004" in unknown["response_format"]
+    assert "not asked: the budget of $0.004: a call that can cost up to" in unknown["response_format"]
     assert not verdicts(found, "changed")
     with poe() as emulator:
         found = run(emulator, cap="0")
         assert emulator.balance == 10_000_000
     assert {"models_public", "balance_shape", "bad_key_status", "method_status"} <= verdicts(found, "still true")
+
+
+def test_what_caps_the_process_caps_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUOTH_MAX_USD", "0")
+    with poe() as emulator:
+        found = run(emulator)
+        assert emulator.balance == 10_000_000
+    (text,) = (one.evidence for one in found.findings if one.fact.name == "stream_order")
+    assert "QUOTH_MAX_USD=$0" in text
 
 
 def test_what_is_written_can_be_sent() -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from quoth import errors
+from quoth.gateway.metrics import described
 from quoth.gateway.settings.known import KINDS, known
 from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.quirks import QUIRKS
@@ -65,10 +66,19 @@ def settings(kind: str) -> str:
     return "\n".join(["| where | keys | what for |", "| --- | --- | --- |", *lines])
 
 
+def metrics() -> str:
+    rows = [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels) or '–'} | {text} |"
+        for name, kind, labels, text in described()
+    ]
+    return "\n".join(["| metric | kind | labels | what it says |", "| --- | --- | --- | --- |", *rows])
+
+
 SECTIONS: dict[tuple[Path, str], Callable[[], str]] = {
     (ROOT / "docs/sdk.md", "controls"): controls,
     (ROOT / "docs/from-litellm.md", "inert"): inert,
     (ROOT / "docs/errors.md", "tree"): tree,
+    (ROOT / "docs/observability.md", "metrics"): metrics,
     (ROOT / "docs/parameters.md", "poe"): probe_parameters.poe,
     (ROOT / "docs/parameters.md", "differences"): probe_parameters.differences,
     (ROOT / "docs/parameters.md", "controls"): probe_parameters.controls,

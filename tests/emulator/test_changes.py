@@ -10,7 +10,10 @@ import pytest
 
 from quoth.emulator import Emulator
 from quoth.emulator.changes import CHANGES, table
+from tests.emulator import test_messages, test_responses
 from tests.emulator.client import Reply, chat, request
+from tests.emulator.test_messages import send
+from tests.emulator.test_responses import respond
 
 DOC = Path(__file__).parents[2] / "docs" / "emulator.md"
 WEATHER = {
@@ -69,6 +72,31 @@ def calls(emulator: Emulator) -> Reply:
     return chat(emulator, "get_weather in Rome", tools=[WEATHER], model="gpt-5.2")
 
 
+def response(look: Callable[[Any], Any], **parameters: Any) -> Callable[[Emulator], Any]:
+    """What an answer of Responses shows."""
+    return lambda emulator: look(respond(emulator, **{"model": "gpt-4.1-nano", **parameters}).body)
+
+
+def message(look: Callable[[Any], Any], **parameters: Any) -> Callable[[Emulator], Any]:
+    """What an answer of Messages shows."""
+    return lambda emulator: look(send(emulator, **parameters).body)
+
+
+def names(reply: Reply) -> bool:
+    """Whether the events of a stream are called in their payload what they are called in their name."""
+    return all(payload["type"] == name for name, payload in test_messages.streamed(reply))
+
+
+def text(body: Any) -> str:
+    return str(body["output"][-1]["content"][0]["text"])
+
+
+def read_again(emulator: Emulator) -> bool:
+    system = [{"type": "text", "text": "Once upon a time. " * 1_000, "cache_control": {"type": "ephemeral"}}]
+    send(emulator, system=system)
+    return bool(send(emulator, system=system).body["usage"]["cache_read_input_tokens"])
+
+
 # The name of each change, what looks at the fact, what is so, and what is so when it is changed.
 NOTICED: dict[str, tuple[Callable[[Emulator], Any], Any, Any]] = {
     "stream_order": (
@@ -121,6 +149,60 @@ NOTICED: dict[str, tuple[Callable[[Emulator], Any], Any, Any]] = {
     "history_shape": (got("/usage/points_history", "data", "0", "cost_points"), 1, "missing"),
     "history_time": (got("/usage/points_history", "data", "0", "creation_time"), 16, 13),
     "models_time": (got("/v1/models", "data", "0", "created"), 13, 10),
+    "responses_shape": (response(lambda body: (body["store"], "output_text" in body)), (False, False), (True, True)),
+    "responses_id": (response(lambda body: len(body["id"])), 161, 29),
+    "responses_model": (response(lambda body: body["model"]), "gpt-4.1-nano-2025-04-14", "gpt-4.1-nano"),
+    "responses_usage": (response(lambda body: "input_tokens" in body["usage"]), True, False),
+    "responses_order": (lambda e: names(respond(e, stream=True)), True, False),
+    "responses_instructions": (
+        response(lambda body: "pirate" in text(body), prompt="Tell me.", instructions="Speak like a pirate."),
+        False,
+        True,
+    ),
+    "responses_previous": (
+        lambda e: "Retention" in respond(e, previous_response_id="resp_x").error["message"],
+        True,
+        False,
+    ),
+    "responses_models": (lambda e: respond(e, model="grok-4").status, 400, 200),
+    "responses_effort": (lambda e: respond(e, model="gpt-5.2-instant", reasoning={"effort": "high"}).status, 400, 200),
+    "responses_tools": (
+        response(
+            lambda body: " " in body["output"][0]["arguments"].replace("San Francisco", ""),
+            prompt=test_responses.ASKS,
+            tools=[test_responses.WEATHER],
+        ),
+        False,
+        True,
+    ),
+    "responses_format": (
+        response(lambda body: text(body)[0], text={"format": {"type": "json_schema", "name": "x", "schema": {}}}),
+        '"',
+        "[",
+    ),
+    "messages_names": (
+        message(lambda body: body["model"]),
+        "claude-haiku-4-5-20251001",
+        "anthropic/claude-haiku-4-5-20251001",
+    ),
+    "messages_id": (message(lambda body: body["id"].partition("_")[0]), "req", "msg"),
+    "messages_usage": (message(lambda body: "total_tokens" in body["usage"]), True, False),
+    "messages_order": (lambda e: names(send(e, stream=True)), True, False),
+    "messages_models": (lambda e: send(e, model="grok-4").status, 404, 200),
+    "messages_envelope": (lambda e: list(send(e, model="grok-4").body), ["type", "error", "request_id"], ["error"]),
+    "messages_fields": (lambda e: send(e, context_management={}).status, 400, 200),
+    "messages_errors_as_text": (lambda e: send(e, temperature=2).error["message"][0], "{", "t"),
+    "messages_tools": (
+        message(
+            lambda body: body["content"][1]["id"].partition("_")[0],
+            prompt=test_messages.ASKS,
+            tools=[test_messages.WEATHER],
+        ),
+        "toolu",
+        "call",
+    ),
+    "messages_cache": (read_again, True, False),
+    "openai_paths": (lambda e: request(e, "POST", "/v1/images/generations", {}).status, 404, 400),
     "models_prices": (lambda e: "pricing" in request(e, "GET", "/v1/models").body["data"][0], True, False),
 }
 

@@ -97,6 +97,7 @@ def test_names_are_taken_leniently(emulator: Emulator, name: str, resolved: str)
 def test_any_other_model_is_unknown(emulator: Emulator, model: str) -> None:
     reply = send(emulator, model=model)
     assert (reply.status, reply.error["type"]) == (404, "not_found_error")
+    assert reply.body["request_id"] != send(emulator, model=model).body["request_id"]
     assert re.fullmatch(r"req_poe_[0-9a-f]{32}", reply.body["request_id"])
 
 

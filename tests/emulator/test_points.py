@@ -153,12 +153,14 @@ def test_costs_can_be_late() -> None:
         assert history(late)["data"][0]["cost_points"] > 0
 
 
-def test_pictures_cost_their_tokens_where_the_price_names_them(emulator: Emulator) -> None:
+def test_pictures_cost_their_tokens_where_the_price_is_for_tokens(emulator: Emulator) -> None:
+    chat(emulator, "A red fox", model="GPT-Image-2")
     chat(emulator, "A red fox", model="Nano-Banana")
     chat(emulator, "What is 2 + 2?", model="Nano-Banana")
     chat(emulator, "A red fox", model="Imagen-4")
     chat(emulator, "A red fox", model="Veo-3")
-    film, imagen, talk, drawing = history(emulator)["data"]
+    film, imagen, talk, drawing, listed = history(emulator)["data"]
+    assert listed["cost_breakdown_in_points"]["Output"] == "1376 points (1290 tokens)"
     assert drawing["cost_breakdown_in_points"]["Output"] == "894 points (1290 tokens)"
     assert talk["cost_points"] < 10
     assert imagen["cost_breakdown_in_points"] == {"Total": "924 points"}

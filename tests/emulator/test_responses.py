@@ -200,6 +200,22 @@ def test_functions_come_back_as_openai_gives_them(emulator: Emulator) -> None:
     assert spaced["arguments"] == '{"location": "San Francisco"}'
 
 
+def test_a_tool_that_takes_plain_text(client: openai.OpenAI) -> None:
+    tools: Any = [{"type": "custom", "name": "apply_patch", "description": "Edit files."}, {"type": "web_search"}]
+    items: Any = [{"role": "user", "content": "Use apply_patch to say 'hello'"}]
+    with client.responses.stream(model="gpt-5.4", input=items, tools=tools) as stream:
+        names = [event.type for event in stream]
+        (call,) = stream.get_final_response().output
+    assert "response.custom_tool_call_input.delta" in names
+    assert call.type == "custom_tool_call"
+    assert call.name == "apply_patch"
+    assert call.input
+    result = {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "patched"}
+    items += [call, result]
+    again = client.responses.create(model="gpt-5.4", input=items, tools=tools)
+    assert "apply_patch returned: patched" in again.output_text
+
+
 def test_a_long_prompt_is_cached_by_itself(emulator: Emulator) -> None:
     long = [{"role": "user", "content": "Once upon a time. " * 400}, {"role": "user", "content": "What is 6 * 7?"}]
 

@@ -113,6 +113,7 @@ class Crowd:
         self.routes = self.made(entries, options)
         self.answers: dict[str, Callable[[float], Says]] = {"*": lambda at: says()}
         self.sent: list[tuple[float, str, str]] = []
+        self.calls: list[Call] = []
         self._events: list[tuple[float, int, Call, Any]] = []
         self._number = itertools.count()
         self.refuses: Callable[[Candidate], None] = lambda candidate: None
@@ -136,6 +137,7 @@ class Crowd:
     ) -> Call:
         """Have a call begin in so many seconds."""
         call = Call(caller, self.seconds + at)
+        self.calls.append(call)
         group = self.routes.find(name)
         assert group is not None, name
 

@@ -9,6 +9,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quoth import errors
 from quoth.call import Timeouts
@@ -70,10 +72,13 @@ def test_what_is_tried_again_at_the_same_candidate(what: Says, opened: int) -> N
 def test_waits_between_tries_grow_and_a_retry_after_is_obeyed() -> None:
     crowd = Crowd([entry()], chance=1.0)
     crowd.answers["*"] = first(says(500), says(503))
-    assert crowd.call().slept == [0.25, 0.5]
+    call = crowd.call()
+    assert call.slept == [0.25, 0.5]
+    assert (call.journey.paused, call.journey.waited) == (0.75, 0.0)
     crowd.answers["*"] = first(says(429, retry_after="7"))
     call = crowd.call()
     assert (call.slept, call.error) == ([7.0], None)
+    assert call.journey.waited == 7.0
 
 
 def test_a_retry_after_that_is_too_long_is_passed_on_with_its_hint() -> None:
@@ -107,6 +112,7 @@ def test_a_stale_connection_is_tried_again_once_for_nothing() -> None:
     assert call.slept == []
     crowd.answers["*"] = always(fails("read", reused=True))
     assert len(crowd.call().opened) == 2
+    assert crowd.routes.find("m").candidates[0].health.failures == 1  # type: ignore[union-attr]
 
 
 def test_all_tries_of_a_candidate_share_its_total() -> None:
@@ -161,6 +167,21 @@ def test_another_key_is_tried_though_there_are_no_retries() -> None:
     for number in range(4):
         crowd.answers[str(number)] = always(says(402))
     assert crowd.call().keys == ["0", "1", "2", "3", "4"]
+
+
+def test_a_model_that_is_not_there_may_be_elsewhere() -> None:
+    crowd = Crowd([entry("poe/a", key="one", order=1), entry("poe/A", key="two"), entry("poe/b", key="three")])
+    crowd.answers["one"] = always(says(404))
+    assert crowd.call().models == ["a", "b"]
+
+
+def test_a_key_that_others_come_before_is_better_than_none() -> None:
+    crowd = Crowd([entry(key="one", order=1), entry(key="two", order=2)], {"num_retries": 0})
+    candidate = crowd.routes.find("m").candidates[1]  # type: ignore[union-attr]
+    candidate.lane.limited(crowd.seconds, 100.0, None)
+    crowd.answers["one"] = first(says(402))
+    crowd.answers["two"] = always(says())
+    assert crowd.call().keys == ["one", "two"]
 
 
 def test_retries_are_counted_over_all_deployments() -> None:
@@ -538,6 +559,9 @@ def test_allowed_fails_policy_and_disable_cooldowns() -> None:
     crowd = Crowd(ordered, {"allowed_fails_policy": policy})
     crowd.answers["one"] = always(says(500))
     assert [crowd.call().keys for _ in range(2)] == [["one", "two"], ["two"]]
+    crowd = Crowd(ordered, {"allowed_fails_policy": policy})
+    crowd.answers["one"] = always(says(429))
+    assert [crowd.call().keys for _ in range(9)] == [["one", "two"]] * 9
     crowd = Crowd(ordered, {"allowed_fails_policy": policy, "disable_cooldowns": True})
     crowd.answers["one"] = always(says(500))
     assert [crowd.call().keys for _ in range(9)] == [["one", "two"]] * 9
@@ -913,6 +937,85 @@ def test_a_reader_that_cannot_be_paid_for_takes_nothing_from_the_pace() -> None:
     crowd.run()
     assert call.error is None
     assert not call.journey.waited
+
+
+ANSWERS = [
+    says(),
+    says(takes=3.0),
+    says(400),
+    says(401),
+    says(402),
+    says(404),
+    says(413),
+    says(429),
+    says(429, retry_after="3"),
+    says(429, retry_after="90"),
+    says(500),
+    says(503, retry_after="2"),
+    fails("connect"),
+    fails("read", reused=True),
+    fails("timeout", deadline="first", takes=5.0),
+    fails("tls"),
+]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    entries=st.lists(
+        st.fixed_dictionaries(
+            {"name": st.sampled_from("mn"), "model": st.sampled_from(["poe/a", "poe/b", "openai/c"])},
+            optional={
+                "order": st.integers(1, 2),
+                "rpm": st.sampled_from([1, 3, 50]),
+                "max_parallel_requests": st.integers(1, 2),
+                "cooldown_time": st.sampled_from([0, 1]),
+                "num_retries": st.integers(0, 3),
+            },
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    strategy=st.sampled_from(["simple-shuffle", "least-busy", "usage-based-routing", "latency-based-routing"]),
+    answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=12),
+    arrivals=st.lists(st.tuples(st.floats(0, 30), st.booleans(), st.sampled_from("xy")), min_size=1, max_size=12),
+    seed=st.integers(0, 5),
+)
+def test_whatever_happens_everything_is_given_back(
+    entries: list[dict[str, Any]],
+    strategy: str,
+    answers: list[Says],
+    arrivals: list[tuple[float, bool, str]],
+    seed: int,
+) -> None:
+    listed = [entry(**one, key=f"key{number}") for number, one in enumerate(entries)]
+    names = sorted({one["model_name"] for one in listed})
+    fallbacks = [{names[0]: [names[1]]}] if len(names) > 1 else []
+    crowd = Crowd(listed, {"routing_strategy": strategy, "fallbacks": fallbacks}, chance=random.Random(seed).random)
+    turn = itertools.cycle(answers)
+    crowd.answers["*"] = lambda at: next(turn)
+    calls = [crowd.start(names[0], at=at, caller=caller) for at, _, caller in sorted(arrivals)]
+    crowd.run(crowd.seconds + 20)
+    for call, (_, given_up, _) in zip(calls, sorted(arrivals), strict=True):
+        if given_up and call.ended is None:
+            crowd.cancel(call)
+    for _ in range(200):
+        crowd.run(crowd.seconds + 1)
+        for call in calls:
+            if call.result is not None and call.started >= 0:
+                crowd.finish(call)
+                call.started = -1.0
+    for call in calls:
+        assert call.ended is not None
+        # An attempt without a duration was stopped before it was sent, or refused at once.
+        assert len(call.journey.attempts) >= len(call.opened) - (call.result is None and call.error is None)
+        if call.error is not None:
+            assert call.error.attempts == call.journey.attempts
+            assert call.opened or call.status in (429, None) or call.journey.attempts
+    for candidate in crowd.routes.candidates():
+        assert candidate.health.in_flight == 0
+        assert not candidate.health.probing
+        assert candidate.places is None or candidate.places.taken == 0
+        assert all(gate.waiting == 0 for gate in candidate.gates)
 
 
 def test_a_failed_call_leaves_no_cycle_that_holds_the_prompt() -> None:

@@ -56,6 +56,7 @@ def test_a_line_says_what_is_known(path: Path):
             candidate=candidate(routes(), "small"),
             stream=True,
             first_at=10.25,
+            upstream_seconds=0.2,
             tokens=Tokens(100, 20, cached=60, reasoning=3),
             cost=Cost(usd=Decimal("0.0000001"), points=1, source="estimated"),
             attempts=[Attempt("poe", "m", "w", 0.1, 500, "InternalServerError"), Attempt("poe", "m", "w", 0.1, 200)],
@@ -76,7 +77,7 @@ def test_a_line_says_what_is_known(path: Path):
         "route": "/v1/chat/completions",
         "status": 200,
         "total_ms": 500.0,
-        "overhead_ms": 100.0,
+        "overhead_ms": 50.0,
         "key": "master",
         "model": "small",
         "served": "poe/GPT-5.2",
@@ -219,6 +220,24 @@ def test_a_full_pipe_drops_lines_and_stalls_nobody(tmp_path: Path):
     missing = sum(line.get("log_lines_dropped", 0) for line in found)
     assert missing == log.dropped
     assert sum("id" in line for line in found) + missing == 12_000
+
+
+def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = Log(Options(path=str(pipe)), str)
+    os.set_blocking(log._sink._file, False)
+    for _ in range(900):
+        log.over(exchange())
+    until(lambda: len(log._lines) == 0)  # the thread has them, and the pipe is full
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, "rb") as opened:
+        thread = threading.Thread(target=log.close, args=(30,))
+        thread.start()
+        assert sum(1 for _ in opened) == 900
+        thread.join()
+    assert log.dropped == 0
 
 
 def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path):

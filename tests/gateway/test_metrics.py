@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from quoth.errors import RateLimitError
 from quoth.gateway.exchange import Tokens
-from quoth.gateway.metrics import CONTENT_TYPE, Metrics, names
+from quoth.gateway.metrics import CONTENT_TYPE, Metrics, described
 from quoth.types import Attempt, Cost
 from tests.gateway.exchanges import Clock, candidate, exchange, routes
 
@@ -243,6 +243,35 @@ def test_workers_add_up():
     assert total(one.render(), "quoth_requests_total") == 1, "asking the others changes nothing here"
 
 
+def test_of_a_worker_that_is_no_more_the_counts_stay():
+    gone, here = Metrics(2), Metrics(2)
+    gone.routes = here.routes = routes()
+    gone.in_flight = 5
+    for name in ("log_lines_dropped", "cache_entries"):
+        gone.watch(name, lambda: 7)
+        here.watch(name, lambda: 1)
+    gone.over(exchange())
+    page = here.render(departed=[gone.snapshot()])
+    assert total(page, "quoth_requests_total") == 1
+    assert value(page, "quoth_in_flight") == 0
+    assert value(page, "quoth_workers") == 1
+    assert value(page, "quoth_log_lines_dropped_total") == 8
+    assert value(page, "quoth_cache_entries") == 1
+    alone = value(here.render(), "process_resident_memory_bytes")
+    assert alone is None or (value(page, "process_resident_memory_bytes") or 0) < 1.5 * alone
+
+
+def test_a_streams_own_time_is_what_was_before_its_first_byte():
+    """What comes after depends on the provider and on how fast the caller reads."""
+    table = routes()
+    metrics = Metrics()
+    facts = {"known_model": "small", "candidate": candidate(table, "small"), "stream": True}
+    metrics.over(exchange(**facts, first_at=10.2, upstream_seconds=0.19, ended=15.0))
+    page = metrics.render()
+    assert value(page, "quoth_overhead_seconds_sum", route="/v1/chat/completions") == pytest.approx(0.01)
+    assert value(page, "quoth_upstream_seconds_sum", model="small", provider="poe") == pytest.approx(4.99)
+
+
 def test_the_process_is_on_the_page():
     page = Metrics().render()
     memory = value(page, "process_resident_memory_bytes")
@@ -257,7 +286,7 @@ def test_two_workers_started_when_the_older_did():
 
 
 def test_names_are_unique_and_the_page_is_what_its_type_says():
-    found = names()
+    found = [name for name, *_ in described()]
     assert len(found) == len(set(found))
     assert CONTENT_TYPE.startswith("text/plain")
     assert b"# TYPE quoth_requests_total counter" in Metrics().render()

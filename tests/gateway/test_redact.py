@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quoth.call import Row
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
 from quoth.gateway.settings import Entry, Network, Quoth, Settings
 
@@ -88,7 +89,7 @@ def test_secrets_of_settings_and_environment():
         master_key="master-key-0123456",
         network=Network(proxy="http://user:proxy-pass1@proxy:3128"),
         environment={"ACME_API_KEY": "key-of-acme-9"},
-        quoth=Quoth(providers=({"name": "acme", "headers": {"api-key": "row-header-77"}},)),
+        quoth=Quoth(providers=(Row("acme", "https://acme.example", headers={"api-key": "row-header-77"}),)),
     )
     environment = {"POE_API_KEY": "poe-key-1234", "REDIS_URL": "redis://:redis-pass1@r:6379", "HOME": "/home/somebody1"}
     assert secrets_of(settings, environment) >= {

@@ -89,6 +89,35 @@ class TestMost:
         assert most_of(Target(Row("acme", "https://a.test"), "grok-4", "https://a.test"), body()).usd is None
 
 
+class TestMedia:
+    """What an answer of a bot that draws cost is known only where its usage counts what is charged."""
+
+    USAGE: ClassVar = {"prompt_tokens": 31, "completion_tokens": 228, "total_tokens": 259}
+    PICTURE: ClassVar = f"![a fox.png](https://pfst.cf2.poecdn.net/base/image/{'0a' * 32}?w=1024&h=1024)"
+
+    def cost(self, model: str, content: str) -> quoth.Cost:
+        message = {"role": "assistant", "content": content}
+        answer = {"choices": [{"index": 0, "message": message}], "usage": self.USAGE}
+        return price_of(target(model))(Completion.model_validate(answer))
+
+    @pytest.mark.parametrize("model", ["nano-banana", "nano-banana-pro", "nano-banana-2", "gpt-image-2"])
+    def test_a_picture_is_not_what_the_usage_counts(self, model: str):
+        assert self.cost(model, self.PICTURE) == quoth.Cost()
+        assert self.cost(model, f"Here it is:\n\n{self.PICTURE}") == quoth.Cost()
+
+    def test_talk_is(self):
+        cost = self.cost("nano-banana", "17 * 19 = 323")
+        assert (cost.points, cost.items) == (15, {"Input": 1, "Output": 14})
+        assert cost.source == "estimated"
+        assert self.cost("nano-banana", "Not that: see https://example.org/rules.").points == 15
+
+    def test_talk_of_a_bot_whose_price_does_not_tell_them_apart_is_not(self):
+        assert self.cost("gpt-image-2", "I cannot draw that.").usd is None
+
+    def test_a_price_a_call_is_for_all_that_it_brings(self):
+        assert self.cost("imagen-4", self.PICTURE).points == 924
+
+
 class TestFunctions:
     USAGE: ClassVar = {"prompt_tokens": 7661, "completion_tokens": 4, "total_tokens": 7665}
 

@@ -135,7 +135,6 @@ class TestOnAnswers:
             ("poe/my-own-bot", USAGE),
             ("openai/gpt-5", USAGE),
             # Poe counts the line with the address; what it charges for is the picture.
-            ("poe/nano-banana", USAGE),
             ("poe/gpt-image-2", USAGE),
             ("poe/veo-3.1", USAGE),
         ],

@@ -11,9 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import quoth
 from quoth.emulator import Emulator
+from quoth.sdk.account import _Free
+from quoth.sdk.account import _row as _read_row
 from tests.faultserver import FaultServer
 from tests.faultserver.answers import answer as says
 from tests.sdk.conftest import Complete
@@ -112,6 +116,47 @@ def _page(rows: list[dict[str, Any]], more: bool = False) -> bytes:
     return msgspec.json.encode({"has_more": more, "length": len(rows), "data": rows})
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 30)), max_size=8),
+    st.lists(st.integers(0, 300), max_size=10),
+)
+def test_rows_go_to_the_nearest_answers_first(calls: list[tuple[int, int]], rows: list[int]) -> None:
+    """As if all pairs of an answer and a row were looked at, the nearest first."""
+    zero = datetime(2026, 4, 1, tzinfo=UTC)
+    free = _Free([_read_row(_row(str(time), 1) | {"creation_time": _micros(zero) + time * 10**6}) for time in rows])
+    taken: list[tuple[int, int]] = []
+    waiting = set(range(len(calls)))
+    while waiting:
+        near = {
+            number: found
+            for number in waiting
+            if (found := free.nearest(*(zero + timedelta(seconds=at) for at in (calls[number][0], sum(calls[number])))))
+        }
+        if not near:
+            break
+        number = min(near, key=lambda one: (near[one][0], one))
+        free.take(near[number][1])
+        waiting.remove(number)
+        taken.append((number, round(near[number][0].total_seconds())))
+
+    left, expected, still = sorted(rows), [], set(range(len(calls)))
+    while pairs := [
+        (abs(time - calls[number][0]), number, time)
+        for number in still
+        for time in left
+        if calls[number][0] - 60 <= time <= sum(calls[number]) + 60
+    ]:
+        distance, number, time = min(pairs)
+        left.remove(time)
+        still.remove(number)
+        expected.append((number, distance))
+    assert taken == expected
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)
+
+
 class TestReconcile:
     @pytest.fixture
     def late(self) -> Iterator[quoth.Client]:
@@ -132,6 +177,27 @@ class TestReconcile:
         assert {answer.cost.source for answer in answers} == {"provider"}
         assert sum(answer.cost.points for answer in answers) == sum(row.points for row in late.usage_history())
         assert late.reconcile() == quoth.Reconciled(0, 0), "a row is used once"
+
+    @pytest.mark.parametrize(
+        ("model", "prompt"),
+        [("grok-4", "hello"), ("imagen-4", "a fox"), ("nano-banana", "What is 17 * 19?"), ("minimax-speech-2.8", "hi")],
+    )
+    def test_an_estimate_is_what_the_history_says(self, model: str, prompt: str, complete: Complete):
+        answer: Any = complete(f"poe/{model}", [{"role": "user", "content": prompt}])
+        assert answer.cost.points == next(quoth.usage_history()).points
+
+    @pytest.mark.parametrize("model", ["nano-banana", "gpt-image-2", "veo-3.1-lite"])
+    def test_what_cannot_be_estimated_is_unknown_until_the_history_says_it(self, model: str, complete: Complete):
+        answer: Any = complete(f"poe/{model}", [{"role": "user", "content": "Draw a fox"}])
+        assert answer.cost == quoth.Cost()
+        assert quoth.reconcile() == quoth.Reconciled(1, 0)
+        assert answer.cost.points == next(quoth.usage_history()).points > 0
+
+    def test_thousands_of_answers(self, emulator: Emulator):
+        answers = quoth.batch_completion("poe/gpt-5-nano", [HELLO] * 300, max_tokens=5)
+        assert quoth.reconcile() == quoth.Reconciled(300, 0)
+        points = [one.cost.points for one in answers if isinstance(one, quoth.Completion)]
+        assert sum(points) == 10_000_000 - emulator.balance  # type: ignore[arg-type]
 
     def test_in_asyncio(self):
         answer = quoth.completion(HAIKU, HELLO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ WAV = b"RIFF$\0\0\0WAVEfmt " + bytes(24)
         (WAV, "said.wav", "audio/wav", "said.wav"),
         (b"ID3\x04", "said.mp3", "audio/mpeg", "said.mp3"),
         (b"\xff\xfb\x90\x00", "said", "audio/mpeg", "said"),
+        (b"\xff\xf1\x50\x80", "said", "audio/aac", "said"),
         (b"\0\0\0\x18ftypmp42", "film.mp4", "video/mp4", "film.mp4"),
         (b"a,b\n1,2\n", "t.csv", "text/csv", "t.csv"),
         (b"# Title", "README.md", "text/markdown", "README.md"),
@@ -67,6 +69,7 @@ def test_addresses_of_pictures_are_passed_on() -> None:
         (b"", "is empty"),
         (b"\x01\x02\xff", "cannot be told from its bytes"),
         (b"\0text", "cannot be told"),
+        ("Ravens".encode("utf-16"), "cannot be told"),
         (bytes(MAX_BYTES + 1), "larger than 47 MiB"),
         ("https://example.org/paper.pdf", "only pictures can be sent as an address"),
         ("http://[broken", "is no address"),
@@ -76,6 +79,26 @@ def test_addresses_of_pictures_are_passed_on() -> None:
 def test_what_cannot_be_attached(source: Any, said: str) -> None:
     with pytest.raises(quoth.BadRequestError, match=said):
         quoth.attach(source)
+
+
+@pytest.mark.parametrize("attach", [quoth.attach, lambda *a, **k: asyncio.run(quoth.aattach(*a, **k))])
+def test_what_is_at_an_address_can_be_fetched(
+    attach: Any, complete: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = complete("poe/Imagen-4", [{"role": "user", "content": "A fox"}]).choices[0].message.media[0]
+    assert attach(drawn.url)["image_url"]["url"] == drawn.url
+    assert attach(drawn.url, fetch=True)["image_url"]["url"].startswith("data:image/png;base64,")
+    listed = attach(f"{emulator.base_url}/models", fetch=True, media_type="application/json")["file"]
+    assert listed["filename"] == "models"
+    assert b"claude-opus-4.6" in base64.b64decode(listed["file_data"].removeprefix("data:application/json;base64,"))
+    with pytest.raises(quoth.NotFoundError, match="answered 404"):
+        attach(f"{emulator.base_url}/nothing.pdf", fetch=True)
+    with pytest.raises(quoth.BadRequestError):
+        attach("http://[broken", fetch=True)
+    monkeypatch.setattr("quoth.sdk.attachments.MAX_BYTES", 1000)
+    with pytest.raises(quoth.BadRequestError, match="the most that can be sent"):
+        attach(drawn.url, fetch=True)
+    assert attach(PNG, fetch=True) == quoth.attach(PNG), "what is no address is at hand"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ class TestRefusing:
 
     def test_an_unknown_price_can_be_allowed(self):
         with quoth.budget(usd=1, unknown="allow") as b:
-            quoth.completion("poe/nano-banana", HELLO)
+            quoth.completion("poe/GPT-4o", HELLO)
         assert (b.calls, b.spent) == (1, NIL)
         with quoth.budget(usd=0, unknown="allow"), pytest.raises(quoth.BudgetExceededError, match="nothing left"):
             quoth.completion("poe/nano-banana", HELLO)
@@ -170,6 +170,15 @@ class TestRefusing:
     def test_an_amount_that_is_none(self, usd: Any):
         with pytest.raises(quoth.BadRequestError, match="usd"):
             quoth.budget(usd=usd)
+
+    def test_what_an_earlier_run_spent_counts(self, emulator: Emulator):
+        with quoth.budget(usd="0.01", spent="0.0099") as b:
+            assert (b.spent, b.remaining) == (Decimal("0.0099"), Decimal("0.0001"))
+            with pytest.raises(quoth.BudgetExceededError, match=r"\$0.0099 spent"):
+                quoth.completion(HAIKU, HELLO, max_tokens=1000)
+        assert not emulator.requests
+        with quoth.budget(usd="0.01", spent="0.02") as b:
+            assert b.remaining == 0
 
     def test_nested_budgets_both_apply(self):
         refused = pytest.raises(quoth.BudgetExceededError, match=r"\$0.00001")
@@ -213,6 +222,18 @@ class TestSeveralAtOnce:
         assert refused
         assert b.spent <= b.usd
         assert len(emulator.requests) == b.calls == 40 - len(refused)
+
+    @pytest.mark.parametrize("how", ["blocking", "asyncio"])
+    def test_a_batch_waits_for_what_its_calls_give_back(self, how: str, emulator: Emulator):
+        """Each of 40 could cost a fifth of the budget, and costs a thousandth of it."""
+        with quoth.budget(usd="0.03") as b:
+            if how == "blocking":
+                answers = quoth.batch_completion(HAIKU, [HELLO] * 40, max_tokens=1000)
+            else:
+                answers = asyncio.run(quoth.abatch_completion(HAIKU, [HELLO] * 40, max_tokens=1000))
+        assert all(isinstance(answer, quoth.Completion) for answer in answers)
+        assert (b.calls, b.reserved, len(emulator.requests)) == (40, NIL, 40)
+        assert NIL < b.spent < Decimal("0.03")
 
     def test_a_repair_is_covered(self, server: FaultServer):
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}

@@ -48,7 +48,11 @@ def paths(emulator: Emulator) -> list[str]:
         ({"supports": "tools"}, lambda model: "tools" in model.supported_features),
         ({"supports": ["web_search", "tools"]}, lambda model: model.supports("web_search") and model.supports("tools")),
         ({"supports": "reasoning"}, lambda model: model.supports("reasoning")),
-        ({"max_price": 0.1}, lambda model: model.is_free or model.price["prompt"] * 1_000_000 <= Decimal("0.1")),
+        (
+            {"output": "text", "max_price": 0.1},
+            lambda model: model.is_free or model.price["prompt"] * 1_000_000 <= Decimal("0.1"),
+        ),
+        ({"output": "image", "max_price": 0.02}, lambda model: model.price["request"] <= Decimal("0.02")),
     ],
 )
 def test_filters(wanted: dict[str, Any], holds: Any) -> None:
@@ -160,6 +164,25 @@ def test_a_refresh_fetches_keeps_and_is_used(emulator: Emulator, cache: Path, mo
     assert paths(emulator) == ["/v1/models"]
     monkeypatch.setenv("POE_API_BASE", "https://api.poe.com/v1")
     assert quoth.models(search="claude-opus-4.6")[0].source.fetched is None, "one host's list says nothing of another's"
+
+
+def test_asyncio_has_its_own_forms(emulator: Emulator, cache: Path) -> None:
+    async def run() -> None:
+        assert await quoth.amodels(output="image", max_price=0.02) == quoth.models(output="image", max_price=0.02)
+        assert paths(emulator) == []
+        async with asyncio.TaskGroup() as group:
+            fetched = group.create_task(quoth.amodels(refresh=True, search="claude-opus-4.6"))
+            # The loop goes on: the list has not come yet.
+            await asyncio.sleep(0)
+            assert not fetched.done()
+        assert fetched.result()[0].source.fetched is not None
+        assert len(await quoth.amodels(provider="poe")) == len(quoth.models())
+        assert await quoth.aget_valid_models(True, "poe") == quoth.get_valid_models(custom_llm_provider="poe")
+        with pytest.raises(quoth.QuothError):
+            await quoth.aget_valid_models(custom_llm_provider="nobody")
+
+    asyncio.run(run())
+    assert paths(emulator) == ["/v1/models"] * 2
 
 
 def test_a_fresh_list_refuses_a_value_before_sending(emulator: Emulator) -> None:

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 FUNCTIONS = (
     "anthropic_messages aresponses messages responses "
-    "abalance abatch_completion acompletion adownload areconcile attach ausage_history balance batch_completion budget "
+    "aattach aget_valid_models amodels abalance abatch_completion acompletion adownload areconcile attach "
+    "ausage_history balance batch_completion budget "
     "completion completion_cost cost_per_token download get_llm_provider get_supported_openai_params reconcile "
     "usage_history stream_chunk_builder token_counter validate_environment get_max_tokens get_model_info "
     "get_valid_models models register_model supports_audio_input supports_audio_output supports_function_calling "
@@ -25,7 +26,8 @@ FUNCTIONS = (
     "supports_response_schema supports_system_messages supports_tool_choice supports_vision supports_web_search"
 ).split()
 CLASSES = (
-    "AnthropicMessage AsyncClient AsyncEventStream AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice Client Completion Cost Delta EventStream "
+    "AnthropicMessage AsyncClient AsyncEventStream AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice Client Completion Cost "
+    "Delta EventStream "
     "Function Media Message ModelInfo Reconciled Response Router "
     "Stream Timeouts ToolCall Usage UsageRow Warning"
 ).split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,19 @@ from quoth.types import Chunk, Completion, Cost, Usage, Warning
 if TYPE_CHECKING:
     from quoth.sdk.client import Client
 
-__all__ = ["Shown", "Told", "cost_text", "costs", "document", "facts_line", "short", "tokens_text", "told"]
+__all__ = [
+    "Shown",
+    "Told",
+    "cost_text",
+    "costs",
+    "document",
+    "facts_line",
+    "made_line",
+    "short",
+    "tokens_text",
+    "told",
+    "total_text",
+]
 
 
 @dataclass(slots=True)
@@ -149,6 +161,15 @@ def cost_text(cost: Cost) -> str:
     return f"{about}{cost.points:,} point{'' if cost.points == 1 else 's'} ({dollars})"
 
 
+def total_text(found: Sequence[Cost]) -> str:
+    """What several answers cost together, and of how many that is not known."""
+    known = [cost for cost in found if cost.usd is not None]
+    if not known:
+        return "cost unknown"
+    total = cost_text(sum(known[1:], start=known[0]))
+    return total if len(known) == len(found) else f"{total} and {len(found) - len(known)} of unknown cost"
+
+
 def short(amount: Decimal) -> str:
     if not amount:
         return "0"
@@ -160,6 +181,15 @@ def short(amount: Decimal) -> str:
 def facts_line(answer: Told) -> str:
     """Model, tokens, cost and time in one line."""
     return " · ".join((answer.model, tokens_text(answer.usage), cost_text(answer.cost), f"{answer.seconds:.1f} s"))
+
+
+def made_line(answer: Told) -> str:
+    """The same for pictures, sounds and films, of which few models count tokens."""
+    if answer.cost.usd is None:
+        return f"{answer.model} · price unknown · {answer.seconds:.1f} s"
+    if answer.usage is not None and answer.usage.completion_tokens:
+        return facts_line(answer)
+    return f"{answer.model} · {cost_text(answer.cost)} · {answer.seconds:.1f} s"
 
 
 def document(answer: Told) -> dict[str, Any]:

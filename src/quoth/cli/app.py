@@ -72,6 +72,7 @@ def quoth(
         'quoth chat "What is the capital of France?"',
         'cat notes.txt | quoth chat "Summarise this" -m Claude-Sonnet-4.6',
         'quoth chat "What is on it?" --image photo.jpg',
+        'quoth chat "What does it say?" --file paper.pdf',
         'quoth chat "A raven, ink on paper" -m Nano-Banana -p aspect_ratio=16:9',
         "quoth chat --json Hello | jq .cost",
         "quoth chat",
@@ -85,6 +86,12 @@ def chat(
     image: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="A picture to send along: a file or an http(s) address; may be repeated."),
+    ] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Any file to send along, such as a PDF or a sound; may be repeated."
+        ),
     ] = None,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
     temperature: Annotated[float | None, typer.Option(help="0 is the most predictable.")] = None,
@@ -123,6 +130,7 @@ def chat(
             model=model,
             system=system,
             images=image or [],
+            files=file or [],
             stream=stream,
             named=named,
             pairs=parameter or [],
@@ -156,7 +164,9 @@ def models(
     makes: Annotated[list[str] | None, typer.Option("--output", help="It makes text, image, audio or video.")] = None,
     supports: Annotated[list[str] | None, typer.Option(help="It can do tools, web_search or reasoning.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose it is, such as Anthropic.")] = None,
-    max_price: Annotated[float | None, typer.Option(help="Most USD for 1 million prompt tokens.")] = None,
+    max_price: Annotated[
+        float | None, typer.Option(help="Most USD for 1 million prompt tokens, or for a picture, sound or film.")
+    ] = None,
     free: Annotated[bool, typer.Option("--free", help="Only what is known to cost nothing.")] = False,
     provider: Annotated[str | None, typer.Option(help="Fetch this provider's own list, such as poe or groq.")] = None,
     refresh: Annotated[
@@ -298,14 +308,17 @@ def emulate(
         "quoth demo",
         "POE_API_KEY=... quoth demo -m Claude-Haiku-4.5",
         "quoth demo --offline --json",
-        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, on a "
-        "cheap model, and says what that cost.",
+        more="Without POE_API_KEY it starts the emulator: no network, no cost. With the key it talks to Poe, with "
+        "cheap models and under a cap, and says what that cost. Nobody knows what a clip costs there, so it is only "
+        "made with --clip. Files stay in a temporary folder.",
     )
 )
 def demo(
     model: Model = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use the emulator even if there is a key.")] = False,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest single answer, in tokens.")] = 200,
+    max_usd: Annotated[float, typer.Option(min=0, help="The most that the tour may cost on your account.")] = 0.05,
+    clip: Annotated[bool, typer.Option("--clip", help="Make the clip at Poe too, whatever it costs.")] = False,
     serve: Annotated[
         bool | None,
         typer.Option(
@@ -317,11 +330,19 @@ def demo(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the main job: a text call, a stream, a tool call and several calls at once."""
+    """Show the main job: text, a stream, a tool call, calls at once, a picture, speech, a clip."""
     with failing(json=as_json, debug=debug):
         from quoth.cli import demo as command
 
-        command.run(model, offline=offline, max_tokens=max_tokens, serve=serve, as_json=as_json)
+        command.run(
+            model,
+            offline=offline,
+            max_tokens=max_tokens,
+            max_usd=max_usd,
+            clip=clip,
+            serve=serve,
+            as_json=as_json,
+        )
 
 
 @app.command(

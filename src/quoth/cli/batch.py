@@ -20,9 +20,8 @@ from quoth.cli.failures import ExitCode, Failed, UsageFault, exit_code, report
 from quoth.cli.names import model_name
 from quoth.cli.request import parameters
 from quoth.errors import APIConnectionError, BadRequestError
-from quoth.providers.catalogue import ModelFacts, shipped
 from quoth.providers.rows import Registry
-from quoth.sdk.bulk import Bulk, Cap, Defaults, InputFault, JournalFault, Line, Tally
+from quoth.sdk.bulk import Bulk, Defaults, InputFault, JournalFault, Line, Tally
 from quoth.sdk.client import AsyncClient
 from quoth.sdk.info import get_llm_provider
 from quoth.sdk.pace import POE_PER_MINUTE, Pace
@@ -69,7 +68,7 @@ def run(
                 ask=ask,
                 concurrency=concurrency,
                 pace=_paces(rpm),
-                cap=None if max_usd is None else Cap(Decimal(str(max_usd)), _facts),
+                max_usd=None if max_usd is None else Decimal(str(max_usd)),
                 retry_errors=retry_errors,
                 told=told,
             )
@@ -130,12 +129,6 @@ def _paces(rpm: float | None) -> Callable[[str], Pace | None]:
         return poe if provider == "poe" and row is not None and base == row.base_url else None
 
     return pace
-
-
-def _facts(model: str) -> ModelFacts | None:
-    """What the catalogue knows of a model; it is Poe's."""
-    provider, _, name = model_name(model).partition("/")
-    return shipped().get(name) if provider == "poe" else None
 
 
 # What is shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ _FIELDS = (
     "reasoning",
     "status",
 )
+# A list that does not say it says nothing: Poe's own names nothing deprecated.
+_UNSAID = ("status",)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -109,7 +112,9 @@ def _changes(old: Catalogue, new: Catalogue) -> Iterator[dict[str, Any]]:
 def _differences(old: ModelFacts, new: ModelFacts) -> Iterator[dict[str, Any]]:
     for field in _FIELDS:
         was, now = getattr(old, field), getattr(new, field)
-        if (was or None) != (now or None):
+        if field in _UNSAID and now is None:
+            continue
+        if (_amounts(was) if field == "price" else was or None) != (_amounts(now) if field == "price" else now or None):
             yield {"id": new.id, "change": field, "from": msgspec.to_builtins(was), "to": msgspec.to_builtins(now)}
     # A parameter that is not known is not one that there was not.
     if old.parameters is None or new.parameters is None:
@@ -119,6 +124,11 @@ def _differences(old: ModelFacts, new: ModelFacts) -> Iterator[dict[str, Any]]:
         if were.get(name) != are.get(name):
             pair = [msgspec.to_builtins(side.get(name)) for side in (were, are)]
             yield {"id": new.id, "change": f"parameter {name}", "from": pair[0], "to": pair[1]}
+
+
+def _amounts(price: dict[str, str | None] | None) -> dict[str, Decimal] | None:
+    """A price by its amounts, for they are written in more than one way; None when nothing is known."""
+    return {name: Decimal(value) for name, value in (price or {}).items() if value is not None} or None
 
 
 def _line(change: dict[str, Any]) -> str:

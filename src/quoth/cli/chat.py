@@ -10,7 +10,7 @@ from quoth.cli import terminal
 from quoth.cli.answers import Shown, Told, document, facts_line, told
 from quoth.cli.failures import UsageFault
 from quoth.cli.names import model_name
-from quoth.cli.request import as_text, messages, parameters, piped_text
+from quoth.cli.request import as_text, attached, messages, parameters, picture, piped_text
 from quoth.sdk.client import Client
 
 __all__ = ["report", "run"]
@@ -22,6 +22,7 @@ def run(
     model: str | None,
     system: str | None,
     images: Sequence[str],
+    files: Sequence[str],
     stream: bool,
     named: Mapping[str, Any],
     pairs: Sequence[str],
@@ -32,17 +33,17 @@ def run(
 ) -> None:
     name = model_name(model)
     keywords = parameters(named, pairs)
+    parts = [*map(picture, images), *map(attached, files)]
     if prompt is None and terminal.is_terminal(sys.stdin):
         if as_json:
             raise UsageFault('--json needs a prompt, as in quoth chat --json "Hello"')
         from quoth.cli.conversation import Conversation
 
         Conversation(
-            name, system, images, keywords, stream=stream, show_reasoning=show_reasoning, quiet=quiet, debug=debug
+            name, system, parts, keywords, stream=stream, show_reasoning=show_reasoning, quiet=quiet, debug=debug
         ).run()
         return
-    question = _question(prompt, has_images=bool(images))
-    asked = messages(question, system, images)
+    asked = messages(_question(prompt, alone=not parts), system, parts)
     with Client() as client:
         if as_json:
             terminal.print_json(document(told(client, name, asked, keywords, stream=False, shown=None)))
@@ -64,9 +65,9 @@ def report(answer: Told, *, quiet: bool) -> None:
         terminal.note(facts_line(answer))
 
 
-def _question(prompt: str | None, *, has_images: bool) -> str:
+def _question(prompt: str | None, *, alone: bool) -> str:
     piped = piped_text()
-    parts = [part for part in (as_text(prompt) if prompt is not None else None, piped) if part and part.strip()]
-    if not parts and not has_images:
+    texts = [text for text in (as_text(prompt) if prompt is not None else None, piped) if text and text.strip()]
+    if not texts and alone:
         raise UsageFault('there is no prompt: give one, as in quoth chat "Hello", or pipe it in')
-    return "\n\n".join(parts)
+    return "\n\n".join(texts)

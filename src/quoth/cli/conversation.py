@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from quoth.cli import terminal
-from quoth.cli.answers import Shown, Told, cost_text, told
+from quoth.cli.answers import Shown, Told, told, total_text
 from quoth.cli.chat import report
 from quoth.cli.failures import UsageFault
 from quoth.cli.failures import report as report_error
 from quoth.cli.names import model_name
-from quoth.cli.request import as_text, picture, user_message
+from quoth.cli.request import as_text, attached, picture, user_message
 from quoth.errors import QuothError, StreamInterrupted
 from quoth.sdk.client import Client
-from quoth.types import Cost
 
 __all__ = ["Conversation"]
 
 PROMPT, MORE = "> ", ". "
 _FENCE = '"""'
+_ALONG = {"image_url": "*(a picture)*"}
 
 _HELP = """\
 /model [NAME]   show the model, or take another from here on
 /system [TEXT]  show the system message, or set it; /system - removes it
 /image FILE     send a picture with the next message; a file or an http(s) address
+/file FILE      send any file with the next message
 /clear          forget what was said
 /save FILE      write the conversation: JSON if FILE ends in .json, else Markdown
 /quit           leave, as Ctrl-D does
@@ -45,7 +47,7 @@ class Conversation:
         self,
         model: str,
         system: str | None,
-        images: Sequence[str],
+        parts: Sequence[dict[str, Any]],
         keywords: Mapping[str, Any],
         *,
         stream: bool,
@@ -55,7 +57,7 @@ class Conversation:
     ):
         self._model = model
         self._system = as_text(system) if system else None
-        self._images = [picture(image) for image in images]
+        self._parts = list(parts)  # what goes along with the next message
         self._keywords = keywords
         self._stream = stream and keywords.get("n", 1) == 1
         self._show_reasoning = show_reasoning
@@ -68,7 +70,8 @@ class Conversation:
             "/help": self._help,
             "/model": self._choose_model,
             "/system": self._set_system,
-            "/image": self._add_image,
+            "/image": partial(self._add, picture),
+            "/file": partial(self._add, attached),
             "/clear": self._clear,
             "/save": self._save,
         }
@@ -95,7 +98,7 @@ class Conversation:
         self._farewell()
 
     def _turn(self, client: Client, text: str) -> None:
-        question = user_message(text, self._images)
+        question = user_message(text, self._parts)
         system = [{"role": "system", "content": self._system}] if self._system else []
         shown = Shown(self._show_reasoning)
         try:
@@ -117,7 +120,7 @@ class Conversation:
         """A question without an answer is forgotten: models want the two to alternate."""
         if text:
             self._said += [question, {"role": "assistant", "content": text}]
-            self._images = []
+            self._parts = []
 
     def _command(self, word: str, rest: str) -> None:
         command = self._commands.get(word)
@@ -138,14 +141,14 @@ class Conversation:
             self._system = None if rest == "-" else rest
         terminal.note(f"The system message is: {self._system}" if self._system else "There is no system message.")
 
-    def _add_image(self, rest: str) -> None:
+    def _add(self, part: Callable[[str], dict[str, Any]], rest: str) -> None:
         if not rest:
-            raise UsageFault("/image needs a file or an http(s) address")
-        self._images.append(picture(rest))
+            raise UsageFault("/image and /file need a file or an http(s) address")
+        self._parts.append(part(rest))
         terminal.note(f"{rest} goes with the next message.")
 
     def _clear(self, rest: str) -> None:
-        self._said, self._images = [], []
+        self._said, self._parts = [], []
         terminal.note("Forgotten; the model and the system message stay.")
 
     def _save(self, rest: str) -> None:
@@ -180,23 +183,13 @@ class Conversation:
     def _farewell(self) -> None:
         if self._quiet or len(self._answers) < 2:
             return
-        total = sum((answer.cost for answer in self._answers[1:]), start=self._answers[0].cost)
-        terminal.note(f"{len(self._answers)} answers, {_total(total, self._answers)}.")
-
-
-def _total(total: Cost, answers: list[Told]) -> str:
-    if total.usd is not None:
-        return cost_text(total)
-    known = [answer.cost for answer in answers if answer.cost.usd is not None]
-    if not known:
-        return "cost unknown"
-    return f"{cost_text(sum(known[1:], start=known[0]))} and {len(answers) - len(known)} of unknown cost"
+        terminal.note(f"{len(self._answers)} answers, {total_text([answer.cost for answer in self._answers])}.")
 
 
 def _words(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "\n\n".join(part.get("text") or "*(a picture)*" for part in content)
+    return "\n\n".join(part.get("text") or _ALONG.get(part["type"], "*(a file)*") for part in content)
 
 
 def _edit_lines() -> None:

@@ -1,4 +1,7 @@
-"""`quoth demo`: the main job in four steps, offline against the emulator or, with a key, against the provider."""
+"""`quoth demo`: the main job step by step, offline against the emulator or, with a key, against the provider.
+
+With a key it spends money, so it keeps under a budget, and what it makes of unknown price it makes only when asked to.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,47 @@ import asyncio
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from quoth._version import __version__
 from quoth.cli import terminal
-from quoth.cli.answers import Shown, Told, cost_text, costs, facts_line, tokens_text, told
+from quoth.cli.answers import (
+    Shown,
+    Told,
+    costs,
+    facts_line,
+    made_line,
+    tokens_text,
+    told,
+    total_text,
+)
 from quoth.cli.emulate import KEY, exports
+from quoth.cli.making import DEFAULTS
 from quoth.cli.names import DEFAULT_MODEL, model_name
 from quoth.emulator import Emulator
+from quoth.errors import APIError, BudgetExceededError, QuothError
+from quoth.media import Kind
+from quoth.sdk.budget import Budget, named_budget
 from quoth.sdk.client import AsyncClient, Client
 from quoth.sdk.info import get_llm_provider, validate_environment
+from quoth.sdk.media import download
 from quoth.types import Cost, Usage
 
 __all__ = ["run"]
 
 _INDENT = "   "
 _PORT = 8100
+_HISTORY = 5.0  # seconds to wait for Poe's points history, which comes late
 
 _WEATHER = {
     "type": "function",
@@ -50,7 +71,18 @@ class _Tour:
     settings: Mapping[str, Any]
     keywords: Mapping[str, Any]
     silent: bool
+    cap: Budget | None
+    clip: bool
     answers: list[Told] = field(default_factory=list)
+    files: list[tuple[Kind, Path]] = field(default_factory=list)
+    _folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where what is made stays after the tour."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="quoth-demo-"))
+        return self._folder
 
     def say(self, text: str = "", style: terminal.Style | None = None) -> None:
         if self.silent:
@@ -69,9 +101,9 @@ class _Tour:
         self.took(answer)
         return answer
 
-    def took(self, answer: Told) -> None:
+    def took(self, answer: Told, line: Callable[[Told], str] = facts_line) -> None:
         self.answers.append(answer)
-        self.say(f"{_INDENT}{facts_line(answer)}", "dim")
+        self.say(f"{_INDENT}{line(answer)}", "dim")
         for warning in answer.warnings:
             self.say(f"{_INDENT}Warning: {warning.message}", "yellow")
 
@@ -162,6 +194,43 @@ def _at_once(tour: _Tour) -> None:
     tour.say(f"{_INDENT}{len(answers)} answers in {time.monotonic() - started:.1f} s", "dim")
 
 
+def _image(tour: _Tour) -> None:
+    _make(tour, "image", "A raven, ink on paper", size="16:9")
+
+
+def _speech(tour: _Tour) -> None:
+    _make(tour, "audio", "Ravens can count to seven.")
+
+
+def _clip(tour: _Tour) -> None:
+    _make(tour, "video", "A raven takes off", seconds=4)
+
+
+def _make(tour: _Tour, kind: Kind, prompt: str, **wanted: Any) -> None:
+    """Have a bot make something, and save it. Raises BudgetExceededError when nobody can say what it costs."""
+    model = DEFAULTS[kind]
+    more = "".join(f", {name}={value!r}" for name, value in wanted.items())
+    tour.code(
+        f'messages = [{{"role": "user", "content": "{prompt}"}}]\n'
+        f'answer = completion("{model}", messages{more})\n'
+        "answer.choices[0].message.media[0].download()"
+    )
+    # Within the cap of the tour, and unlike texts only for a price that is known.
+    strict: Any = nullcontext()
+    if tour.cap is not None and not (kind == "video" and tour.clip):
+        strict = named_budget("the tour", tour.cap.remaining, "`quoth demo --clip`")
+    with Client(**tour.settings) as client, strict:
+        answer = told(client, model, _user(prompt), wanted, stream=False, shown=None)
+    found = answer.completion.choices[0].message.media if answer.completion and answer.completion.choices else []
+    if not found:
+        raise APIError(f"{model} answered without any {kind}: {answer.text[:300]}")
+    for item in found:
+        path = download(item, tour.folder)
+        tour.files.append((item.kind, path))
+        tour.say(f"{_INDENT}{path}  {path.stat().st_size / 1024:,.0f} kB")
+    tour.took(answer, made_line)
+
+
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
@@ -173,9 +242,24 @@ _STEPS: tuple[tuple[str, Callable[[_Tour], None]], ...] = (
     ("A tool call, and its result sent back", _tools),
     ("Several calls at once, with asyncio", _at_once),
 )
+# Poe's bots; other providers have none that can be called like this.
+_MEDIA: tuple[tuple[str, Callable[[_Tour], None]], ...] = (
+    ("A picture, drawn and saved", _image),
+    ("A line, spoken", _speech),
+    ("A clip", _clip),
+)
 
 
-def run(model: str | None, *, offline: bool, max_tokens: int, serve: bool | None, as_json: bool) -> None:
+def run(
+    model: str | None,
+    *,
+    offline: bool,
+    max_tokens: int,
+    max_usd: float,
+    clip: bool,
+    serve: bool | None,
+    as_json: bool,
+) -> None:
     name = model_name(model)
     online = not offline and bool(validate_environment(name)["keys_in_environment"])
     if not online and not name.startswith("poe/"):
@@ -191,22 +275,55 @@ def run(model: str | None, *, offline: bool, max_tokens: int, serve: bool | None
         if emulator is not None:
             stack.callback(emulator.stop)
             settings = {"provider": "poe", "api_key": KEY, "base_url": emulator.base_url}
-        tour = _Tour(name, settings, {"max_tokens": max_tokens}, silent=as_json)
+        cap = None
+        if online:
+            cap = stack.enter_context(Budget(Decimal(str(max_usd)), "allow"))
+        tour = _Tour(name, settings, {"max_tokens": max_tokens}, silent=as_json, cap=cap, clip=clip)
         _greet(tour, emulator, max_tokens)
-        steps = []
-        for number, (title, step) in enumerate(_STEPS, 1):
-            tour.say(f"{number}  {title}", "bold")
-            before = len(tour.answers)
-            step(tour)
-            tour.say()
-            steps.append({"title": title, "answers": [_as_data(answer) for answer in tour.answers[before:]]})
+        steps = [_taken(tour, *step) for step in enumerate((*_STEPS, *(_MEDIA if name.startswith("poe/") else ())), 1)]
+        charged = _charged(tour) if online and name.startswith("poe/") else None
         if as_json:
-            total = _total_data(tour.answers)
+            total = {**_total_data(tour.answers), "charged_points": charged}
             terminal.print_json({"model": name, "offline": not online, "steps": steps, "total": total})
         else:
-            _sum_up(tour, emulator)
+            _sum_up(tour, emulator, charged)
         if emulator is not None and serve:
             _keep_serving(emulator)
+
+
+def _taken(tour: _Tour, number: int, step: tuple[str, Callable[[_Tour], None]]) -> dict[str, Any]:
+    """One step, as data. What would go over the budget is left out."""
+    title, take = step
+    tour.say(f"{number}  {title}", "bold")
+    answers, files, left_out = len(tour.answers), len(tour.files), None
+    try:
+        take(tour)
+    except BudgetExceededError as error:
+        left_out = error.message
+        tour.say(f"{_INDENT}Left out: {left_out}.", "yellow")
+    tour.say()
+    return {
+        "title": title,
+        "answers": [_as_data(answer) for answer in tour.answers[answers:]],
+        "files": [{"kind": kind, "path": str(path)} for kind, path in tour.files[files:]],
+        "left_out": left_out,
+    }
+
+
+def _charged(tour: _Tour) -> int | None:
+    """What Poe's history says that the tour cost, in points; each answer gets its own. None when it does not say it of
+    all answers by now."""
+    try:
+        with Client(**tour.settings) as client, terminal.waiting("points history"):
+            found = client.reconcile(wait=_HISTORY)
+    except QuothError:
+        return None
+    for answer in tour.answers:
+        if answer.completion is not None:
+            answer.cost = answer.completion.cost
+    points = [answer.cost.points for answer in tour.answers if answer.cost.source == "provider"]
+    known = [count for count in points if count is not None]
+    return sum(known) if len(known) == len(tour.answers) and not found.missing else None
 
 
 def _emulator(port: int) -> Emulator:
@@ -225,32 +342,37 @@ def _greet(tour: _Tour, emulator: Emulator | None, max_tokens: int) -> None:
             "that a program works, not what a model would say. With POE_API_KEY set, the tour talks to Poe itself."
         )
     else:
+        assert tour.cap is not None
         model, provider, _, base = get_llm_provider(tour.model)
         tour.say(
             f"This talks to {provider} at {base} with {model}, on your account;\n"
-            f"an answer takes {max_tokens} tokens at most. `quoth demo --offline` needs no network and costs nothing."
+            f"an answer takes {max_tokens} tokens at most, and all that has a known price costs "
+            f"${tour.cap.usd.normalize():f} at most.\n`quoth demo --offline` needs no network and costs nothing."
         )
     tour.say()
 
 
-def _sum_up(tour: _Tour, emulator: Emulator | None) -> None:
-    cost = _sum(tour.answers)
+def _sum_up(tour: _Tour, emulator: Emulator | None, charged: int | None) -> None:
+    spent = [answer.cost for answer in tour.answers]
     tokens = tokens_text(
         Usage(
             prompt_tokens=_tokens(tour.answers, "prompt_tokens"),
             completion_tokens=_tokens(tour.answers, "completion_tokens"),
         )
     )
-    charged = "would have cost " if emulator is not None and cost.usd is not None else ""
-    tour.say(f"Total: {len(tour.answers)} calls · {tokens} · {charged}{cost_text(cost)}", "bold")
-    if cost.usd is not None and cost.source == "estimated":
-        truth = "your points history has the exact figure" if emulator is None else "the emulator charges nothing"
-        tour.say(f"Estimated at Poe's prices of {cost.prices_as_of}; {truth}.", "dim")
+    would = "would have cost " if emulator is not None and any(cost.usd is not None for cost in spent) else ""
+    tour.say(f"Total: {len(tour.answers)} calls · {tokens} · {would}{total_text(spent)}", "bold")
+    if charged is not None:
+        tour.say("That is what Poe's points history says.", "dim")
+    elif dates := {cost.prices_as_of for cost in spent if cost.source == "estimated" and cost.prices_as_of}:
+        truth = "`quoth usage` has the exact figure soon" if emulator is None else "the emulator charges nothing"
+        tour.say(f"Estimated at Poe's prices of {max(dates)}; {truth}.", "dim")
     tour.say()
     tour.say("Next", "bold")
     quoth, key = _own_name(), "" if emulator is None else "POE_API_KEY=... "
     hints = (
         (f'{key}{quoth} chat "Hello"', "ask a model"),
+        (f'{key}{quoth} image "A fox"', "draw; also speak, video, transcribe"),
         (f"{quoth} models claude", "what there is, and its price"),
         (f"{quoth} emulate", "an offline Poe for your own tests"),
         ("from quoth import completion", "the same in Python: see README.md"),
@@ -301,9 +423,11 @@ def _as_data(answer: Told) -> dict[str, Any]:
 
 
 def _total_data(answers: list[Told]) -> dict[str, Any]:
+    known = [answer for answer in answers if answer.cost.usd is not None]
     return {
         "calls": len(answers),
-        "cost": costs(Told("", cost=_sum(answers)))["cost"],
+        "cost": costs(Told("", cost=_sum(known)))["cost"] if known else None,
+        "without_cost": len(answers) - len(known),
         "prompt_tokens": _tokens(answers, "prompt_tokens"),
         "completion_tokens": _tokens(answers, "completion_tokens"),
     }

@@ -3,19 +3,17 @@ answer."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from quoth.cli import terminal
-from quoth.cli.answers import Shown, Told, cost_text, document, facts_line, told
+from quoth.cli.answers import Shown, Told, document, made_line, told
 from quoth.cli.failures import UsageFault
 from quoth.cli.names import model_name
-from quoth.cli.request import as_text, parameters, piped_text
+from quoth.cli.request import as_text, attached, parameters, piped_text, user_message
 from quoth.errors import APIError
 from quoth.media import Kind, Media
-from quoth.sdk.attachments import attach
 from quoth.sdk.client import Client
 from quoth.sdk.media import download
 
@@ -50,12 +48,12 @@ def make(
     text = _prompt(prompt, kind)
     _check_free(output, force)
     name = model_name(model or DEFAULTS[kind])
-    content: Any = [{"type": "text", "text": text}, *map(_attached, files)] if files else text
+    question = user_message(text, [attached(file) for file in files])
     with Client() as client:
         answer = told(
             client,
             name,
-            [{"role": "user", "content": content}],
+            [question],
             parameters(named, pairs),
             stream=False,
             shown=None,
@@ -80,7 +78,7 @@ def make(
 def transcribe(file: str, *, model: str | None, named: Mapping[str, Any], quiet: bool, as_json: bool) -> None:
     """Ask for the words of a recording."""
     name = model_name(model or DEFAULTS["transcript"])
-    parts: list[Any] = [_attached(file)]
+    parts: list[Any] = [attached(file)]
     if not any(one in name.lower() for one in _TRANSCRIBERS):
         # A model for any purpose has to be told; one for this purpose would take it for part of the recording.
         parts.insert(0, {"type": "text", "text": _WRITE_DOWN})
@@ -98,14 +96,8 @@ def transcribe(file: str, *, model: str | None, named: Mapping[str, Any], quiet:
 def _report(answer: Told, quiet: bool) -> None:
     for warning in answer.warnings:
         terminal.note(f"Warning: {warning.message}", "yellow")
-    if quiet:
-        return
-    if answer.cost.usd is None:
-        terminal.note(f"{answer.model} · price unknown · {answer.seconds:.1f} s")
-    elif answer.usage is not None and answer.usage.completion_tokens:
-        terminal.note(facts_line(answer))
-    else:
-        terminal.note(f"{answer.model} · {cost_text(answer.cost)} · {answer.seconds:.1f} s")
+    if not quiet:
+        terminal.note(made_line(answer))
 
 
 def _choices(answer: Told) -> Sequence[Any]:
@@ -119,10 +111,6 @@ def _prompt(prompt: str | None, kind: Kind) -> str:
         command = {"image": "image", "audio": "speak", "video": "video"}[kind]
         raise UsageFault(f'there is no text: give one, as in quoth {command} "...", or pipe it in')
     return "\n\n".join(parts)
-
-
-def _attached(file: str) -> dict[str, Any]:
-    return attach(os.path.expanduser(file))
 
 
 def _check_free(output: str | None, force: bool) -> None:

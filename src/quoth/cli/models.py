@@ -92,7 +92,10 @@ def _costs_nothing(model: Listed) -> bool | None:
 
 
 def _within(model: Listed, most: Decimal) -> bool | None:
-    """A price for a call is no price for tokens, so only free ones of those are within."""
+    """The most is for 1 million prompt tokens, of models that make no text for a call; of those that write for a price
+    a call only free ones are within."""
+    if model.makes is not None and "text" not in model.makes:
+        return None if model.per_call is None else model.per_call <= most
     if model.per_call is not None:
         return model.free
     return None if model.prompt is None else model.prompt * _MILLION <= most

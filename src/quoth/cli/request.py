@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from quoth.cli.failures import UsageFault
+from quoth.errors import BadRequestError
+from quoth.sdk.attachments import attach
 
-__all__ = ["as_text", "messages", "parameters", "picture", "piped_text"]
-
-# Bytes that a picture begins with. WebP: RIFF, four bytes of length, WEBP.
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
+__all__ = ["as_text", "attached", "messages", "parameters", "picture", "piped_text", "user_message"]
 
 _TAKEN = {
     "model": "use --model",
@@ -53,44 +45,47 @@ def piped_text() -> str | None:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageFault(
-            f"standard input is not UTF-8 text (byte {error.start}); a picture is sent with --image FILE"
+            f"standard input is not UTF-8 text (byte {error.start}); anything else is sent with --file FILE"
         ) from None
 
 
-def messages(prompt: str, system: str | None, images: Sequence[str]) -> list[dict[str, Any]]:
+def messages(prompt: str, system: str | None, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if system:
         found.append({"role": "system", "content": as_text(system)})
-    found.append(user_message(prompt, images))
+    found.append(user_message(prompt, parts))
     return found
 
 
-def user_message(prompt: str, images: Sequence[str]) -> dict[str, Any]:
-    if not images:
+def user_message(prompt: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A message with what goes along: `parts` are content parts."""
+    if not parts:
         return {"role": "user", "content": prompt}
-    text = [{"type": "text", "text": prompt}] if prompt else []
-    pictures = [{"type": "image_url", "image_url": {"url": picture(image)}} for image in images]
-    return {"role": "user", "content": [*text, *pictures]}
+    return {"role": "user", "content": [*([{"type": "text", "text": prompt}] if prompt else ()), *parts]}
 
 
-def picture(image: str) -> str:
-    """The address of a picture: as given, or a file as a data URL. Raises UsageFault."""
-    if image.lower().startswith(("http://", "https://", "data:image/")):
-        return image
+def picture(image: str) -> dict[str, Any]:
+    """A picture as a content part: an address as it is given, or a file. Raises UsageFault."""
+    part = _part(image, fetch=False)
+    if part["type"] != "image_url":
+        raise UsageFault(f"{image} is not a picture that can be sent: PNG, JPEG, GIF or WebP; --file sends any file")
+    return part
+
+
+def attached(file: str) -> dict[str, Any]:
+    """Any file as a content part, also from an http(s) address, which is fetched. Raises UsageFault, QuothError."""
+    return _part(file, fetch=True)
+
+
+def _part(source: str, *, fetch: bool) -> dict[str, Any]:
+    is_address = source.lower().startswith(("http://", "https://", "data:"))
     try:
-        data = Path(image).expanduser().read_bytes()
+        return attach(source if is_address else os.path.expanduser(source), fetch=fetch)
     except OSError as error:
-        raise UsageFault(f"cannot read the picture {image}: {error.strerror or error}") from None
-    kind = _kind(data)
-    if kind is None:
-        raise UsageFault(f"{image} is not a picture that can be sent: PNG, JPEG, GIF or WebP")
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _kind(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+        raise UsageFault(f"cannot read {source}: {error.strerror or error}") from None
+    except BadRequestError as error:
+        more = "; --file fetches and sends any file" if is_address and not fetch else ""
+        raise UsageFault(f"{error.message}{more}") from None
 
 
 def parameters(named: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:

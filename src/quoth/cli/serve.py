@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _SERVERS = ("granian", "uvicorn")
+# Characters of one line; a pipe that takes anything without waiting takes 4,096 bytes.
+_LONGEST = 1000
 _KEYS = ("QUOTH_MASTER_KEY", "LITELLM_MASTER_KEY")
 
 
@@ -92,9 +95,10 @@ class _Report:
             self._show(sys.stdout.fileno, lambda: terminal.print_json({"error": error}))
 
     def _note(self, text: str, style: terminal.Style = "dim") -> None:
-        if self._left_out:
-            text = f"quoth: {self._left_out} messages before this one are left out, since nobody read them\n{text}"
-        self._show(sys.stderr.fileno, lambda: terminal.note(text, style))
+        for line in text.splitlines():
+            if self._left_out:
+                line = f"quoth: {self._left_out} lines before this one are left out, since nobody read them\n{line}"
+            self._show(sys.stderr.fileno, partial(terminal.note, line[:_LONGEST], style))
 
     def _show(self, descriptor: Callable[[], int], show: Callable[[], None]) -> None:
         try:

@@ -174,6 +174,7 @@ def _javascript(body: dict[str, Any], kind: str) -> str:
         for number, line in enumerate(json.dumps(body, indent=2, ensure_ascii=False).splitlines())
     )
     return (
+        "// call.mjs, for Node 18 or newer; not for a page, where everybody could read the key\n"
         f'const response = await fetch("{_URL}", {{\n'
         '  method: "POST",\n'
         "  headers: {\n"

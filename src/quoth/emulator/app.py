@@ -12,7 +12,16 @@ from typing import Any
 
 import msgspec
 
-from quoth.emulator import chat, media_answers, media_request, messages, messages_request, responses, responses_request
+from quoth.emulator import (
+    chat,
+    media_answers,
+    media_request,
+    messages,
+    messages_request,
+    response_events,
+    responses,
+    responses_request,
+)
 from quoth.emulator.changes import Changes
 from quoth.emulator.chat_request import ChatRequest, read
 from quoth.emulator.delivery import Answer, Event
@@ -26,8 +35,8 @@ from quoth.emulator.models import model_list
 from quoth.emulator.problems import Problem, by_status
 from quoth.emulator.prompt_cache import PromptCache
 from quoth.emulator.ratelimit import RateLimit
+from quoth.emulator.response_items import Item
 from quoth.emulator.responses_request import ENDPOINT as RESPONSES
-from quoth.emulator.responses_request import Item
 from quoth.emulator.settings import Switches
 from quoth.emulator.video_jobs import VideoJobs
 from quoth.providers.catalogue import ModelFacts
@@ -54,6 +63,7 @@ class Poe:
         self.files = Files(browser_only=switches.browser_only)
         self._limit = RateLimit(switches.rate_limit)
         self._calls = 0
+        self._errors = 0
         self._models: bytes | None = None
         self._cache = PromptCache(switches.cache_lifetime)
         self._kept: OrderedDict[str, list[Item]] = OrderedDict()  # conversations, by the id of their last response
@@ -84,6 +94,7 @@ class Poe:
         self._kept.clear()
         self._videos.clear()
         self._calls = 0
+        self._errors = 0
 
     def answer(self, request: Request, fault: Fault = NONE) -> Answer:
         """The answer to a request; a fault with a status takes the place of any other."""
@@ -116,7 +127,8 @@ class Poe:
         return Answer(problem.status, msgspec.json.encode(body), headers=problem.headers)
 
     def _envelope(self, request: Request, problem: Problem) -> dict[str, Any]:
-        seed = f"{self._calls}/{hashlib.sha256(request.raw).hexdigest()}"
+        self._errors += 1
+        seed = f"error/{self._errors}/{hashlib.sha256(request.raw).hexdigest()}"
         return messages.envelope(problem, seed, as_text=self.switches.profile == "observed")
 
     def _routed(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
@@ -126,7 +138,7 @@ class Poe:
             return self.files.answer(request)
         if request.path not in self._routes:
             if request.path.startswith("/v1/videos/"):
-                return self._video(request, fault)
+                return self._video(request, fault, headers)
             if self.switches.profile == "documented":
                 raise Problem(404, f"Unknown path {request.path}.")
             raise Problem(404, plain={"detail": "Not Found"})
@@ -150,8 +162,8 @@ class Poe:
             raise Problem(401, "Invalid API key.")
         return key
 
-    def _admitted(self, request: Request) -> tuple[str, dict[str, str]]:
-        """The caller's key, and the headers that say where it stands. A refused request costs nothing."""
+    def _admitted(self, request: Request, headers: list[tuple[str, str]]) -> str:
+        """The caller's key; what says where it stands is added to the headers. A refused request costs nothing."""
         key = self._key(request)
         admitted, limits = self._limit.admit(key, time.monotonic())
         if not admitted:
@@ -160,15 +172,20 @@ class Poe:
                 full_at = time.time() + int(limits["retry-after"])
                 told = *messages.limit_headers(self._limit.limit, 0, full_at), ("retry-after", limits["retry-after"])
             raise Problem(429, f"Rate limit of {self._limit.limit} requests per minute exceeded.", headers=told)
-        return key, limits
+        if request.path == MESSAGES:
+            remaining, full_in = self._limit.bucket(key, time.monotonic())
+            headers += messages.limit_headers(self._limit.limit, remaining, time.time() + full_in)
+        elif self.switches.rate_limit_headers:
+            headers += limits.items()
+        return key
 
-    def _seed(self, request: Request, headers: list[tuple[str, str]] | None = None) -> str:
+    def _seed(self, request: Request, headers: list[tuple[str, str]]) -> str:
         """What the ids of this call come from. Raises Problem when there are no points left to make it."""
         if self.ledger.balance <= 0:
             raise Problem(402)
         self._calls += 1
         seed = f"{self._calls}/{hashlib.sha256(request.raw).hexdigest()}"
-        if headers is not None and self.switches.rate_limit_headers:
+        if self.switches.rate_limit_headers:
             headers.append(("x-request-id", f"req_{hashlib.sha256(seed.encode()).hexdigest()[:32]}"))
         return seed
 
@@ -179,9 +196,7 @@ class Poe:
     # Routes
 
     def _chat(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
-        key, limits = self._admitted(request)
-        if self.switches.rate_limit_headers:
-            headers += limits.items()
+        key = self._admitted(request, headers)
         wanted = read(self._as_changed("request", request.raw), self.switches)
         seed = self._seed(request, headers)
         outcome = chat.decide(wanted, seed, self.switches, self._media_origin(request))
@@ -221,28 +236,23 @@ class Poe:
         )
 
     def _respond(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
-        key, limits = self._admitted(request)
-        if self.switches.rate_limit_headers:
-            headers += limits.items()
+        key = self._admitted(request, headers)
         wanted = responses_request.read(self._as_changed("response_request", request.raw), self.switches, self._kept)
         seed = self._seed(request, headers)
         outcome = chat.decide(wanted.chat, seed, self.switches, self._media_origin(request))
         self.files.add(outcome.pieces)
-        cached = 0
-        if wanted.facts.owned_by == "OpenAI":
-            cached = self._cache.automatic(
-                wanted.facts.id,
-                responses.blocks(wanted),
-                responses.CACHED_FROM,
-                responses.CACHED_IN_STEPS_OF,
-                time.monotonic(),
-            )
-        written = responses.write(wanted, outcome, seed, int(time.time()), cached, self.switches)
+        prompt, cached = responses.blocks(wanted), 0
+        length = sum(block.tokens for block in prompt)
+        if length >= responses.CACHED_FROM and wanted.facts.owned_by == "OpenAI":
+            least, step = responses.CACHED_FROM, responses.CACHED_IN_STEPS_OF
+            cached = self._cache.automatic(wanted.facts.id, prompt, least, step, time.monotonic())
+        created = int(time.time())
+        written = responses.write(wanted, outcome, seed, created, self.switches, prompt=length, cached=cached)
         self._charge(seed, wanted.facts, written.billed, key)
         body = self.changes.body("response", written.body)
         if self.switches.previous_responses:
             self._keep(body["id"], [*wanted.items, *written.output])
-        working = self.switches.media_delay if outcome.media else 0.0
+        working = float(self.switches.media_delay) if outcome.media else 0.0
         if not wanted.chat.stream:
             if fault.no_usage:
                 body["usage"] = None
@@ -250,7 +260,7 @@ class Poe:
             return Answer(200, msgspec.json.encode(body), content_type="application/json; charset=utf-8", delay=delay)
 
         def events() -> Iterator[Event | float]:
-            told = responses.events(body, written.output, fault, whole=outcome.media is not None, wait=working)
+            told = response_events.events(body, written.output, fault, whole=outcome.media is not None, wait=working)
             for event in self.changes.events("response_events", told):
                 yield event if isinstance(event, float) else (event[0].encode(), msgspec.json.encode(event[1]))
             if self.changes.done and not fault.no_done:
@@ -272,11 +282,9 @@ class Poe:
             self._kept.popitem(last=False)
 
     def _message(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
-        key, _ = self._admitted(request)
-        remaining, full_in = self._limit.bucket(key, time.monotonic())
-        headers += messages.limit_headers(self._limit.limit, remaining, time.time() + full_in)
+        key = self._admitted(request, headers)
         wanted = messages_request.read(self._as_changed("message_request", request.raw), request.headers, self.switches)
-        seed = self._seed(request)
+        seed = self._seed(request, [])
         facts = wanted.chat.facts
         used = self._cache.use(facts.id, wanted.blocks, messages.cached_from(facts.id), time.monotonic())
         outcome = chat.decide(wanted.chat, seed, self.switches, self._media_origin(request))
@@ -296,7 +304,7 @@ class Poe:
         return self._stream(events(), (b"error", msgspec.json.encode(self._envelope(request, problem))))
 
     def _draw(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
-        key, _ = self._admitted(request)
+        key = self._admitted(request, headers)
         wanted = media_request.images(request, self.switches)
         seed = self._seed(request, headers)
         drawn = media_answers.drawn(wanted, seed, self._media_origin(request), int(time.time()))
@@ -305,7 +313,7 @@ class Poe:
         return drawn.answer(self.switches.media_delay)
 
     def _speak(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
-        key, _ = self._admitted(request)
+        key = self._admitted(request, headers)
         wanted = media_request.speech(request, self.switches)
         seed = self._seed(request, headers)
         spoken = media_answers.spoken(wanted, seed, self._media_origin(request))
@@ -313,7 +321,7 @@ class Poe:
         return spoken.answer(self.switches.media_delay)
 
     def _film(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
-        key, _ = self._admitted(request)
+        key = self._admitted(request, headers)
         return self._started(request, media_request.film(request, self.switches), fault, key, headers)
 
     def _started(
@@ -325,10 +333,9 @@ class Poe:
             self._charge(seed, wanted.facts, Billed(wanted.prompt_tokens, 0), key)
         return _json(self.changes.body("video", job.begun()))
 
-    def _video(self, request: Request, fault: Fault) -> Answer:
+    def _video(self, request: Request, fault: Fault, headers: list[tuple[str, str]]) -> Answer:
         """Everything below `/v1/videos/`."""
-        key, _ = self._admitted(request)
-        now, headers = time.time(), list[tuple[str, str]]()
+        key, now = self._admitted(request, headers), time.time()
         video_id, _, rest = request.path.removeprefix("/v1/videos/").partition("/")
         method = "POST" if video_id == "extensions" or rest == "remix" else "GET"
         if rest not in ("", "content", "remix") or (video_id == "extensions" and rest):
@@ -344,8 +351,7 @@ class Poe:
             if not rest:
                 return _json(self.changes.body("video", job.shown(now)))
             return media_answers.content(request, job, now)
-        answer = self._started(request, wanted, fault, key, headers)
-        return replace(answer, headers=(*answer.headers, *headers))
+        return self._started(request, wanted, fault, key, headers)
 
     def _as_changed(self, kind: str, raw: bytes) -> bytes:
         """The request as it is read, when a fact about requests is changed."""

@@ -65,7 +65,11 @@ async def deliver(connection: Connection, request: Request, answer: Answer, faul
     sender = _Sender(connection, fault, chunked=framing == "chunks")
     await sender.reach(-1)
     stays = request.keep_alive and framing != "close" and not (fault.close or fault.short)
-    await connection.send(_head(answer, fault, framing, stays))
+    head = _head(answer, fault, framing, stays)
+    if fault is NONE and answer.events is None and request.method != "HEAD" and answer.status not in _WITHOUT_BODY:
+        await connection.send(head + answer.body)  # the usual case, in one write
+        return stays
+    await connection.send(head)
     await sender.reach(0)
     if request.method == "HEAD" or answer.status in _WITHOUT_BODY:
         return stays

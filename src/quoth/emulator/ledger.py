@@ -47,9 +47,7 @@ class Row:
 class Billed:
     """Tokens as the provider counts them. `prompt` includes those read from the cache (`cached`) or written to it.
 
-    `written_hour` are those written to be kept for an hour, which costs twice the price of `written`.
-
-    `image` is the tokens of pictures, for models whose price names them; they stand in the place of `completion`.
+    `image` is the tokens of pictures, for models that are billed by tokens; they stand in the place of `completion`.
     """
 
     prompt: int
@@ -57,14 +55,14 @@ class Billed:
     cached: int = 0
     written: int = 0
     image: int = 0
-    written_hour: int = 0
+    written_hour: int = 0  # written to be kept for an hour, at twice the price
 
 
 def cost_of(model: ModelFacts, billed: Billed) -> tuple[int, dict[str, str]]:
     """Points for one call, and the breakdown in the strings of the history."""
     price, completion = dict(model.price or {}), billed.completion
-    if billed.image and price.get("image") is not None:
-        price["completion"], completion = price["image"], billed.image
+    if billed.image and price.get("request") is None:
+        price["completion"], completion = price.get("image") or price.get("completion"), billed.image
     breakdown = poe_breakdown(
         price,
         prompt_tokens=billed.prompt,

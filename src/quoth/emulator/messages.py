@@ -13,7 +13,9 @@ from quoth.emulator import answers, tokens
 from quoth.emulator.chat import Outcome
 from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.ledger import Billed
-from quoth.emulator.messages_request import AFTER, SIGNED_THINKING, MessagesRequest
+from quoth.emulator.message_blocks import SIGNED_THINKING
+from quoth.emulator.message_prompt import AFTER
+from quoth.emulator.messages_request import MessagesRequest
 from quoth.emulator.problems import Problem
 from quoth.emulator.prompt_cache import Used
 from quoth.emulator.seals import seal
@@ -173,6 +175,8 @@ def _events(body: dict[str, Any], fault: Fault) -> Iterator[Event]:
     usage = body["usage"]
     begun = {**body, "content": [], "stop_reason": None, "stop_sequence": None}
     begun["usage"] = {name: value for name, value in usage.items() if name != "total_tokens"} | {"output_tokens": 1}
+    if fault.no_usage:
+        del begun["usage"]
     yield "message_start", {"message": begun}
     for index, block in enumerate(body["content"]):
         yield "content_block_start", {"index": index, "content_block": _opened(block)}

@@ -1,4 +1,4 @@
-"""Responses: from what a model answers to the body and the events of that route. Pure: ids and times are arguments.
+"""Responses: from what a model answers to the body of that route. Pure: ids and times are arguments.
 
 OpenAI's models are passed through as OpenAI answers; those of Google and Anthropic are translated on Poe's side, and
 their answers look different.
@@ -10,22 +10,22 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from quoth.emulator import answers, tokens
 from quoth.emulator.chat import Outcome
 from quoth.emulator.chat_request import text_of
-from quoth.emulator.faults import NONE, Fault
 from quoth.emulator.ledger import TOKENS_OF_A_PICTURE, Billed
 from quoth.emulator.prompt_cache import Block
-from quoth.emulator.responses_request import SEALED_REASONING, Item, ResponsesRequest
+from quoth.emulator.response_items import SEALED_REASONING, Item
+from quoth.emulator.responses_request import ResponsesRequest
 from quoth.emulator.seals import seal
 from quoth.emulator.settings import Switches
 from quoth.emulator.tools import letters
 from quoth.emulator.upstream import resolved
 
-__all__ = ["CACHED_FROM", "CACHED_IN_STEPS_OF", "Written", "blocks", "events", "response_id", "write"]
+__all__ = ["CACHED_FROM", "CACHED_IN_STEPS_OF", "Written", "blocks", "write"]
 
 CACHED_FROM, CACHED_IN_STEPS_OF = 1_024, 128  # tokens; OpenAI caches by itself
 
@@ -83,7 +83,7 @@ def _provider(request: ResponsesRequest) -> str:
     return "anthropic" if owner == "Anthropic" else "vertex_ai" if owner == "Google" else "openai"
 
 
-def response_id(request: ResponsesRequest, seed: str, created: int) -> str:
+def _response_id(request: ResponsesRequest, seed: str, created: int) -> str:
     """The id of an answer: `resp_` and base64 of what LiteLLM, which Poe runs inside, puts there."""
     provider = _provider(request)
     upstream = f"resp_{_hexadecimal(seed, 'response', created)}" if provider == "openai" else _vertex_id(seed)
@@ -144,9 +144,16 @@ def _said(value: Any) -> Iterator[str]:
 
 
 def write(
-    request: ResponsesRequest, outcome: Outcome, seed: str, created: int, cached: int, switches: Switches
+    request: ResponsesRequest,
+    outcome: Outcome,
+    seed: str,
+    created: int,
+    switches: Switches,
+    *,
+    prompt: int,
+    cached: int = 0,
 ) -> Written:
-    """The body of an answer. `created` is Unix seconds, `cached` the tokens that came from the prompt cache."""
+    """The body of an answer. `created` is Unix seconds, `prompt` tokens, of which `cached` came from the cache."""
     openai = _provider(request) == "openai"
     effort = request.effort or _style(request.facts.id).effort
     reasons = request.thinks and openai and effort not in (None, "none") and _shown(request, outcome)
@@ -156,7 +163,6 @@ def write(
     visible += sum(
         tokens.count(call["function"]["name"] + call["function"]["arguments"]) for call in outcome.tool_calls
     )
-    prompt = sum(block.tokens for block in blocks(request))
     usage = _usage(prompt, cached, visible, thought, translated=not openai)
     base = _openai_body if openai else _translated_body
     body = base(request, seed, created, output, usage, effort)
@@ -210,6 +216,9 @@ def _output(
     for number, call in enumerate(outcome.tool_calls):
         function = call["function"]
         arguments = function["arguments"]
+        if function["name"] in request.customs:
+            items.append(_custom_call(function, seed, number, created))
+            continue
         if openai and not style.spaced:
             arguments = json.dumps(json.loads(arguments), ensure_ascii=False, separators=(",", ":"))
         items.append(
@@ -225,6 +234,18 @@ def _output(
     return items
 
 
+def _custom_call(function: dict[str, Any], seed: str, number: int, created: int) -> Item:
+    """The call of a tool that takes plain text."""
+    return {
+        "id": f"ctc_{_hexadecimal(seed, f'call/{number}', created)}",
+        "type": "custom_tool_call",
+        "status": "completed",
+        "call_id": f"call_{letters(f'{seed}/{number}', 24)}",
+        "input": json.loads(function["arguments"])["input"],
+        "name": function["name"],
+    }
+
+
 def _message(item_id: str, text: str, openai: bool) -> Item:
     content: dict[str, Any] = {"annotations": [], "text": text, "type": "output_text"}
     if openai:
@@ -238,7 +259,7 @@ def _openai_body(
     """All members in the recorded order."""
     data, style = request.data, _style(request.facts.id)
     return {
-        "id": response_id(request, seed, created),
+        "id": _response_id(request, seed, created),
         "created_at": created,
         "metadata": data.get("metadata") or {},
         "model": resolved(request.facts.id),
@@ -280,7 +301,7 @@ def _translated_body(
     """The body of a model that is not OpenAI's, as LiteLLM translates it."""
     data = request.data
     body: dict[str, Any] = {
-        "id": response_id(request, seed, created),
+        "id": _response_id(request, seed, created),
         "created_at": created,
         "metadata": data.get("metadata") or {},
         "model": resolved(request.facts.id),
@@ -350,85 +371,3 @@ def _could_be_strict(parameters: Any) -> bool:
         return False
     properties = parameters.get("properties")
     return isinstance(properties, dict) and set(properties) == set(parameters.get("required") or ())
-
-
-# Streams
-
-Event = tuple[str, dict[str, Any]]
-
-
-def events(
-    body: dict[str, Any], output: Sequence[Item], fault: Fault = NONE, *, whole: bool = False, wait: float = 0.0
-) -> Iterator[Event | float]:
-    """The events of a streamed answer, in OpenAI's order: name and payload. A number is a pause in seconds.
-
-    `whole` has each text in one piece; `wait` is how long the model works before its output begins.
-    """
-    begun = {**body, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-    if "completed_at" in begun:
-        begun["completed_at"] = None
-    number = 0
-    for event in _events(body, begun, output, fault, whole, wait):
-        if isinstance(event, float):
-            yield event
-            continue
-        name, payload = event
-        yield name, {"type": name, "sequence_number": number, **payload}
-        number += 1
-
-
-def _events(
-    body: dict[str, Any], begun: dict[str, Any], output: Sequence[Item], fault: Fault, whole: bool, wait: float
-) -> Iterator[Event | float]:
-    yield "response.created", {"response": begun}
-    yield "response.in_progress", {"response": begun}
-    if wait:
-        yield wait
-    for index, item in enumerate(output):
-        place = {"output_index": index, "item_id": item["id"]}
-        if item["type"] == "reasoning":
-            yield from _reasoning_events(item, place)
-        elif item["type"] == "message":
-            yield from _message_events(item, place, fault, whole)
-        else:
-            yield from _call_events(item, place)
-        yield "response.output_item.done", {"output_index": index, "item": item}
-    last = {name: value for name, value in body.items() if name != "usage"} if fault.no_usage else body
-    if not fault.no_final:
-        yield f"response.{body['status']}", {"response": last}
-
-
-def _reasoning_events(item: Item, place: dict[str, Any]) -> Iterator[Event]:
-    yield "response.output_item.added", {"output_index": place["output_index"], "item": {**item, "summary": []}}
-    for number, part in enumerate(item["summary"]):
-        here = {**place, "summary_index": number}
-        yield "response.reasoning_summary_part.added", {**here, "part": {**part, "text": ""}}
-        for piece in tokens.pieces(part["text"]):
-            yield "response.reasoning_summary_text.delta", {**here, "delta": piece}
-        yield "response.reasoning_summary_text.done", {**here, "text": part["text"]}
-        yield "response.reasoning_summary_part.done", {**here, "part": part}
-
-
-def _message_events(item: Item, place: dict[str, Any], fault: Fault, whole: bool) -> Iterator[Event]:
-    started = {**item, "status": "in_progress", "content": []}
-    yield "response.output_item.added", {"output_index": place["output_index"], "item": started}
-    part = item["content"][0]
-    here, text = {**place, "content_index": 0}, part.get("text", "")
-    extra: dict[str, Any] = {"logprobs": []} if "logprobs" in part else {}
-    yield "response.content_part.added", {**here, "part": {**part, "text": ""}}
-    if fault.placeholder:
-        for progress in ("Generating...", "\nGenerating (1s elapsed)\n\n"):
-            yield "response.output_text.delta", {**here, "delta": progress, **extra}
-    for piece in [text] if whole else tokens.pieces(text):
-        yield "response.output_text.delta", {**here, "delta": piece, **extra}
-    yield "response.output_text.done", {**here, "text": text, **extra}
-    yield "response.content_part.done", {**here, "part": part}
-
-
-def _call_events(item: Item, place: dict[str, Any]) -> Iterator[Event]:
-    started = {**item, "status": "in_progress", "arguments": ""}
-    yield "response.output_item.added", {"output_index": place["output_index"], "item": started}
-    for piece in tokens.pieces(item["arguments"]):
-        yield "response.function_call_arguments.delta", {**place, "delta": piece}
-    done = {"name": item["name"], "arguments": item["arguments"]}
-    yield "response.function_call_arguments.done", {**place, **done}

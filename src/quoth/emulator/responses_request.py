@@ -14,16 +14,14 @@ from typing import Any
 from quoth.emulator.chat_request import ChatRequest, decoded, invalid, is_number, must, typed
 from quoth.emulator.models import find, is_free, serves, traits
 from quoth.emulator.problems import Problem
-from quoth.emulator.seals import holds
+from quoth.emulator.response_items import Item, as_chat, items_of, needs_texts
 from quoth.emulator.settings import Switches
 from quoth.emulator.upstream import resolved
 from quoth.providers.catalogue import ModelFacts
 
-__all__ = ["ENDPOINT", "SEALED_REASONING", "Item", "ResponsesRequest", "read"]
+__all__ = ["ENDPOINT", "ResponsesRequest", "read"]
 
 ENDPOINT = "/v1/responses"
-SEALED_REASONING = "reasoning"
-Item = dict[str, Any]
 
 _FIELDS = frozenset(
     """
@@ -32,11 +30,16 @@ _FIELDS = frozenset(
     prompt_cache_key prompt_cache_retention background max_tool_calls top_logprobs
     """.split()
 )
-_ROLES = ("user", "assistant", "system", "developer")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_TOOLS = ("function", "custom", "web_search_preview", "web_search")
-_CALLS = ("function_call", "custom_tool_call")
-_RESULTS = ("function_call_output", "custom_tool_call_output")
+_TOOLS = tuple(
+    """
+    function custom web_search_preview web_search local_shell shell apply_patch image_generation code_interpreter
+    file_search mcp
+    """.split()
+)
+_NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+# What a custom tool takes, said as a function would say it.
+_PLAIN_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _THINKS = re.compile(r"o\d|gpt-5(?!-chat)|assistant$")
 _NO_SUMMARY = re.compile(r"gpt-5\.3-codex-spark$")
 
@@ -45,7 +48,8 @@ _NO_SUMMARY = re.compile(r"gpt-5\.3-codex-spark$")
 class ResponsesRequest:
     """A valid request. `data` is its body as sent, `items` its input as items, earlier turns included.
 
-    `effort` and `summary` are as asked, None when not; `thinks` is whether the model can reason at all.
+    `effort` and `summary` are as asked, None when not; `thinks` is whether the model can reason at all. `customs` are
+    the tools that take plain text.
     """
 
     chat: ChatRequest
@@ -55,6 +59,7 @@ class ResponsesRequest:
     summary: str | None = None
     thinks: bool = False
     sealed: bool = False
+    customs: frozenset[str] = frozenset()
 
     @property
     def facts(self) -> ModelFacts:
@@ -67,9 +72,9 @@ def read(body: bytes, switches: Switches, kept: Mapping[str, list[Item]]) -> Res
     facts = _model(data)
     _known(data, facts, switches)
     earlier = _previous(data, facts, switches, kept)
-    items = [*earlier, *_items(data.get("input"))]
+    items = [*earlier, *items_of(data.get("input"))]
     instructions = typed(data, "instructions", str, "a string")
-    messages = _messages(items)
+    messages = as_chat(items)
     if instructions and switches.instructions:
         messages.insert(0, {"role": "system", "content": instructions})
     tools, choice = _tools(data, facts), data.get("tool_choice")
@@ -103,6 +108,7 @@ def read(body: bytes, switches: Switches, kept: Mapping[str, list[Item]]) -> Res
         summary=summary,
         thinks=_THINKS.match(facts.id) is not None,
         sealed="reasoning.encrypted_content" in include,
+        customs=frozenset(tool["name"] for tool in data.get("tools") or () if tool["type"] == "custom"),
     )
 
 
@@ -148,145 +154,6 @@ def _previous(
         param="previous_response_id",
         code="unsupported_parameter",
     )
-
-
-# Input
-
-
-def _items(value: Any) -> list[Item]:
-    if value is None:
-        raise invalid("input", "Missing required parameter: 'input'.")
-    if isinstance(value, str):
-        return [{"type": "message", "role": "user", "content": value}]
-    if not isinstance(value, list) or not value:
-        raise invalid("input", must("input", "a string or a non-empty list of items"))
-    for index, item in enumerate(value):
-        _item(f"input[{index}]", item)
-    return value
-
-
-def _item(place: str, item: Any) -> None:
-    kind = item.get("type", "message") if isinstance(item, dict) else None
-    if kind == "message":
-        _message(place, item)
-    elif kind in _CALLS:
-        _texts(place, item, "call_id", "name", "arguments" if kind == "function_call" else "input")
-    elif kind in _RESULTS:
-        _texts(place, item, "call_id")
-        if isinstance(item.get("output"), list):
-            for number, part in enumerate(item["output"]):
-                _part(f"{place}.output[{number}]", part)
-        else:
-            _texts(place, item, "output")
-    elif kind == "reasoning":
-        _sealed(place, item)
-    elif kind == "item_reference":
-        raise invalid(
-            place,
-            f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false. "
-            "Try again with `store` set to true, or remove this item from your input.",
-        )
-    elif kind != "web_search_call":
-        known = ", ".join(f"'{name}'" for name in ("message", *_CALLS, *_RESULTS, "reasoning", "item_reference"))
-        raise Problem(
-            400, f"Invalid value: '{kind}'. Supported values are: {known}.", param=place, code="invalid_value"
-        )
-
-
-def _texts(place: str, item: Item, *names: str) -> None:
-    for name in names:
-        if not isinstance(item.get(name), str):
-            raise Problem(
-                400,
-                f"Missing required parameter: '{place}.{name}'.",
-                param=f"{place}.{name}",
-                code="missing_required_parameter",
-            )
-
-
-def _message(place: str, item: Item) -> None:
-    if item.get("role") not in _ROLES:
-        roles = ", ".join(f"'{role}'" for role in _ROLES)
-        raise invalid(f"{place}.role", f"Invalid value: '{item.get('role')}'. Supported values are: {roles}.")
-    content = item.get("content")
-    if isinstance(content, list):
-        for number, part in enumerate(content):
-            _part(f"{place}.content[{number}]", part)
-    elif not isinstance(content, str):
-        raise invalid(f"{place}.content", must(f"{place}.content", "a string or a list of parts"))
-
-
-def _part(place: str, part: Any) -> None:
-    kind = part.get("type") if isinstance(part, dict) else None
-    if kind in ("input_text", "output_text"):
-        # An `output_text` without text is what Gemini's own tool turns have, and is refused when it comes back.
-        _texts(place, part, "text")
-    elif kind == "input_image":
-        _texts(place, part, "image_url")
-    elif kind == "input_file":
-        _texts(place, part, "file_data" if "file_url" not in part else "file_url")
-    elif kind != "refusal":
-        raise Problem(
-            400,
-            f"Invalid value: '{kind}'. Supported values are: 'input_text', 'input_image', 'input_file', "
-            "'output_text', and 'refusal'.",
-            param=place,
-            code="invalid_value",
-        )
-
-
-def _sealed(place: str, item: Item) -> None:
-    """Reasoning that comes back: what only the provider can read must be as it was given out."""
-    sealed = item.get("encrypted_content")
-    if isinstance(sealed, str) and not holds(SEALED_REASONING, str(item.get("id")), sealed):
-        raise Problem(
-            400,
-            f"The encrypted content for item {item.get('id')} could not be verified.",
-            param=place,
-            code="invalid_encrypted_content",
-        )
-
-
-def _messages(items: list[Item]) -> list[dict[str, Any]]:
-    """The items as chat messages. Every result needs its call, and every call its result."""
-    called = {item["call_id"] for item in items if item.get("type") in _CALLS}
-    answered = {item["call_id"] for item in items if item.get("type") in _RESULTS}
-    for call_id in (item["call_id"] for item in items if item.get("type") in _RESULTS):
-        if call_id not in called:
-            raise invalid("input", f"No tool call found for function call output with call_id {call_id}.")
-    for call_id in (item["call_id"] for item in items if item.get("type") in _CALLS):
-        if call_id not in answered:
-            raise invalid("input", f"No tool output found for function call {call_id}.")
-    messages: list[dict[str, Any]] = []
-    for item in items:
-        kind = item.get("type", "message")
-        if kind == "message":
-            role = "system" if item["role"] == "developer" else item["role"]
-            messages.append({"role": role, "content": _content(item["content"])})
-        elif kind in _CALLS:
-            function = {"name": item["name"], "arguments": item.get("arguments", item.get("input"))}
-            call = {"id": item["call_id"], "type": "function", "function": function}
-            messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-        elif kind in _RESULTS:
-            messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
-    if not messages:
-        raise invalid("input", must("input", "a conversation with a message"))
-    return messages
-
-
-def _content(content: Any) -> Any:
-    if isinstance(content, str):
-        return content
-    parts = []
-    for part in content:
-        if part["type"] in ("input_text", "output_text"):
-            parts.append({"type": "text", "text": part["text"]})
-        elif part["type"] == "input_image":
-            parts.append({"type": "image_url", "image_url": {"url": part["image_url"]}})
-        elif part["type"] == "input_file":
-            file = {"filename": part.get("filename"), "file_data": part.get("file_data") or part["file_url"]}
-            parts.append({"type": "file", "file": file})
-    return parts
 
 
 # Parameters
@@ -389,9 +256,8 @@ def _tools(data: dict[str, Any], facts: ModelFacts) -> list[dict[str, Any]]:
                 code="invalid_value",
             )
         if kind in ("function", "custom"):
-            _texts(f"tools[{index}]", tool, "name")
-        if kind == "function":
-            parameters = tool.get("parameters") or {"type": "object", "properties": {}}
+            needs_texts(f"tools[{index}]", tool, "name")
+            parameters = _PLAIN_TEXT if kind == "custom" else tool.get("parameters") or _NOTHING
             functions.append({"type": "function", "function": {**tool, "parameters": parameters}})
     features = facts.supported_features
     if functions and ((features is not None and "tools" not in features) or traits(facts.id).rejects_tools):
@@ -410,7 +276,7 @@ def _choice(value: Any, tools: list[dict[str, Any]]) -> str | dict[str, Any]:
         return value or "auto"
     if value == "required":
         return "required" if tools else "auto"
-    if isinstance(value, dict) and value.get("type") == "function":
+    if isinstance(value, dict) and value.get("type") in ("function", "custom"):
         if any(tool["function"]["name"] == value.get("name") for tool in tools):
             return {"type": "function", "function": {"name": value["name"]}}
         raise invalid("tool_choice", f"Tool choice '{value.get('name')}' not found in 'tools' parameter.")

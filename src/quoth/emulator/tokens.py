@@ -33,4 +33,4 @@ def count(text: str) -> int:
     """How many tokens `text` is."""
     if len(text) > _COUNTED_EXACTLY:
         return len(text) // 4
-    return sum(1 for _ in _PIECE.finditer(text))
+    return len(_PIECE.findall(text))

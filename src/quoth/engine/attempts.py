@@ -58,8 +58,7 @@ class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
     of output of a media model, else empty. `done` is told once how a stream ended: with its whole answer, with None
-    when it was left early, or with the error that broke it. `estimate`: tokens, as far as they were
-    known before. `raw`: a whole answer as it came."""
+    when it was left early, or with the error that broke it. `raw`: a whole answer as it came."""
 
     target: Target
     plan: Plan
@@ -70,7 +69,6 @@ class Answer(Struct):
     reservation: Reservation | None = None
     makes: tuple[str, ...] = ()
     done: Callable[[Completion | errors.QuothError | None], None] | None = None
-    estimate: int = 0
     raw: bytes = b""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from quoth.types import Chunk, Completion, Warning
 from quoth.wire import openai_chat
 from quoth.wire.assemble import Assembler
+from quoth.wire.mould import Mould, mould_of
 from quoth.wire.sse import Event, EventTooLarge, SSEDecoder
 from quoth.wire.wires import Encoder, Wire, wire_named
 
@@ -16,6 +17,8 @@ __all__ = ["BodyReader", "StreamReader"]
 
 HELD = 64 * 1024
 ERROR_BODY = 1024 * 1024
+# After so many moulds in vain the events of a stream are not alike.
+IN_VAIN = 3
 _NOT_STREAMED = Warning("not_streamed", "stream", "the provider did not stream; its whole answer is one chunk")
 
 
@@ -90,13 +93,19 @@ class StreamReader:
         self._created = created
         self._native = native
         self._told = None if surface is None else _Told(surface)
+        # Chunks may skip their reader where they are all that is wanted, and their reader keeps nothing of them.
+        self._moulds = surface is None and not native and self._wire.name == "openai_chat"
         self._assembler = Assembler()
         self._decoder = SSEDecoder(event_limit)
+        self._limit = event_limit
         self._body_limit = body_limit
         self._keep_usage_chunk = keep_usage_chunk
         self._expects_document = expects_document
         self._start: bytes | None = b""
         self._held = 0
+        self._mould: Mould | None = None
+        self._in_vain = 0
+        self._framed: Mould | None = None
 
     def partial(self) -> Completion:
         """The answer as far as it has arrived."""
@@ -108,6 +117,12 @@ class StreamReader:
             self._become_document(b"")
 
     def feed(self, piece: bytes) -> None:
+        # A piece that is one whole event like the last: paced streams consist of these.
+        framed = self._framed
+        if framed is not None and len(piece) <= self._limit and (chunk := framed.cast(piece)) is not None:
+            self._in_vain = 0
+            self.chunks.append(chunk)
+            return
         if self._start is not None:
             # The content type is not trusted: servers label streams as text/plain and documents as event streams.
             start = (self._start + piece).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -168,6 +183,11 @@ class StreamReader:
         read = self._read
         try:
             for event in self._decoder.feed(piece):
+                mould = self._mould if event.name is None else None
+                if mould is not None and (chunk := mould.cast(event.data)) is not None:
+                    self._in_vain = 0
+                    self.chunks.append(chunk)
+                    continue
                 item = read(event)
                 if self._native and not event.data.startswith(b"[DONE]"):
                     self.chunks.append(event)
@@ -179,11 +199,24 @@ class StreamReader:
                         self.warnings.append(Warning("no_finish_reason", None, message))
                     self.complete = True
                     self._finish()
+                    self._mould = self._framed = None
                     return
                 self._take(item, len(event.data))
+                if self.good and self._moulds:
+                    self._make_mould(event.data, item)
         except (openai_chat.Unreadable, openai_chat.UpstreamError, EventTooLarge) as error:
             self.failure = error
             self.settled = self.ended = True
+            self._mould = None
+        self._framed = None
+        if self._mould is not None and self._decoder.at_rest:
+            self._framed = self._mould.within(b"data: ", b"\n\n")
+
+    def _make_mould(self, data: bytes, chunk: Chunk) -> None:
+        self._mould = mould_of(data, chunk) if self._in_vain < IN_VAIN else None
+        if self._mould is not None:
+            self._in_vain += 1
+            self._mould.texts = self._assembler.texts(chunk, self._mould.names)
 
     def _take(self, chunk: Chunk, size: int) -> None:
         self._assembler.add(chunk)

@@ -13,7 +13,7 @@ import msgspec
 
 from quoth.errors import BadRequestError
 
-__all__ = ["Entries", "joined", "kind_of", "opened", "split"]
+__all__ = ["Entries", "joined", "kind_of", "opened", "outline", "split"]
 
 Entries = dict[str, msgspec.Raw]
 
@@ -70,3 +70,33 @@ def opened(entries: Mapping[str, msgspec.Raw], name: str) -> Any:
 def kind_of(raw: msgspec.Raw) -> str:
     """What an entry is, in words, by its first byte."""
     return _KINDS.get(memoryview(raw)[0], "a number")
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: msgspec.Raw = msgspec.Raw()
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+_PARTS = msgspec.json.Decoder(list[_Part])
+_LIST = 0x5B
+
+
+def outline(messages: msgspec.Raw) -> list[tuple[str, list[str] | None]]:
+    """Of each message its role, and the types of the parts of its content; nothing is made of what is inside. Empty for
+    messages that are none: their provider says what is wrong with them."""
+    try:
+        found: list[tuple[str, list[str] | None]] = []
+        for message in _MESSAGES.decode(messages):
+            content = message.content
+            parts = (
+                [part.type for part in _PARTS.decode(content)] if content and memoryview(content)[0] == _LIST else None
+            )
+            found.append((message.role, parts))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return found

@@ -52,6 +52,7 @@ class Exchange:
         "cost",
         "ended",
         "error",
+        "estimated",
         "fallbacks",
         "finish_reason",
         "first_at",
@@ -96,6 +97,7 @@ class Exchange:
         self.fallbacks = 0
         self.place = 0
         self.waited = 0.0
+        self.estimated = 0  # tokens that were counted in advance
         self.warnings: list[Warning] = []
         self.status = 0
         self.error = ""
@@ -114,3 +116,10 @@ class Exchange:
         self.request: dict[str, Any] | None = None
         self.answer: Any = None
         self.notes: dict[str, Any] | None = None
+
+    @property
+    def overhead(self) -> float:
+        """Seconds that were the gateway's own: of a whole answer all but the waiting for providers, of a stream what
+        of that was before its first byte; how fast the rest goes is up to the provider and the caller's reading."""
+        until = self.first_at if self.stream and self.first_at else self.ended
+        return max(0.0, until - self.started - self.upstream_seconds)

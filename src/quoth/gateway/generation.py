@@ -54,13 +54,15 @@ class Generation:
             )
             for entry in settings.models
         ]
+        self.mocks = any(deployment.mock for deployment in self.deployments)
         self.aliases = {
             name: {"model": model, "hidden": name in settings.hidden_aliases}
             for name, model in settings.aliases.items()
         }
+        pacing = settings.quoth.pacing
         self.routes: Routes = Routes(
             self.deployments,
-            options_from({"max_wait": settings.quoth.pacing.max_wait, **settings.routing}),
+            options_from({"max_wait": pacing.max_wait, "key_rpm": pacing.rpm, **settings.routing}),
             aliases=self.aliases,
             world=world,
             previous=None if previous is None else previous.routes,

@@ -13,13 +13,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from select import PIPE_BUF
+from select import PIPE_BUF, select
 
 import msgspec
 
@@ -34,6 +33,7 @@ _MOST_LINES = 10_000
 _PIECE = 64 << 10
 # A caller may send a name of any length.
 _LONGEST_NAME, _LONGEST_MESSAGE = 200, 500
+_STDOUT = 1
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -97,7 +97,7 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
         exchange.route,
         exchange.status,
         round((ended - started) * 1e3, 3),
-        round(max(0.0, ended - started - exchange.upstream_seconds) * 1e3, 3),
+        round(exchange.overhead * 1e3, 3),
         "" if exchange.caller is None else exchange.caller.id,
         exchange.known_model or (exchange.model and redact(exchange.model[:_LONGEST_NAME])),
     )
@@ -213,7 +213,7 @@ class _Sink:
     def __init__(self, path: str | None):
         self.name = path or "standard output"
         self._path = path
-        self._file = sys.stdout.fileno() if path is None else _opened(path)
+        self._file = _STDOUT if path is None else _opened(path)
         self._torn = False
         # What is written to a pipe in pieces of this size is not mixed up with what other workers write.
         self._piece = PIPE_BUF if stat.S_ISFIFO(os.fstat(self._file).st_mode) else _PIECE
@@ -240,7 +240,10 @@ class _Sink:
         written = 0
         try:
             while written < len(data):
-                written += os.write(self._file, data[written:])
+                try:
+                    written += os.write(self._file, data[written:])
+                except BlockingIOError:  # somebody who shares the pipe made it non-blocking
+                    select([], [self._file], [])
         finally:
             if written:
                 self._torn = written < len(data)

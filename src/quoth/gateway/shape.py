@@ -16,7 +16,7 @@ import msgspec
 from quoth.call import Call, FixedHeaders, WireRequest
 from quoth.engine.routing import Candidate
 from quoth.gateway.asked import Asked
-from quoth.gateway.entries import Entries, joined, opened
+from quoth.gateway.entries import Entries, joined, opened, outline
 from quoth.providers.costs import facts_of
 from quoth.providers.params import OPENAI_PARAMS, prepare
 from quoth.providers.quirks import QUIRKS
@@ -38,8 +38,8 @@ class Shape:
         "_call",
         "_opened",
         "_plain",
-        "_signs",
         "_target",
+        "_whens",
         "asks_usage",
         "defaults",
         "headers",
@@ -84,7 +84,7 @@ class Shape:
         if target.row.max_stop is not None:
             opened_names.add("stop")
         quirks = [QUIRKS[name] for name in target.row.quirks if name in target.quirks and name in QUIRKS]
-        if any(quirk.apply is not None and not quirk.signs for quirk in quirks) or (
+        if any(quirk.apply is not None and quirk.when is None for quirk in quirks) or (
             facts is not None and facts.supported_features is not None and "tools" not in facts.supported_features
         ):
             opened_names.add("tools")
@@ -97,7 +97,8 @@ class Shape:
         self._opened = frozenset(opened_names - _AS_SENT)
         # What is said of the model itself, whatever is asked.
         _, self.warnings = prepare(self._call, target)
-        self._signs = tuple(sign for quirk in quirks for sign in quirk.signs)
+        whens = (quirk.when for quirk in quirks if quirk.when is not None)
+        self._whens = tuple(whens) if path == "/chat/completions" else ()
 
     def request(
         self, asked: Asked, warnings: list[Warning], today: Callable[[], datetime], overrides: Mapping[str, Any] | None
@@ -118,9 +119,9 @@ class Shape:
         current = entries if changed is None else changed
         plain = self._plain
         unplain = current.keys() & self._opened if plain is None else current.keys() - plain
-        messages = self._signs and self._shows(body if body is not None else bytes(current[_MESSAGES]))
+        messages = bool(self._whens) and self._concerns(current[_MESSAGES])
         if unplain or messages:
-            changed = self._prepared(current, unplain, bool(messages), warnings, today)
+            changed = self._prepared(current, unplain, messages, warnings, today)
             current = changed
         if stream and self.asks_usage and not asked.usage:
             changed = dict(current)
@@ -134,8 +135,9 @@ class Shape:
             body = joined(current if changed is None else changed)
         return WireRequest("POST", self.url, headers, body)
 
-    def _shows(self, text: bytes) -> bool:
-        return any(sign in text and (often == 1 or text.count(sign) >= often) for sign, often in self._signs)
+    def _concerns(self, messages: msgspec.Raw) -> bool:
+        found = outline(messages)
+        return any(when(found) for when in self._whens)
 
     def _prepared(
         self,

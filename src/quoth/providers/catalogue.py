@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -125,12 +125,10 @@ class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     source: str
     date: str
-    list: Literal["any", "shipped"] = "any"
     without_features: tuple[str, ...] = ()
     with_outputs: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     no_window_below: int = 0
-    price: dict[str, str] | None = None
 
     def changes(self, facts: ModelFacts) -> dict[str, Any]:
         """The fields that are otherwise in truth; {} where the row is right."""
@@ -148,8 +146,6 @@ class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         window = facts.context_window
         if window is not None and window < self.no_window_below and (facts.makes_media or window == 0):
             found |= {"context_window": None, "prompt_limit": window or None}
-        if self.price is not None and facts.price != self.price:
-            found["price"] = self.price
         return found
 
 
@@ -165,7 +161,7 @@ class Catalogue:
         self,
         models: Iterable[ModelFacts],
         sources: list[Source],
-        right: Callable[[ModelFacts, Source], ModelFacts] | None = None,
+        right: Callable[[ModelFacts], ModelFacts] | None = None,
     ):
         """`right` puts a row right when it is first asked for: most programs ask for one of hundreds."""
         self.sources = sources
@@ -188,7 +184,7 @@ class Catalogue:
             return listed
         found = self._righted.get(listed.id)
         if found is None:
-            found = self._righted[listed.id] = self._right(listed, self.sources[listed.source])
+            found = self._righted[listed.id] = self._right(listed)
         return found
 
     def source(self, model: ModelFacts) -> Source:
@@ -248,12 +244,10 @@ def corrected(catalogue: Catalogue, entries: Iterable[Correction], without: Coll
     return Catalogue(catalogue, catalogue.sources, partial(_righted, chosen))
 
 
-def _righted(entries: list[Correction], facts: ModelFacts, source: Source) -> ModelFacts:
+def _righted(entries: list[Correction], facts: ModelFacts) -> ModelFacts:
     changed: dict[str, Any] = {}
     names = []
     for entry in entries:
-        if entry.list == "shipped" and source.fetched is not None:
-            continue
         if found := entry.changes(facts):
             changed |= found
             names.append(entry.name)

@@ -135,23 +135,27 @@ def _stated(answer: Completion) -> Cost:
     return Cost(usd=usd, source="provider") if usd.is_finite() and usd >= 0 else Cost()
 
 
-def _countable(usage: Usage | None, facts: ModelFacts) -> bool:
-    """True when the price is for the call, or for tokens that this usage counts.
+def _countable(answer: Completion, facts: ModelFacts) -> bool:
+    """True when the price is for the call, or for tokens that the usage of this answer counts.
 
     For a picture, a film or speech Poe counts the line of text that holds its address; it charges for something else.
+    A bot whose price names the tokens of pictures can also just talk, and what it says is counted as any text is.
     """
-    price = facts.price or {}
+    price, usage = facts.price or {}, answer.usage
     if price.get("request") is not None:
         return True
-    if facts.makes_media or price.get("image") is not None:
+    if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return False
-    return usage is not None and usage.prompt_tokens is not None and usage.completion_tokens is not None
+    if price.get("image") is None:
+        return not facts.makes_media
+    said = [choice.message for choice in answer.choices]
+    return bool(said) and all(message.content and not message.media for message in said)
 
 
 def _poe(facts: ModelFacts, catalogue: Catalogue, answer: Completion) -> Cost:
     """Poe's chat counts are partly synthetic and its prices change, so this is an estimate; points history has the
     truth."""
-    if facts.price is None or not _countable(answer.usage, facts):
+    if facts.price is None or not _countable(answer, facts):
         return Cost()
     counts = answer.usage or Usage()
     details = counts.prompt_tokens_details

@@ -31,6 +31,8 @@ _ASPECTS = ("aspect_ratio", "aspect")
 _SIDES = (("width", "height"), ("custom_width", "custom_height"), ("output_width", "output_height"))
 _OPENAIS = ("size", "seconds", "quality", "voice", "speed")
 _VOICES = ("voice", "voice_id", "voice_1")
+# OpenAI's own; no bot of Poe's has them, so that one of its voices has to stand for them.
+_OPENAIS_VOICES = frozenset("alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split())
 _LANGUAGES = ("language", "language_boost")
 _FORMATS = ("output_format", "format")
 # One rank, one quality: DALL-E's words, those of GPT-Image, and those of bots.
@@ -267,6 +269,8 @@ def _voice(fitting: _Fitting, name: str) -> None:
     best = _alike(value, parameter.enum or ())
     if best is None and own is None and parameter.enum is None:
         best = value
+    if best is None and parameter.enum and value.lower() in _OPENAIS_VOICES:
+        best = parameter.default if parameter.default in parameter.enum else parameter.enum[0]
     if best is not None and (best, parameter.name) != (value, name):
         fitting.send(name, {parameter.name: best}, exact=best.lower() == value.lower())
 

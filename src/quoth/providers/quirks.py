@@ -7,7 +7,7 @@ already a copy at the levels they touch); they return warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,19 +18,21 @@ from quoth.types import Warning
 from quoth.wire.carried import function_of_custom, web_search_of
 from quoth.wire.openai_responses.requests import refused
 
-__all__ = ["MANY_TOOLS", "QUIRKS", "Quirk", "mended", "quirks_of"]
+__all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk", "mended", "quirks_of"]
 
 MANY_TOOLS = 215
 Body = dict[str, Any]
+# Of each message its role, and the types of the parts of its content; None for content that is one text, or none.
+Outline = Sequence[tuple[str, Sequence[str] | None]]
 
 
 class Quirk(Struct, frozen=True):
     """`apply` is None for a quirk that works elsewhere: in the flow (one call becomes several) or in an error's
     text.
 
-    `signs` are bytes of the messages and how often they have to stand there for the quirk to have something to do; a
-    relay that finds none of them leaves the messages closed. A quirk of something else than messages has none. `wires`
-    are those that it concerns. `mend` is in place of `apply` for a quirk of one wire's own requests.
+    `when` looks at an outline of the messages and says whether there is anything to do: a relay that hears no leaves
+    them closed. A quirk of something else than messages has none. `wires` are those that it concerns. `mend` is in
+    place of `apply` for a quirk of one wire's own requests.
     """
 
     name: str
@@ -38,7 +40,7 @@ class Quirk(Struct, frozen=True):
     evidence: str
     checked: str
     apply: Callable[[Body], list[Warning]] | None = None
-    signs: tuple[tuple[bytes, int], ...] = ()
+    when: Callable[[Outline], bool] | None = None
     wires: tuple[str, ...] = ("openai_chat",)
     mend: Callable[[Body], list[Warning]] | None = None
 
@@ -75,6 +77,18 @@ def _input_audio_as_file(body: Body) -> list[Warning]:
     if not _each_part(body, as_file):
         return []
     return [Warning("audio_as_file", "messages", "Poe removes input_audio parts, so the audio was sent as a file part")]
+
+
+def _has_audio(outline: Outline) -> bool:
+    return any(parts is not None and "input_audio" in parts for _, parts in outline)
+
+
+def _has_texts(outline: Outline) -> bool:
+    return any(parts is not None and parts.count("text") > 1 for _, parts in outline)
+
+
+def _has_developer(outline: Outline) -> bool:
+    return any(role == "developer" for role, _ in outline)
 
 
 def _each_part(body: Body, change: Callable[[Any], Any]) -> bool:
@@ -270,7 +284,7 @@ QUIRKS: dict[str, Quirk] = {
             "documented; a file part with an audio type reaches models that hear",
             "2026-04-13",
             _input_audio_as_file,
-            signs=((b"input_audio", 1),),
+            when=_has_audio,
         ),
         Quirk(
             "join_text_parts",
@@ -278,7 +292,7 @@ QUIRKS: dict[str, Quirk] = {
             "seen in 2025; clients merge them since",
             "2025",
             _join_text_parts,
-            signs=((b'"text"', 4),),  # a text part has the word twice
+            when=_has_texts,
         ),
         Quirk(
             "developer_as_system",
@@ -286,7 +300,7 @@ QUIRKS: dict[str, Quirk] = {
             "documented roles are system, user, assistant and tool",
             "2026-04-13",
             _developer_as_system,
-            signs=((b"developer", 1),),
+            when=_has_developer,
         ),
         Quirk(
             "many_tools_hint",

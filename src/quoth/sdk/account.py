@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -287,32 +290,77 @@ class _Wanted:
         self.names = {_plain(name) for name in names}
         self.rows: list[UsageRow] = []
 
-    def distance(self, row: UsageRow) -> timedelta | None:
-        """How far a row is from the answer; None when it cannot be its own."""
-        if _plain(row.model) not in self.names or row.kind not in (None, "API"):
-            return None
-        if not self.start - _SLACK <= row.time <= self.end + _SLACK:
-            return None
-        return abs(row.time - self.start)
+    def nearest(self, free: Mapping[str, _Free]) -> tuple[timedelta, str, int] | None:
+        """The free row that is nearest, as its distance, the name under which it stands, and its place there."""
+        found = [
+            (*near, name)
+            for name in self.names
+            if name in free and (near := free[name].nearest(self.start, self.end)) is not None
+        ]
+        return min(((distance, name, place) for distance, place, name in found), default=None)
+
+
+class _Free:
+    """The rows of one model that belong to no answer yet, in the order of their time."""
+
+    def __init__(self, rows: list[UsageRow]):
+        self.rows = sorted(rows, key=lambda row: row.time)
+        self._times = [row.time for row in self.rows]
+        # From each place to the next one that is free, forwards and backwards; a batch has thousands of each.
+        self._after = list(range(len(rows) + 1))
+        self._before = list(range(len(rows) + 1))  # here place 1 is the first row, and 0 is none
+
+    def is_free(self, place: int) -> bool:
+        return self._after[place] == place
+
+    def take(self, place: int) -> None:
+        self._after[place] = place + 1
+        self._before[place + 1] = place
+
+    def nearest(self, start: datetime, end: datetime) -> tuple[timedelta, int] | None:
+        """The distance from `start` to the nearest free row that can be of a call from `start` to `end`, and its
+        place."""
+        here = bisect_left(self._times, start)
+        places = _root(self._before, here) - 1, _root(self._after, here)
+        found = [
+            (abs(self._times[place] - start), place)
+            for place in places
+            if 0 <= place < len(self.rows) and start - _SLACK <= self._times[place] <= end + _SLACK
+        ]
+        return min(found, default=None)
+
+
+def _root(links: list[int], place: int) -> int:
+    while links[place] != place:
+        links[place] = links[links[place]]
+        place = links[place]
+    return place
 
 
 def _assign(waiting: list[_Wanted], rows: list[UsageRow]) -> list[_Wanted]:
     """Give each answer the rows nearest to it, and those that are priced in full their cost; returns the rest."""
-    pairs = [
-        (distance, number, row)
-        for number, one in enumerate(waiting)
-        for row in rows
-        if (row.id, row.time) not in _used and (distance := one.distance(row)) is not None
-    ]
-    pairs.sort(key=lambda pair: pair[:2])
-    taken: set[str] = set()
-    for one in waiting:
+    by_model: dict[str, list[UsageRow]] = {}
+    for row in rows:
+        if (row.id, row.time) not in _used and row.kind in (None, "API"):
+            by_model.setdefault(_plain(row.model), []).append(row)
+    free = {name: _Free(found) for name, found in by_model.items()}
+    queue: list[tuple[timedelta, int, str, int]] = []
+
+    def offer(number: int) -> None:
+        if (near := waiting[number].nearest(free)) is not None:
+            heappush(queue, (near[0], number, *near[1:]))
+
+    for number, one in enumerate(waiting):
         one.rows = []
-    for _, number, row in pairs:
+        offer(number)
+    while queue:
+        _, number, name, place = heappop(queue)
         one = waiting[number]
-        if row.id not in taken and len(one.rows) < one.count:
-            taken.add(row.id)
-            one.rows.append(row)
+        if free[name].is_free(place):
+            free[name].take(place)
+            one.rows.append(free[name].rows[place])
+        if len(one.rows) < one.count:
+            offer(number)
     left = []
     for one in waiting:
         if len(one.rows) < one.count or not all(map(_is_priced, one.rows)):
@@ -341,6 +389,7 @@ def _is_true(trace: Trace) -> bool:
     return trace.cost is not None and trace.cost.source == "provider"
 
 
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     """A name as it is compared: the history shows a bot's display name, which differs in case and marks."""
     return re.sub(r"[^a-z0-9.]", "", name.lower())

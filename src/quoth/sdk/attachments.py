@@ -10,13 +10,13 @@ import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 from quoth.errors import BadRequestError
 from quoth.wire.media_types import ENDINGS, HEAD, named, sniffed
 
-__all__ = ["MAX_BYTES", "attach", "with_attachments"]
+__all__ = ["MAX_BYTES", "aattach", "attach", "with_attachments"]
 
 # With a third more for base64 it fits into the 64 MiB that a request may have, beside its texts.
 MAX_BYTES = 47 * 1024 * 1024
@@ -24,17 +24,56 @@ _OF_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def attach(
-    source: str | os.PathLike[str] | bytes, *, name: str | None = None, media_type: str | None = None
+    source: str | os.PathLike[str] | bytes,
+    *,
+    name: str | None = None,
+    media_type: str | None = None,
+    fetch: bool = False,
 ) -> dict[str, Any]:
     """A content part of a message from a file's path, from bytes, or from an address.
 
-    An http(s) address is passed on as it is, which providers document for pictures only: for anything else download it
-    first. `name`: what the file is called, by default the path's. `media_type`: where the bytes do not say it. At most
-    47 MiB. Raises BadRequestError; OSError when the file cannot be read.
+    An http(s) address is passed on as it is, which providers document for pictures only; with `fetch` what is there is
+    downloaded now, whatever it is, and sent along. `name`: what the file is called, by default the path's.
+    `media_type`: where the bytes do not say it. At most 47 MiB. Raises BadRequestError; with `fetch` QuothError;
+    OSError when the file cannot be read.
     """
+    if fetch and _is_address(source):
+        from quoth.sdk.media import fetched
+
+        return _of_bytes(fetched(source, MAX_BYTES), name or _last_of(source), media_type)
+    return _of_source(source, name, media_type)
+
+
+async def aattach(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    name: str | None = None,
+    media_type: str | None = None,
+    fetch: bool = False,
+) -> dict[str, Any]:
+    """`attach` for asyncio: neither the network nor the disk blocks the loop."""
+    if fetch and _is_address(source):
+        from quoth.sdk.media import afetched
+
+        return _of_bytes(await afetched(source, MAX_BYTES), name or _last_of(source), media_type)
+    import asyncio  # a blocking program has no need of it
+
+    return await asyncio.to_thread(_of_source, source, name, media_type)
+
+
+def _is_address(source: object) -> TypeGuard[str]:
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def _last_of(url: str) -> str:
+    """The name that an address ends with; "" when it ends with none."""
+    return unquote(urlsplit(url).path).rpartition("/")[2]
+
+
+def _of_source(source: str | os.PathLike[str] | bytes, name: str | None, media_type: str | None) -> dict[str, Any]:
     if isinstance(source, str) and source[:5].lower() == "data:":
         return _of_data_url(source, name)
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+    if _is_address(source):
         return _of_address(source, media_type)
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
@@ -116,13 +155,11 @@ def _of_data_url(url: str, name: str | None) -> dict[str, Any]:
 
 def _of_address(url: str, media_type: str | None) -> dict[str, Any]:
     try:
-        ending = unquote(urlsplit(url).path)
+        ending = _last_of(url)
     except ValueError as error:
         raise BadRequestError(f"{url[:200]!r} is no address: {error}", param="messages") from None
-    found = media_type or named(ending.rpartition("/")[2])
+    found = media_type or named(ending)
     if found is not None and not found.startswith("image/"):
-        message = (
-            f"{url[:200]} is of type {found}; only pictures can be sent as an address: download it and attach the file"
-        )
+        message = f"{url[:200]} is of type {found}; only pictures can be sent as an address (fetch=True sends the file)"
         raise BadRequestError(message, param="messages")
     return {"type": "image_url", "image_url": {"url": url}}

@@ -22,7 +22,7 @@ from quoth.errors import BadRequestError, BudgetExceededError
 from quoth.providers.costs import Most
 from quoth.transport.environment import environment
 
-__all__ = ["Budget", "budget", "current"]
+__all__ = ["Budget", "budget", "current", "named_budget"]
 
 _NANO = 1_000_000_000
 _active: ContextVar[tuple[Budget, ...]] = ContextVar("quoth_budgets", default=())
@@ -46,16 +46,24 @@ class Budget:
     It can be entered again, and goes on from what it has spent.
     """
 
-    def __init__(self, usd: Decimal | float | str, unknown: Literal["refuse", "allow"] = "refuse"):
+    def __init__(
+        self,
+        usd: Decimal | float | str,
+        unknown: Literal["refuse", "allow"] = "refuse",
+        *,
+        spent: Decimal | float | str = 0,
+    ):
         """`unknown`: what becomes of a call whose price nobody knows. "allow" makes it, as long as anything is left,
-        and counts what the provider says it cost, or nothing. Raises BadRequestError."""
+        and counts what the provider says it cost, or nothing. `spent`: what counts as spent already, such as by an
+        earlier run. Raises BadRequestError."""
         if unknown not in ("refuse", "allow"):
             raise BadRequestError(f'unknown is {unknown!r}; it has to be "refuse" or "allow"', param="unknown")
         self._limit = _nanos(usd, "usd")
         self._allows_unknown = unknown == "allow"
         self._name = f"the budget of ${_text(self._limit)}"
         self._hint = 'quoth.budget(..., unknown="allow")'
-        self._spent = self._reserved = self._calls = 0
+        self._spent = _nanos(spent, "spent")
+        self._reserved = self._calls = 0
         # What has been settled and not been counted yet: (nanos that were reserved, nanos spent).
         self._settled: deque[tuple[int, int]] = deque()
 
@@ -149,15 +157,27 @@ class Budget:
             )
 
 
-def budget(usd: Decimal | float | str, *, unknown: Literal["refuse", "allow"] = "refuse") -> Budget:
+def budget(
+    usd: Decimal | float | str,
+    *,
+    unknown: Literal["refuse", "allow"] = "refuse",
+    spent: Decimal | float | str = 0,
+) -> Budget:
     """`with quoth.budget(usd=0.50) as b:` caps what the calls inside may cost; also `async with`.
 
     `usd`: Decimal, text or number. `unknown`: "refuse" calls whose price nobody knows, or "allow" them uncounted.
-    Inside, a call that could cost more than is left raises BudgetExceededError and is not sent. `b.spent`,
-    `b.reserved`, `b.remaining` (Decimal USD) and `b.calls` say how far it is. Raises BadRequestError for an amount
-    that is none.
+    `spent`: what counts as spent already, such as by an earlier run. Inside, a call that could cost more than is left
+    raises BudgetExceededError and is not sent. `b.spent`, `b.reserved`, `b.remaining` (Decimal USD) and `b.calls` say
+    how far it is. Raises BadRequestError for an amount that is none.
     """
-    return Budget(usd, unknown)
+    return Budget(usd, unknown, spent=spent)
+
+
+def named_budget(name: str, usd: Decimal, hint: str, spent: Decimal = Decimal(0)) -> Budget:
+    """A budget whose errors call it by `name`, and say that `hint` makes calls whose price nobody knows."""
+    made = Budget(usd, spent=spent)
+    made._name, made._hint = name, hint
+    return made
 
 
 class _Several:
@@ -223,8 +243,7 @@ def _of_the_process(text: str) -> Budget:
         limit = _nanos(text, "QUOTH_MAX_USD")
         with _lock:
             if _process is None:
-                _process = Budget(0)
-                _process._hint = "QUOTH_UNKNOWN_COST=allow"
+                _process = named_budget("", Decimal(0), "QUOTH_UNKNOWN_COST=allow")
             _process._limit, _process_text = limit, text
             _process._name = f"QUOTH_MAX_USD=${_text(limit)}"
     _process._allows_unknown = environment().get("QUOTH_UNKNOWN_COST", "").strip() == "allow"

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from quoth.call import Row
+from quoth.engine.effects import Flow
 from quoth.errors import BadRequestError, NotFoundError, QuothError
 from quoth.providers.catalogue import (
     RETIRED,
@@ -30,13 +31,18 @@ from quoth.providers.catalogue import (
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry, host_of
 from quoth.sdk import defaults
+from quoth.sdk.core import Core
 from quoth.sdk.log import logger
+from quoth.sdk.models import listing, read_list
 from quoth.sdk.shelf import SHELF, cache_directory, copies
-from quoth.transport.drive import drive
+from quoth.transport.canned import Canned, CannedAsync
+from quoth.transport.drive import adrive, drive
 from quoth.transport.environment import environment
 
 __all__ = [
     "ModelInfo",
+    "aget_valid_models",
+    "amodels",
     "get_max_tokens",
     "get_model_info",
     "get_valid_models",
@@ -133,30 +139,73 @@ def models(
     """The models that are known to be all that is asked for, in the order of their provider's list.
 
     `input` and `output`: one or more of text, image, audio, video. `search`: words that all are in the name or the
-    owner. `max_price`: USD for 1 million prompt tokens; of models with a price for a call only free ones are within.
-    `supports`: tools, web_search, reasoning. Retired models and models of which something asked for is not known are
-    left out.
+    owner. `max_price`: USD for 1 million prompt tokens, of models that make no text USD for a call; of models that
+    write for a price a call only free ones are within. `supports`: tools, web_search, reasoning. Retired models and
+    models of which something asked for is not known are left out.
 
     Poe's come from the catalogue in force, without a call; `refresh=True` fetches Poe's list now and keeps a copy in
     the cache directory. Another provider's list is always fetched. `corrections=False` leaves Poe's list as it is.
     Raises QuothError when a list cannot be fetched; the one in force stays.
     """
-    most = None if max_price is None else Decimal(str(max_price))
-    wanted = (search or "").lower().split()
-    found = []
-    for model in _poe_models(refresh, corrections) if provider.lower() == "poe" else _fetched(provider):
+    wanted = _Wanted(output, input, search, owner, max_price, supports)
+    client = defaults.client()
+    flow = _listed(client._core, provider, refresh, corrections)
+    return wanted.of(drive(flow, client._transport() if _is_fetched(provider, refresh) else Canned([])))
+
+
+async def amodels(
+    *,
+    output: str | Iterable[str] | None = None,
+    input: str | Iterable[str] | None = None,
+    search: str | None = None,
+    owner: str | None = None,
+    max_price: float | Decimal | None = None,
+    supports: str | Iterable[str] | None = None,
+    provider: str = "poe",
+    refresh: bool = False,
+    corrections: bool = True,
+) -> list[ModelInfo]:
+    """`models` for asyncio: a list that has to be fetched does not block the loop."""
+    wanted = _Wanted(output, input, search, owner, max_price, supports)
+    client = defaults.async_client()
+    flow = _listed(client._core, provider, refresh, corrections)
+    return wanted.of(await adrive(flow, client._transport() if _is_fetched(provider, refresh) else CannedAsync([])))
+
+
+def _is_fetched(provider: str, refresh: bool) -> bool:
+    return refresh or provider.lower() != "poe"
+
+
+class _Wanted:
+    """What a model has to be."""
+
+    def __init__(
+        self,
+        output: str | Iterable[str] | None,
+        input: str | Iterable[str] | None,
+        search: str | None,
+        owner: str | None,
+        max_price: float | Decimal | None,
+        supports: str | Iterable[str] | None,
+    ):
+        self._makes, self._takes, self._does = set(_words(output)), set(_words(input)), tuple(_words(supports))
+        self._words = (search or "").lower().split()
+        self._owner = (owner or "").lower()
+        self._most = None if max_price is None else Decimal(str(max_price))
+
+    def of(self, listed: Iterable[ModelInfo]) -> list[ModelInfo]:
+        return [model for model in listed if model.status != RETIRED and self._fits(model)]
+
+    def _fits(self, model: ModelInfo) -> bool:
         text = f"{model.id} {model.display_name} {model.owned_by or ''}".lower()
-        if (
-            model.status != RETIRED
-            and all(word in text for word in wanted)
-            and (owner is None or owner.lower() in (model.owned_by or "").lower())
-            and set(_words(input)) <= set(model.input_modalities or ())
-            and set(_words(output)) <= set(model.output_modalities or ())
-            and all(model.supports(feature) for feature in _words(supports))
-            and (most is None or _within(model, most))
-        ):
-            found.append(model)
-    return found
+        return (
+            all(word in text for word in self._words)
+            and self._owner in (model.owned_by or "").lower()
+            and self._takes <= set(model.input_modalities or ())
+            and self._makes <= set(model.output_modalities or ())
+            and all(model.supports(feature) for feature in self._does)
+            and (self._most is None or _within(model, self._most))
+        )
 
 
 def _words(given: str | Iterable[str] | None) -> Iterable[str]:
@@ -164,14 +213,17 @@ def _words(given: str | Iterable[str] | None) -> Iterable[str]:
 
 
 def _within(model: ModelInfo, most: Decimal) -> bool:
-    prompt = (model.price or {}).get("prompt")
-    return bool(model.is_free) if prompt is None else prompt * _MILLION <= most
+    price = model.price or {}
+    if "text" not in (model.output_modalities or ("text",)):
+        return "request" in price and price["request"] <= most
+    return price["prompt"] * _MILLION <= most if "prompt" in price else bool(model.is_free)
 
 
-def _poe_models(refresh: bool, corrections: bool) -> list[ModelInfo]:
+def _listed(core: Core, provider: str, refresh: bool, corrections: bool) -> Flow[list[ModelInfo]]:
+    if provider.lower() != "poe":
+        return (yield from _fetched(core, provider))
     if refresh:
-        client = defaults.client()
-        for warning in drive(client._core.refresh(), client._transport()):
+        for warning in (yield from core.refresh()):
             logger.warning("%s", warning.message)
     catalogue = SHELF.current(_poe_url(), None if corrections else "all")
     return [info_of(facts, catalogue) for facts in catalogue]
@@ -240,10 +292,10 @@ def _money(value: Any) -> Decimal | None:
     return amount if amount.is_finite() and amount >= 0 else None
 
 
-def _fetched(provider: str) -> list[ModelInfo]:
+def _fetched(core: Core, provider: str) -> Flow[list[ModelInfo]]:
     """Another provider's list, in OpenAI's shape with the further fields that some share with Poe."""
-    listed = defaults.client().models.list(provider)
-    now = datetime.now(UTC)
+    listed = read_list((yield from listing(core, provider)))
+    now = core.world.today()
     source = Source(f"GET /models of {provider}", now.date().isoformat(), now.timestamp())
     return [_foreign(row.model_dump(mode="json"), provider, source) for row in listed]
 
@@ -382,23 +434,34 @@ def get_valid_models(check_provider_endpoint: bool = False, custom_llm_provider:
     With `custom_llm_provider` only that provider's, key or not. `check_provider_endpoint=True` asks each provider whose
     key is there for its list now, and so finds the others' models too. Raises QuothError when a list cannot be fetched.
     """
-    registry = defaults.client()._core.registry
-    variables = environment()
-    if custom_llm_provider:
-        row = registry.get(custom_llm_provider)
+    client = defaults.client()
+    flow = _valid(client._core, check_provider_endpoint, custom_llm_provider)
+    return drive(flow, client._transport() if check_provider_endpoint else Canned([]))
+
+
+async def aget_valid_models(check_provider_endpoint: bool = False, custom_llm_provider: str | None = None) -> list[str]:
+    """`get_valid_models` for asyncio."""
+    client = defaults.async_client()
+    flow = _valid(client._core, check_provider_endpoint, custom_llm_provider)
+    return await adrive(flow, client._transport() if check_provider_endpoint else CannedAsync([]))
+
+
+def _valid(core: Core, fetch: bool, provider: str | None) -> Flow[list[str]]:
+    registry, variables = core.registry, environment()
+    if provider:
+        row = registry.get(provider)
         if row is None:
-            raise BadRequestError(f"{custom_llm_provider!r} is not a provider", param="custom_llm_provider")
+            raise BadRequestError(f"{provider!r} is not a provider", param="custom_llm_provider")
         rows = [row]
     else:
         rows = [row for name in registry.names() if (row := registry.get(name)) and _has_key(row, variables)]
     found: dict[str, None] = {}
     for row in rows:
-        if row.name == "poe":
-            listed = models(refresh=check_provider_endpoint)
-        else:
-            listed = _fetched(row.name) if check_provider_endpoint else []
-        found |= dict.fromkeys(model.name for model in listed)
-        found |= dict.fromkeys(f"{provider}/{name}" for provider, name in _given if provider == row.name)
+        listed: list[ModelInfo] = []
+        if fetch or row.name == "poe":
+            listed = yield from _listed(core, row.name, fetch, True)
+        found |= dict.fromkeys(model.name for model in listed if model.status != RETIRED)
+        found |= dict.fromkeys(f"{name}/{model}" for name, model in _given if name == row.name)
     return list(found)
 
 

@@ -16,7 +16,8 @@ import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Self, cast
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from quoth.call import WireRequest
@@ -28,7 +29,7 @@ from quoth.transport.ports import Deadline, TransportFailure
 from quoth.transport.reach import is_public
 from quoth.wire.media_types import ENDINGS, HEAD, sniffed
 
-__all__ = ["MAX_BYTES", "adownload", "download"]
+__all__ = ["MAX_BYTES", "adownload", "afetched", "download", "fetched"]
 
 MAX_BYTES = 512 * 1024 * 1024
 _TRIES = 3
@@ -55,15 +56,7 @@ def download(
     that breaks is taken up again where it broke. Raises QuothError; FileExistsError and other OSErrors of the file.
     """
     with _Saving(item, path, overwrite, max_bytes, timeout) as saving:
-        if not saving.is_done:
-            from quoth.transport.blocking import BlockingTransport
-
-            transport = BlockingTransport(Network(), environment)
-            try:
-                while not saving.is_done:
-                    _fetch(saving, transport)
-            finally:
-                transport.close()
+        _fill(saving)
         return saving.keep()
 
 
@@ -77,16 +70,48 @@ async def adownload(
 ) -> Path:
     """`download` for asyncio."""
     with _Saving(item, path, overwrite, max_bytes, timeout) as saving:
-        if not saving.is_done:
-            from quoth.transport.aio import AsyncioTransport
-
-            transport = AsyncioTransport(Network(), environment)
-            try:
-                while not saving.is_done:
-                    await _afetch(saving, transport)
-            finally:
-                await transport.aclose()
+        await _afill(saving)
         return saving.keep()
+
+
+def fetched(url: str, max_bytes: int, timeout: float = 600.0) -> bytes:
+    """What is at an address, whatever it is, under the same guards. Raises QuothError."""
+    with TemporaryDirectory(prefix="quoth-") as folder, _Whatever(url, folder, False, max_bytes, timeout) as saving:
+        _fill(saving)
+        return saving.read()
+
+
+async def afetched(url: str, max_bytes: int, timeout: float = 600.0) -> bytes:  # noqa: ASYNC109  (as in `fetched`)
+    """`fetched` for asyncio."""
+    with TemporaryDirectory(prefix="quoth-") as folder, _Whatever(url, folder, False, max_bytes, timeout) as saving:
+        await _afill(saving)
+        return saving.read()
+
+
+def _fill(saving: _Saving) -> None:
+    if saving.is_done:
+        return
+    from quoth.transport.blocking import BlockingTransport
+
+    transport = BlockingTransport(Network(), environment)
+    try:
+        while not saving.is_done:
+            _fetch(saving, transport)
+    finally:
+        transport.close()
+
+
+async def _afill(saving: _Saving) -> None:
+    if saving.is_done:
+        return
+    from quoth.transport.aio import AsyncioTransport
+
+    transport = AsyncioTransport(Network(), environment)
+    try:
+        while not saving.is_done:
+            await _afetch(saving, transport)
+    finally:
+        await transport.aclose()
 
 
 def _fetch(saving: _Saving, transport: object) -> None:
@@ -153,7 +178,7 @@ class _Saving:
         self._part: Path | None = None
         self.is_done = False
 
-    def __enter__(self) -> _Saving:
+    def __enter__(self) -> Self:
         folder = self._folder()
         self._part = folder / f".quoth-{secrets.token_hex(8)}.part"
         self._file = self._part.open("xb")
@@ -325,3 +350,22 @@ class _Saving:
                     os.replace(self._part, free)
                     return free
         raise FileExistsError(17, "it is there already (overwrite=True replaces it)", str(path))
+
+
+class _Whatever(_Saving):
+    """A download of which nothing is known but where it is."""
+
+    def _type(self) -> str:
+        return ""
+
+    def _too_large(self) -> QuothError:
+        return BadRequestError(
+            f"what is at {self._told} is larger than {self._most // 1024 // 1024} MiB, the most that can be sent",
+            param="messages",
+        )
+
+    def read(self) -> bytes:
+        assert self._file is not None
+        assert self._part is not None
+        self._file.flush()
+        return self._part.read_bytes()

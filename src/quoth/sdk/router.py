@@ -16,11 +16,11 @@ from quoth.errors import BadRequestError
 from quoth.sdk.client import AsyncClient, Client, _AsyncChat, _Chat
 from quoth.sdk.core import USER_AGENT, Core, Settings
 from quoth.sdk.log import noted
-from quoth.sdk.mock import MockingAsync, MockingBlocking
 from quoth.sdk.routing import Asked, group_of
 from quoth.sdk.shelf import SHELF
 from quoth.transport.drive import adrive, drive
 from quoth.transport.environment import environment
+from quoth.transport.mock import MockingAsync, MockingBlocking
 from quoth.types import Completion, Warning
 
 if TYPE_CHECKING:
@@ -41,12 +41,13 @@ INERT = frozenset(
 )
 # Those that would promise to guard something.
 _UNENFORCED = ("provider_budget_config",)
+_UNENFORCED_OF_DEPLOYMENTS = ("budget_duration", "itpm", "max_budget", "otpm", "rpd", "tpd")
 # What `update_settings` and `get_settings` are about.
 _SETTINGS = (
     "allowed_fails allowed_fails_policy content_policy_fallbacks context_window_fallbacks cooldown_time "
-    "default_fallbacks disable_cooldowns enable_tag_filtering fallbacks max_fallbacks max_wait model_group_alias "
-    "model_group_retry_policy num_retries retry_after retry_policy routing_strategy routing_strategy_args "
-    "stream_timeout tag_filtering_match_any timeout"
+    "default_fallbacks disable_cooldowns enable_tag_filtering fallbacks key_rpm max_fallbacks max_wait "
+    "model_group_alias model_group_retry_policy num_retries retry_after retry_policy routing_strategy "
+    "routing_strategy_args stream_timeout tag_filtering_match_any timeout"
 ).split()
 
 
@@ -110,6 +111,7 @@ class Router:
         enable_tag_filtering: bool | None = None,
         tag_filtering_match_any: bool | None = None,
         max_wait: float | None = None,
+        key_rpm: float | None = None,
         default_litellm_params: Mapping[str, Any] | None = None,
         default_max_parallel_requests: int | None = None,
         drop_params: bool = False,
@@ -120,7 +122,8 @@ class Router:
         **others: Any,
     ):
         """`model_list`: objects with `model_name`, `litellm_params` and `model_info`. `max_wait`: seconds a call waits
-        at most for the pace of a key, 10 if left out. `default_litellm_params`: for every deployment that does not say
+        at most for the pace of a key, 10 if left out. `key_rpm`: calls a minute for each key, in place of what its
+        provider is known to allow. `default_litellm_params`: for every deployment that does not say
         otherwise. `drop_params`, `strict`, `providers`: as for a Client. `client`, `async_client`: whose connections
         are used; those of clients of its own if left out. All others are LiteLLM's, and docs/router.md has them.
 
@@ -284,6 +287,11 @@ class Router:
 
     def _deployment(self, entry: Mapping[str, Any], where: str) -> Deployment:
         given = entry
+        params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
+        for name in _UNENFORCED_OF_DEPLOYMENTS:
+            if isinstance(params, Mapping) and params.get(name) is not None:
+                path = f"{where}.litellm_params.{name}"
+                raise BadRequestError(f"{path}: it is not enforced here, so it is not taken", param=path)
         if self._defaults and isinstance(entry, Mapping) and isinstance(entry.get("litellm_params"), Mapping):
             given = {**entry, "litellm_params": {**self._defaults, **entry["litellm_params"]}}
         return deployment_from(

@@ -23,9 +23,9 @@ from quoth.sdk import budget
 from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, timeouts_of
 from quoth.sdk.attachments import with_attachments
 from quoth.sdk.core import Core
-from quoth.sdk.mock import canned, mocked, waiting
 from quoth.sdk.past import remember
 from quoth.sdk.shelf import SHELF
+from quoth.transport.mock import mocked, waiting
 from quoth.types import Completion, Warning
 
 __all__ = ["Asked", "group_of"]
@@ -143,12 +143,13 @@ class Asked:
             if self._fails is not None and journey.fallbacks == 0:
                 raise self._fails("failed on purpose, to try out the fallbacks", model=self._group.name)
             plan = self._plan(candidate, given, journey.overrides)
-            mock = {**candidate.deployment.mock, **self._mock}
+            # What the call itself says of a delay has passed already.
+            mock = {**candidate.deployment.mock, **self._mock, **({"mock_delay": 0} if self._mock else {})}
             purse = None if mock else budget.current()
             made, tab = trying(plan, plan.target(), core.world, journey.attempts, purse)
             tabs.append(tab)
             if mock:
-                made.request = mocked(made.request, canned(mock, stream=made.streams))
+                made.request = mocked(made.request, mock, stream=made.streams)
             return made
 
         try:
@@ -171,10 +172,10 @@ class Asked:
         if candidate.deployment.price is not None:
             found.trace.price = priced(candidate.deployment.price)
         found.trace.seconds = now() - started
-        self._until_its_end(found, candidate, now() - started, tabs[-1])
+        self._until_its_end(found, candidate, journey.estimated, tabs[-1])
         return found
 
-    def _until_its_end(self, found: Answer, candidate: Candidate, seconds: float, tab: Tab) -> None:
+    def _until_its_end(self, found: Answer, candidate: Candidate, estimated: int, tab: Tab) -> None:
         """Say how it ended: now, or when the stream has."""
         now = self._core.world.now
         begun = now() - found.trace.attempts[-1].seconds
@@ -188,7 +189,6 @@ class Asked:
                 usage = how.usage
                 tokens, said = (0, 0) if usage is None else (usage.total_tokens or 0, usage.completion_tokens or 0)
                 first = found.trace.attempts[-1].seconds if found.completion is None else None
-                estimated = 0 if candidate.tokens is None else found.estimate
                 candidate.succeeded(now(), first, now() - begun, tokens, answer_tokens=said, estimated=estimated)
 
         if found.completion is None:

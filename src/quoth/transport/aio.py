@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -84,21 +84,27 @@ class _Reply:
         self._deadline = deadline
         self._pool = pool
         self._key = key
+        connection.on_end = self._ended
 
-    async def read(self) -> bytes:
-        connection = self._connection
-        if connection is None:
-            return b""
-        piece = await connection.read(self._deadline)
-        if not piece:
-            self._connection = None
-            self._pool.keep(self._key, connection)
-        return piece
+    def read(self) -> Coroutine[Any, Any, bytes]:
+        # The connection's own coroutine: one around it would be woken for each piece as well.
+        return self._connection.read(self._deadline) if self._connection is not None else _nothing()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            connection.on_end = None
             connection.abort()
+
+    def _ended(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.on_end = None
+            self._pool.keep(self._key, connection)
+
+
+async def _nothing() -> bytes:
+    return b""
 
 
 class _Pool:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -22,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from quoth.call import WireRequest
+from quoth.transport.chunked import Dechunker
 from quoth.transport.dial import dial
 from quoth.transport.inflate import inflater_for
 from quoth.transport.network import Network, Proxy, context_for, proxy_for, split
@@ -32,6 +34,7 @@ __all__ = ["BlockingTransport"]
 PIECE = 65536
 POOL = 256
 HIGH_WATER = 256 * 1024
+SLACK = 0.001
 
 
 class _Exchange:
@@ -66,6 +69,7 @@ class _Socket:
 
     def __init__(self, sock: socket.socket):
         self._sock = sock
+        self._armed = 0.0
         self.deadline: Deadline | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -79,7 +83,14 @@ class _Socket:
             remaining = self.deadline.remaining()
             if remaining <= 0:
                 raise TimeoutError("timed out")
-            self._sock.settimeout(remaining)
+            # Setting it is a system call, and for each piece of a stream the same.
+            if not remaining <= self._armed <= remaining + 2 * SLACK:
+                self._armed = remaining + SLACK
+                self._sock.settimeout(self._armed)
+
+    def recv(self, size: int) -> bytes:
+        self.arm()
+        return self._sock.recv(size)
 
     def sendall(self, data: Any) -> None:
         self.arm()
@@ -90,15 +101,19 @@ class _Socket:
 
 
 class _Raw(io.RawIOBase):
+    dry = False
+
     def __init__(self, sock: _Socket, raw: Any):
-        self._sock = sock
+        self.sock = sock
         self._raw = raw
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.arm()
+        if self.dry:
+            return None
+        self.sock.arm()
         read: int | None = self._raw.readinto(buffer)
         return read
 
@@ -132,7 +147,6 @@ class _Response(HTTPResponse):
 
     def begin(self) -> None:
         lines: Any = self.fp
-        self._lines = lines
         super().begin()
         if lines.cut:
             raise RemoteDisconnected("the connection was closed in the head of the answer")
@@ -140,14 +154,41 @@ class _Response(HTTPResponse):
         if len(lengths) > 1 or (lengths and self.chunked):
             raise HTTPException("the answer says its length in two ways")
 
-    def _read_next_chunk_size(self) -> int:
-        try:
-            size: int = super()._read_next_chunk_size()  # type: ignore[misc]
-        except ValueError:
-            if self._lines.cut:
-                raise RemoteDisconnected("the connection was closed in mid-answer") from None
-            raise HTTPException("a chunk whose size is no number") from None
-        return size
+
+class _Chunks:
+    """A chunked body, read from the socket itself: `take` until b"", then `done`."""
+
+    def __init__(self, response: _Response):
+        self._response = response
+        self._dechunker = Dechunker()
+        lines: Any = response.fp
+        self._sock: _Socket = lines.raw.sock
+        # What was read together with the head.
+        lines.raw.dry = True
+        self._data: bytes = lines.read1(PIECE)
+        self.done = False
+
+    def take(self) -> bytes:
+        """All that has arrived, at least one byte; b"" at the end."""
+        dechunker = self._dechunker
+        while True:
+            if dechunker.failure is not None:
+                raise dechunker.failure
+            data, self._data = self._data or self._sock.recv(PIECE), b""
+            if not data:
+                raise RemoteDisconnected("the connection was closed in mid-answer")
+            piece = dechunker.feed(data)
+            if dechunker.done:
+                self.done = True
+                self._response.close()
+                return piece
+            if piece:
+                return piece
+
+    @property
+    def overrun(self) -> bool:
+        """True when something came after the end: such a connection is not to be trusted with another request."""
+        return bool(self._dechunker.rest)
 
 
 class _Bounded:
@@ -322,6 +363,8 @@ class _Reply:
         self.headers = {name.lower(): value for name, value in response.headers.items()}
         self._inflater = inflater_for(self.headers)
         self._response = response
+        original: Any = response._original_response  # type: ignore[attr-defined]
+        self._chunks = _Chunks(original) if original.chunked and original.length is None else None
         self._exchange = exchange
         self._whole = False
         self._ended = False
@@ -344,7 +387,15 @@ class _Reply:
             self._ended = True
             return b""
         try:
-            piece: bytes = self._response.read1(PIECE)
+            if self._chunks is not None:
+                piece = self._chunks.take()
+                if self._chunks.done:
+                    self._whole = True
+                    if self._chunks.overrun:
+                        self._exchange.interrupt()
+                    self._ended = not piece
+                return piece
+            piece = self._response.read1(PIECE)
             original = self._response._original_response  # type: ignore[attr-defined]
             # Closed means read to its announced end; to ask again would only be told so.
             self._whole = original is None or original.isclosed()
@@ -387,6 +438,7 @@ def _failure(error: Exception, exchange: _Exchange) -> TransportFailure:
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (http.ProxyError, "proxy"),
     (http.SSLError, "tls"),
+    (ssl.SSLError, "tls"),
     (http.LocationValueError, "connect"),
 )
 

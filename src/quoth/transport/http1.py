@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -26,18 +25,19 @@ TOO_LARGE = f"a head of more than {HEAD_LIMIT // 1024} KiB"
 
 class Connection(asyncio.Protocol):
     """Serves one exchange at a time: `send`, `wait_head`, `read` until b"", then `reusable` tells whether it can serve
-    another."""
+    another. `on_end` is called before that b"" is returned, `on_lost` when the connection has ended."""
 
     def __init__(self) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.served = 0
         self.idle_since = 0.0
+        self.on_end: Callable[[], None] | None = None
         self.on_lost: Callable[[Connection], None] | None = None
         self.transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self._size = 0
         self._head_size = self._fields_size = 0
         self._head = False
@@ -48,6 +48,9 @@ class Connection(asyncio.Protocol):
         self._failure: TransportFailure | None = None
         self._lost = False
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline: Deadline | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._inflater: Inflater | None = None
 
     # What the caller does
@@ -58,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self.status = 0
         self.headers = {}
-        self._pieces.clear()
+        self._pieces = []
         self._size = self._head_size = self._fields_size = 0
         self._head = self._done = self._keep = False
         self._bodyless = bodyless
@@ -75,7 +78,7 @@ class Connection(asyncio.Protocol):
         while not self._head:
             if self._failure is not None:
                 raise self._failure
-            await self._wait(deadline)
+            await self._news(deadline)
 
     async def read(self, deadline: Deadline) -> bytes:
         """All that has arrived, at least one byte; b"" at the end. Raises TransportFailure."""
@@ -83,9 +86,9 @@ class Connection(asyncio.Protocol):
         while True:
             if inflater is not None and (piece := inflater.take()):
                 return piece
-            if self._pieces:
-                piece = self._pieces.popleft() if len(self._pieces) == 1 else b"".join(self._pieces)
-                self._pieces.clear()
+            if pieces := self._pieces:
+                piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._pieces = []
                 self._size = 0
                 if self._paused and self.transport is not None and not self._lost:
                     self._paused = False
@@ -99,8 +102,10 @@ class Connection(asyncio.Protocol):
             if self._done:
                 if inflater is not None:
                     inflater.end()
+                if self.on_end is not None:
+                    self.on_end()
                 return b""
-            await self._wait(deadline)
+            await self._news(deadline)
 
     @property
     def reusable(self) -> bool:
@@ -124,20 +129,42 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, whatever is unsent or unread."""
+        self._silence_alarm()
         if self.transport is not None:
             self.transport.abort()
 
-    async def _wait(self, deadline: Deadline) -> None:
-        remaining = deadline.remaining()
-        if remaining <= 0:
-            raise deadline.failure(self.served > 1)
+    def _news(self, deadline: Deadline) -> asyncio.Future[None]:
+        """What to await for more to come, or for the deadline. Raises TransportFailure when that has passed."""
+        self._deadline = deadline
+        if self._alarm is None or deadline.until < self._alarm_at:
+            remaining = deadline.remaining()
+            if remaining <= 0:
+                raise deadline.failure(self.served > 1)
+            self._set_alarm(remaining, deadline.until)
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(remaining, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
+        return waiter
+
+    def _set_alarm(self, remaining: float, until: float) -> None:
+        """One timer serves many waits. Each piece of a stream puts its deadline off, and costs no timer: one that goes
+        off early is set anew."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = self._loop.call_later(remaining, self._ring), until
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiter is None or self._waiter.done() or self._deadline is None:
+            return
+        remaining = self._deadline.remaining()
+        if remaining > 0:
+            self._set_alarm(remaining, self._deadline.until)
+        else:
+            _wake(self._waiter)
+
+    def _silence_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     # What the event loop calls
 
@@ -169,6 +196,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
+        self._silence_alarm()
         if not self._done and self._failure is None:
             framed = "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower()
             if self._head and not framed and error is None:

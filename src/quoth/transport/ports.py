@@ -60,7 +60,13 @@ class Deadline:
         self._enter("first", self._first)
 
     def reading(self) -> None:
-        self._enter("idle", self._idle)
+        # What `_enter` does, without its call: this comes once for each piece of a stream.
+        until = self._now() + self._idle
+        if until < self._end:
+            self.name, self.until = "idle", until
+        else:
+            self.name, self.until = "total", self._end
+        self._limit = self._idle
 
     def lingering(self, seconds: float) -> None:
         """What is left to read is not worth waiting for longer than this."""

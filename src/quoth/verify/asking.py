@@ -1,7 +1,8 @@
 """One request to Poe as it is on the wire, and what it may cost.
 
 The SDK would mend a call before it goes out and an answer when it comes in; what is to be seen here is Poe itself. So
-requests go straight to the transport. Before a call is made its worst case is held against the cap.
+requests go straight to the transport. Before a call is made its worst case is reserved in a budget, and in those of the
+process.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from typing import Any
 
 import msgspec
 
-from quoth.call import WireRequest
+from quoth.call import Target, WireRequest
+from quoth.engine.purse import Reservation
+from quoth.errors import BudgetExceededError
 from quoth.providers import pricing
 from quoth.providers.catalogue import shipped
+from quoth.providers.costs import Most
+from quoth.providers.rows import Registry
+from quoth.sdk.budget import Budget, current
 from quoth.transport.ports import Deadline, Transport, TransportFailure
 from quoth.wire.sse import EventTooLarge, SSEDecoder
 
@@ -45,7 +51,7 @@ _TIMEOUT = 180.0
 
 
 class OverCap(Exception):
-    """The next call could cost more than is left."""
+    """The next call could cost more than is left; the message is the budget's."""
 
 
 @dataclass(slots=True)
@@ -115,11 +121,18 @@ class Asker:
     def __init__(self, base_url: str, key: str, transport: Transport, cap: Decimal):
         self.origin = base_url.removesuffix("/v1")
         self.key = key
-        self.cap = cap
-        self.spent = Decimal(0)
+        self._budget = Budget(cap)
         self.exchanges: list[Exchange] = []
         self.listed: frozenset[str] = frozenset()
         self._transport = transport
+
+    @property
+    def cap(self) -> Decimal:
+        return self._budget.usd
+
+    @property
+    def spent(self) -> Decimal:
+        return self._budget.spent
 
     def model(self, *candidates: str) -> str:
         """The first of these models that Poe lists today; the first of all while the list is not known."""
@@ -138,24 +151,33 @@ class Asker:
         *,
         key: str | None = "",
         raw: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Any request; `key` None sends none, `raw` is a body that is not JSON. Raises OverCap."""
         price = _price_of(body)
-        worst = _worst(price, body)
-        if self.spent + worst > self.cap:
-            raise OverCap
+        reservation = self._reserve(str(body.get("model")) if isinstance(body, dict) else "", _most(price, body))
         exchange = Exchange(method, path, body if raw is None else raw.decode())
         self.exchanges.append(exchange)
-        sent = {"accept": "application/json", "user-agent": "quoth-verify", **(headers or {})}
+        headers = {"accept": "application/json", "user-agent": "quoth-verify", **(extra or {})}
         if key is not None:
-            sent["authorization"] = f"Bearer {key or self.key}"
+            headers["authorization"] = f"Bearer {key or self.key}"
         data = b"" if body is None and raw is None else raw or msgspec.json.encode(body)
         if data:
-            sent["content-type"] = "application/json"
-        self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", sent, data))
-        self.spent += _settled(exchange, price, worst)
+            headers["content-type"] = "application/json"
+        self._exchange(exchange, WireRequest(method, f"{self.origin}{path}", headers, data))
+        reservation.settle(_settled(exchange, price))
         return exchange
+
+    def _reserve(self, model: str, most: Most) -> Reservation:
+        row = Registry().get("poe")
+        assert row is not None
+        with self._budget:
+            purse = current()
+        assert purse is not None
+        try:
+            return purse.reserve(Target(row, model, self.origin), most)
+        except BudgetExceededError as error:
+            raise OverCap(error.message) from None
 
     def _exchange(self, exchange: Exchange, request: WireRequest) -> None:
         limits = Deadline(connect=10, first=_TIMEOUT, idle=60, end=time.monotonic() + 2 * _TIMEOUT)
@@ -199,60 +221,63 @@ def _decoded(data: bytes) -> Any:
         return data.decode("utf-8", "replace")
 
 
+def _handle(name: str) -> str:
+    """Poe's handle for one of Anthropic's names, which have a date, and hyphens where a handle has a dot."""
+    return re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
+
+
+def _counts(answer: dict[str, Any]) -> Iterator[dict[str, int]]:
+    """The usage of an answer, or of the answer that an event holds, in the words of chat.
+
+    What Anthropic cached is counted as the tokens of the prompt that cost as much: writing 1.25, reading 0.1.
+    """
+    for one in (answer, answer.get("response"), answer.get("message")):
+        usage = one.get("usage") if isinstance(one, dict) else None
+        if not isinstance(usage, dict):
+            continue
+        count = {name: value for name, value in usage.items() if isinstance(value, int)}
+        if "input_tokens" in count:
+            written, read = count.get("cache_creation_input_tokens", 0), count.get("cache_read_input_tokens", 0)
+            count["prompt_tokens"] = count["input_tokens"] + round(1.25 * written + 0.1 * read)
+        if "output_tokens" in count:
+            count["completion_tokens"] = count["output_tokens"]
+        yield count
+
+
 def _price_of(body: Any) -> Mapping[str, str | None] | None:
     """The price of the model that is called; {} where nobody is."""
     if not isinstance(body, dict):
         return {}
-    name = str(body.get("model"))
-    # Anthropic's names have a date, and hyphens where Poe's handles have a dot.
-    handle = re.sub(r"-(\d)-(\d)$", r"-\1.\2", re.sub(r"-\d{8}$", "", name))
-    facts = shipped().get(name) or shipped().get(handle)
+    facts = shipped().get(_handle(str(body.get("model"))))
     return facts.price if facts is not None else {}
 
 
-_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-
-
-def _worst(price: Mapping[str, str | None] | None, body: Any) -> Decimal:
-    """The most that a call can cost. A model that thinks may do so beyond its cap: 2,000 tokens are set aside."""
+def _most(price: Mapping[str, str | None] | None, body: Any) -> Most:
+    """The most that a call can cost. A model that thinks may do so beyond `max_tokens`: 2,000 tokens are set aside."""
+    if price is None:
+        return Most(None, "its price is not known")
     if not price or not isinstance(body, dict):
-        return Decimal(0)
+        return Most(Decimal(0))
     prompt = len(msgspec.json.encode(body)) + 500
-    longest = next((int(body[name]) for name in _CAPS if body.get(name)), 500) + 2_000
-    return pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest) or Decimal(0)
+    longest = int(body.get("max_tokens") or body.get("max_completion_tokens") or 500) + 2_000
+    return Most(
+        pricing.usd(price, prompt_tokens=prompt, completion_tokens=longest), "only a part of its price is known"
+    )
 
 
-def _settled(exchange: Exchange, price: Mapping[str, str | None] | None, worst: Decimal) -> Decimal:
-    """What a call did cost, as far as its answer says; what was not answered may have cost all of it."""
+def _settled(exchange: Exchange, price: Mapping[str, str | None] | None) -> Decimal | None:
+    """What a call did cost, as far as its answer says; None for one that may have cost all that was reserved."""
     if not price or (exchange.status and not exchange.ok):
         return Decimal(0)
     if exchange.failure:
-        return worst
+        return None
     answers = [event for event in exchange.events if isinstance(event, dict)] or [exchange.answer]
-    counts = [count for one in answers if isinstance(one, dict) for count in _usages(one)]
-    fresh = _most(counts, "prompt_tokens", "input_tokens")
-    completion = _most(counts, "completion_tokens", "output_tokens")
-    if fresh is None or completion is None:
-        return worst
-    # Anthropic counts what was cached apart, OpenAI among the rest.
-    read, written = (_most(counts, f"cache_{name}_input_tokens") or 0 for name in ("read", "creation"))
-    reasoning = str(exchange.message.get("reasoning") or "")
-    found = pricing.usd(
-        price,
-        prompt_tokens=fresh + read + written,
-        completion_tokens=completion + len(reasoning) // 3,
-        cached_tokens=read,
-        written_tokens=written,
+    counts = [count for one in answers if isinstance(one, dict) for count in _counts(one)]
+    prompt, completion = (
+        max((count[name] for count in counts if isinstance(count.get(name), int)), default=None)
+        for name in ("prompt_tokens", "completion_tokens")
     )
-    return worst if found is None else found
-
-
-def _usages(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The usage of an answer or an event, at its top or in the answer that the event holds."""
-    for one in (answer, answer.get("response"), answer.get("message")):
-        if isinstance(one, dict) and isinstance(one.get("usage"), dict):
-            yield one["usage"]
-
-
-def _most(counts: list[dict[str, Any]], *names: str) -> int | None:
-    return max((count[name] for count in counts for name in names if isinstance(count.get(name), int)), default=None)
+    if prompt is None or completion is None:
+        return None
+    reasoning = str(exchange.message.get("reasoning") or "")
+    return pricing.usd(price, prompt_tokens=prompt, completion_tokens=completion + len(reasoning) // 3)

@@ -113,8 +113,8 @@ def _judged(asker: Asker, probe: str, group: list[Fact]) -> Iterator[Finding]:
     try:
         for name, holds, evidence in PROBES[probe](asker):
             found[name] = holds, evidence
-    except OverCap:
-        why = f"not asked: it could cost more than is left of ${asker.cap:f}"
+    except OverCap as over:
+        why = f"not asked: {over}"
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         why = f"the answer has a form that the probe does not know ({type(error).__name__}: {error})"
     seen = tuple(range(first, len(asker.exchanges)))

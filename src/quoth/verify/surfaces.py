@@ -184,7 +184,7 @@ def _responses_format(poe: Asker) -> Iterator[Judged]:
 
 def _send(poe: Asker, model: str, prompt: Any = _HELLO, *, version: bool = True, **params: Any) -> Exchange:
     body = {"model": model, "max_tokens": 60, "messages": [{"role": "user", "content": prompt}], **params}
-    return poe.ask("POST", MESSAGES, body, headers={"anthropic-version": "2023-06-01"} if version else {})
+    return poe.ask("POST", MESSAGES, body, extra={"anthropic-version": "2023-06-01"} if version else {})
 
 
 @_probe("messages")

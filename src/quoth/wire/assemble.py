@@ -7,9 +7,9 @@ from typing import Any
 
 from quoth.types import Chunk, ChunkChoice, Completion, Function, Message, Record, ToolCall, ToolCallDelta
 
-__all__ = ["Assembler", "Calls", "GrowingCall", "assemble"]
+__all__ = ["TEXTS", "Assembler", "Calls", "GrowingCall", "assemble"]
 
-_TEXTS = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
+TEXTS = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
 # Objects whose texts grow: spoken answers (gpt-4o-audio), and tools whose input is free text.
 _IN_PIECES = {"audio": ("data", "transcript"), "custom": ("input",)}
 
@@ -47,6 +47,13 @@ class Assembler:
         if not self._named or chunk.usage is not None or chunk.__pydantic_extra__:
             self._add_head(chunk)
 
+    def texts(self, chunk: Chunk, names: Iterable[str]) -> list[list[str]]:
+        """Where the texts of these names go that a chunk of one choice brings. Once that chunk has been added, another
+        that differs only in its text is added by appending it to these."""
+        (choice,) = chunk.choices
+        texts = self._choices[choice.index or 0].texts
+        return [texts[name] for name in names if name in choice.delta.model_fields_set]
+
     def _add_head(self, chunk: Chunk) -> None:
         head = self._head
         for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
@@ -80,7 +87,7 @@ class _Choice:
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
         for name in delta.model_fields_set:
-            if name in _TEXTS:
+            if name in TEXTS:
                 pieces = self.texts.setdefault(name, [])
                 if (text := getattr(delta, name)) is not None:
                     pieces.append(text)

@@ -36,9 +36,13 @@ def sniffed(head: bytes) -> str | None:
     for start, media_type in _STARTS:
         if head.startswith(start):
             return media_type
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        # MPEG audio has a layer; AAC in ADTS has none.
-        return "audio/mpeg" if head[1] & 0x06 else "audio/aac"
+    if len(head) > 1 and head[0] == 0xFF:
+        # A frame of MPEG audio names its layer, II or III; one of AAC in ADTS names none. 0xFF 0xFE is neither, but how
+        # text in UTF-16 begins.
+        if head[1] & 0xF6 == 0xF0:
+            return "audio/aac"
+        if head[1] & 0xE0 == 0xE0 and head[1] & 0x06 in (0x02, 0x04):
+            return "audio/mpeg"
     return None
 
 

@@ -135,7 +135,7 @@ def _leniently(kind: Any, data: bytes) -> Any:
     return kind(choices=choices, **known)
 
 
-_EMPTY = ("", None, [], {})
+_EMPTY: tuple[Any, ...] = ("", None, [], {})
 _SILENT = ("role",)
 
 

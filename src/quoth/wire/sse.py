@@ -50,6 +50,11 @@ class SSEDecoder:
         """True when an event has begun and not ended."""
         return bool(self._data or any(self._line))
 
+    @property
+    def at_rest(self) -> bool:
+        """True between two events, when nothing that came before bears on what comes next."""
+        return not (self._line or self._data or self._after_cr) and self._name is None and self._start is None
+
     def feed(self, piece: bytes) -> list[Event]:
         """Raises EventTooLarge."""
         events: list[Event] = []

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,8 @@ class Running:
         recycle_above: int = 0,
         wait: bool = True,
         environment: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        stdin: int = subprocess.DEVNULL,
         **settings: Any,
     ):
         self.file = folder / "settings.json"
@@ -62,6 +64,8 @@ class Running:
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self._arriving: queue.Queue[Line | None] = queue.Queue()
         self._wait = wait
+        self._prefix = prefix
+        self._stdin = stdin
 
     def write(self, **settings: Any) -> None:
         """New settings, in one step as a careful editor writes them."""
@@ -76,7 +80,14 @@ class Running:
     def __enter__(self) -> Running:
         self.write()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.gateway.serve.gateway", msgspec.json.encode(self.plan).decode()],
+            [
+                *self._prefix,
+                sys.executable,
+                "-m",
+                "tests.gateway.serve.gateway",
+                msgspec.json.encode(self.plan).decode(),
+            ],
+            stdin=self._stdin,
             stdout=subprocess.PIPE,
             env=self._environment,
             cwd=self.file.parent,

@@ -145,6 +145,7 @@ class App:
         pages = {
             "/": lambda: self._settings.word.encode(),
             "/secret": lambda: self._settings.secret.encode(),
+            "/big": lambda: b"x" * (16 << 20),
             "/pid": lambda: b"%d" % os.getpid(),
             "/workers": lambda: b"%d" % self._workers,
             "/echo": lambda: b"%s %s" % (scope["method"].encode(), body),

@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import ssl
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +70,30 @@ def test_a_stream_that_takes_too_long_gets_the_error_event(server: Server, tmp_p
 
 
 @both_servers
+def test_an_answer_that_is_still_being_read_arrives_whole(server: Server, tmp_path: Path) -> None:
+    """The application is done with it long before the client is."""
+    with Running(tmp_path, server=server) as gateway:
+        connection = gateway.connection()
+        connection.request("GET", "/big")
+        answer = connection.getresponse()
+        gateway.signal(signal.SIGTERM)
+        gateway.line("say", "draining")
+        read = 0
+        while data := answer.read(2 << 20):
+            read += len(data)
+            time.sleep(0.25)
+        assert read == 16 << 20
+        assert gateway.ended() == 0
+        connection.close()
+
+
+@both_servers
 def test_an_idle_connection_holds_nobody_up(server: Server, tmp_path: Path) -> None:
     with Running(tmp_path, server=server) as gateway, socket.create_connection(gateway.address, LONG) as idle:
         idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b"hello" in idle.recv(1 << 16)
+        received = b""
+        while not received.endswith(b"hello"):
+            received += idle.recv(1 << 16)
         gateway.signal(signal.SIGTERM)
         assert idle.recv(1 << 16) == b""
         assert gateway.ended() == 0
@@ -119,6 +141,40 @@ def test_a_terminal_that_interrupts_all_processes_is_one_interrupt(tmp_path: Pat
         assert gateway.ended() == 0
 
 
+# A session of its own with the terminal on descriptor 0, and then the program that follows.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_terminal_that_is_closed_ends_it_unless_nohup_was_said(nohup: bool, tmp_path: Path) -> None:
+    """SIGHUP has two meanings: read the settings, and the terminal is gone."""
+    controlling, terminal = os.openpty()
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if nohup else ""
+    prefix = [sys.executable, "-c", ignore + IN_A_TERMINAL]
+    with Running(tmp_path, prefix=prefix, stdin=terminal) as gateway:
+        os.close(terminal)
+        gateway.signal(signal.SIGHUP)
+        gateway.line("say", "are the same")
+        os.close(controlling)
+        if nohup:
+            gateway.line("say", "are the same")
+            assert gateway.get("/") == (200, "hello")
+        else:
+            gateway.line("say", "draining")
+            assert gateway.ended() == 0
+
+
+def test_few_files_are_few_connections_and_it_says_so(tmp_path: Path) -> None:
+    with Running(tmp_path, prefix=["sh", "-c", 'ulimit -n 400; exec "$@"', "sh"]) as gateway:
+        assert "takes only 136 connections at a time" in "".join(line.text for line in gateway.lines)
+        assert gateway.get("/") == (200, "hello")
+
+
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     with Running(tmp_path, workers=2) as gateway:
         workers = gateway.workers()
@@ -127,6 +183,29 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         gateway.ended()
         eventually(lambda: all(map(is_gone, workers)))
         eventually(lambda: _refuses(gateway))
+
+
+def test_not_even_one_that_is_busy(tmp_path: Path) -> None:
+    """Its event loop stands still and hears nothing."""
+    with Running(tmp_path) as gateway, socket.create_connection(gateway.address, LONG) as client:
+        (worker,) = gateway.workers()
+        client.sendall(b"GET /block HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: not is_answering(gateway))
+        gateway.signal(signal.SIGKILL)
+        gateway.ended()
+        eventually(lambda: is_gone(worker))
+
+
+def is_answering(gateway: Running) -> bool:
+    connection = gateway.connection()
+    connection.timeout = 0.3
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except TimeoutError:
+        return False
+    finally:
+        connection.close()
 
 
 def test_a_port_in_use_is_one_sentence_and_never_another_port(tmp_path: Path) -> None:
@@ -171,7 +250,9 @@ def test_an_application_that_cannot_work_with_its_settings(tmp_path: Path) -> No
 
 def test_a_crash_loop_at_the_start_ends(tmp_path: Path) -> None:
     with Running(tmp_path, wait=False, crash_at_start=True) as gateway:
-        assert gateway.line("refused").text == "the worker failed to start 3 times: it ended with code 7"
+        text = gateway.line("refused").text
+        assert text.startswith("it failed to start 3 times: worker 1 ")
+        assert text.endswith(": it ended with code 7")
         assert gateway.ended() == 1
 
 
@@ -208,6 +289,24 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> Non
         gateway.line("say", "certificate")
         eventually(lambda: all(map(is_gone, before)))
         assert gateway.get("/", context=context) == (200, "hello")
+
+
+def test_a_renewed_certificate_that_is_none_changes_nothing(tmp_path: Path) -> None:
+    files, context = _certificate(tmp_path, "first")
+    with Running(tmp_path, **files) as gateway:
+        (tmp_path / "tls.crt").write_text("not a certificate")
+        gateway.line("say", "certificate")
+        assert "worker 1" in gateway.line("warn", "the next starts in").text
+        assert gateway.get("/", context=context) == (200, "hello")
+        _, renewed = _certificate(tmp_path, "second")
+
+        def is_renewed() -> bool:
+            try:
+                return gateway.get("/", context=renewed) == (200, "hello")
+            except ssl.SSLError:
+                return False
+
+        eventually(is_renewed)
 
 
 # --- Secrets --------------------------------------------------------------------------------------------------------

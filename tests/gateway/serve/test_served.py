@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shlex
@@ -11,12 +12,14 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import openai
+import psutil
 import pytest
 
 from quoth.emulator import Emulator
@@ -139,6 +142,29 @@ def test_a_stream_ends_whole_while_the_command_drains(server: str, poe: Emulator
         assert served.process.wait(LONG) == 0
 
 
+@pytest.mark.parametrize("server", ["granian", "uvicorn"])
+def test_no_websocket_is_opened(server: str, poe: Emulator, config: Path) -> None:
+    """C23: the client is told, and its connection is good for other requests."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Authorization": f"Bearer {KEY}",
+    }
+    with serving(poe, "--config", str(config), "--server", server) as served:
+        connection = http.client.HTTPConnection(served.url.partition("//")[2], timeout=LONG)
+        for path in ("/v1/realtime", "/v1/chat/completions"):
+            connection.request("GET", path, headers=upgrade)
+            answer = connection.getresponse()
+            problem = json.loads(answer.read())
+            assert (answer.status, problem["error"]["type"]) == (426, "upgrade_required")
+            assert answer.getheader("upgrade") == "HTTP/1.1"
+        connection.request("GET", "/health/readiness")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
 def test_a_model_is_added_while_it_serves(poe: Emulator, config: Path) -> None:
     with serving(poe, "--config", str(config), "--workers", "2") as served, served.client() as client:
         with pytest.raises(openai.NotFoundError):
@@ -202,3 +228,89 @@ def test_the_application_in_a_server_of_ones_own(poe: Emulator, config: Path) ->
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_server_of_ones_own_is_told_what_is_wrong_with_the_settings(poe: Emulator, config: Path) -> None:
+    config.write_text("model_list: [")
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "quoth.gateway.serve.worker:application", "--port", "0"],
+        env=environment(poe, CONFIG_FILE_PATH=str(config)),
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "config.yaml:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
+def test_it_is_small(poe: Emulator, config: Path) -> None:
+    with serving(poe, "--config", str(config)) as served:
+        with served.client() as client:
+            ask(client)
+        parent = psutil.Process(served.process.pid)
+        (worker,) = parent.children()
+        assert parent.memory_info().rss < 40 << 20
+        assert worker.memory_info().rss < 90 << 20
+
+
+def test_metrics_are_of_all_workers(poe: Emulator, config: Path) -> None:
+    """Whichever worker is asked, and also when one has crashed since."""
+    with serving(poe, "--config", str(config), "--workers", "2") as served:
+        for _ in range(10):
+            with served.client() as client:  # a connection of its own, for whoever takes it
+                ask(client)
+        assert chats(served) == 10
+        assert chats(served) == 10
+        for worker in psutil.Process(served.process.pid).children():
+            worker.kill()
+        eventually(lambda: len([line for line in served.said if "ended by signal 9" in line]) == 2)
+        assert chats(served) == 10
+
+
+def test_a_service_manager_is_told_when_it_answers(poe: Emulator, config: Path, tmp_path: Path) -> None:
+    """systemd's Type=notify."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(LONG)
+        with serving(poe, "--config", str(config), NOTIFY_SOCKET=str(tmp_path / "notify")) as served:
+            assert manager.recv(100) == b"READY=1"
+            assert is_ready(served.url)
+
+
+def test_nobody_has_to_read_what_it_says(poe: Emulator, config: Path) -> None:
+    """S20: both pipes are full, and requests are answered as before; it ends as it should."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "quoth.cli", "serve", "-c", str(config), "--port", str(port)],
+        env=environment(poe),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        eventually(lambda: is_ready(f"http://127.0.0.1:{port}"))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG)
+        for number in range(2000):
+            connection.request("GET", f"/{number}", headers={"x-request-id": "x" * 100})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status in (401, 404)
+        connection.close()
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONG) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def chats(served: Served) -> float:
+    request = urllib.request.Request(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=LONG) as answer:
+        page = answer.read().decode()
+    rows = [line for line in page.splitlines() if line.startswith("quoth_requests_total{") and "chat" in line]
+    return sum(float(row.rpartition(" ")[2]) for row in rows)

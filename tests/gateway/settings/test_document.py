@@ -28,13 +28,14 @@ from tests.gateway.settings.conftest import ONE, Written
         ("? [a, b]\n: c\n", "1:3 : a key has to be a plain text"),
         (f"{ONE}---\n{ONE}", "4:1 : a second document begins here; a settings file is one"),
         ("quoth: *nowhere\n", "1:8"),
+        ('include: "a\\0b"\n', "1:10 include: it holds a character that is no text: NUL, or half of a pair"),
         ("quoth: *\n", "1:9 : a text that begins with * has to stand in quotation marks"),
         ("quoth: */x\n", "1:9 : a text that begins with * has to stand in quotation marks"),
         ("quoth: &a [*a]\n", "1:12 quoth[0]: there is no finished anchor &a above"),
         ("quoth: 99999999999999999999\n", "1:8 quoth: 99999999999999999999 is beyond 64 bits"),
         (f"quoth: {'[' * 40}{']' * 40}\n", "1:40 : more than 32 values are inside one another"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_is_no_settings_file_is_refused_with_its_place(written: Written, text: str, said: str) -> None:
     assert written.error(text).startswith(said)

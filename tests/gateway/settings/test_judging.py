@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterable
 
 import pytest
 
-from quoth.gateway.settings import deployments, extensions, own, routing
+from quoth.gateway.settings import Refused, deployments, extensions, own, routing
 from quoth.gateway.settings.known import KINDS, TOP, known, providers
 from quoth.providers.rows import Registry
 from tests.gateway.settings.conftest import ONE, Written
@@ -125,6 +126,8 @@ def test_acceptance_by_path_and_for_nothing(written: Written) -> None:
     text = in_section("general_settings", "allowed_ips", "[10.0.0.1]")
     assert written.load(f"{text}quoth: {{accept_unenforced: [general_settings.allowed_ips]}}\n").models
     assert "not enforced here" in written.error(f"{text}quoth: {{accept_unenforced: [litellm_settings.allowed_ips]}}\n")
+    assert written.load(f"{text}quoth: {{accept_unenforced: allowed_ips}}\n").models
+    assert not written.load(f"{ONE}quoth: {{accept_unenforced: []}}\n").warnings
     idle = f"{ONE}quoth: {{accept_unenforced: [allowed_ipps]}}\n"
     assert "nothing here is accepted by 'allowed_ipps'; take it out" in str(written.load(idle).warnings)
     assert "nothing here is accepted" in written.errors(idle, strict=True)[0]
@@ -152,6 +155,17 @@ def test_acceptance_by_path_and_for_nothing(written: Written) -> None:
 )
 def test_typing_errors_are_told_what_was_meant(written: Written, text: str, said: str) -> None:
     assert said in written.error(f"{ONE}{text}")
+
+
+def test_keys_that_hold_anchors_are_passed_over(written: Written) -> None:
+    assert not written.load(f"x-mine: {{model_nam: 3}}\n{ONE}", strict=True).warnings
+
+
+def test_a_refusal_survives_a_process_boundary(written: Written) -> None:
+    with pytest.raises(Refused) as caught:
+        written.load("models: []\n")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.problems) == (str(caught.value), caught.value.problems)
 
 
 def test_what_nobody_knows_is_a_warning_and_under_strict_an_error(written: Written) -> None:

@@ -123,7 +123,7 @@ class TestShape:
             ("extra_headers: {a: 1}", "extra_headers.a: it has to be a text; put quotation marks around it"),
             ("api_base: poe.example", "api_base: it is 'poe.example'; it has to be a URL such as https://host/v1"),
             ("api_base: 'https://me:pw@x.example'", "api_base: a URL with a user or a password in it is not allowed"),
-            ("temperature: hot", "temperature: it is 'hot'; it has to be a number, from 0 to 2"),
+            ("temperature: hot", "temperature: it is 'hot'; it has to be a number, 0 or more"),
             ("max_tokens: 1.5", "max_tokens: it is 1.5; it has to be a whole number, 1 or more"),
             ("stop: [1]", "stop: it has to be a text, or a list of texts"),
             ("tools: {}", "tools: it is a mapping; it has to be a list"),
@@ -266,6 +266,10 @@ class TestGroups:
         )
 
     def test_ids_are_unique(self, written: Written) -> None:
+        assert written.load(models(entry("a", "{model: poe/A}", "{id: 1}"))).models[0].model_info == {"id": "1"}
+        assert "model_info.id: it is true; it has to be a text" in written.error(
+            models(entry("a", "{model: poe/A}", "{id: true}"))
+        )
         error = written.error(models(entry("a", "{model: poe/A}", "{id: x}"), entry("b", "{model: poe/B}", "{id: x}")))
         assert error.startswith("7:22 model_list[1].model_info.id: 'x' is also the id of the entry at ")
 

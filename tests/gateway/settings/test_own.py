@@ -7,6 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from quoth.gateway.serve.given import judged
+from quoth.gateway.serve.loading import Loaded, Refusal
+from quoth.gateway.serve.plan import Plan
 from quoth.gateway.settings import Cache, Quoth, Server, Settings, exposure, loopback
 from quoth.providers.quirks import QUIRKS
 from tests.gateway.settings.conftest import MASTER, ONE, Written
@@ -162,11 +165,32 @@ class TestAddress:
         assert settings.weak_key_permitted
         assert "others can reach 0.0.0.0" in settings.warnings[0].message
 
+    def test_so_it_is_for_the_command_line(self, written: Written) -> None:
+        file = written.file(f"{ONE}general_settings: {{dangerously_permit_weak_or_unset_master_key: true}}\n")
+        plan = Plan(file=file, given={"host": "0.0.0.0"})
+        found = judged(plan, {"POE_API_KEY": "k"})
+        assert isinstance(found, Loaded)
+        assert "others can reach 0.0.0.0" in found.warnings[0]
+        open_to_all = Plan(file=written.file(ONE), given={"host": "0.0.0.0"})
+        assert isinstance(judged(open_to_all, {"POE_API_KEY": "k"}), Refusal)
+
     def test_an_address_from_the_command_line_is_judged_alike(self) -> None:
         assert exposure("0.0.0.0", MASTER) == []
         assert [problem.severity for problem in exposure("0.0.0.0", None)] == ["error"]
         assert [problem.severity for problem in exposure("0.0.0.0", None, True)] == ["warning"]
         assert [problem.severity for problem in exposure("127.0.0.1", None)] == ["warning"]
+
+
+def test_a_pace_of_ones_own_is_every_providers(written: Written) -> None:
+    settings = written.load(own("{pacing: {rpm: 400}}"))
+    poe, groq = settings.registry().get("poe"), settings.registry().get("groq")
+    assert poe is not None
+    assert groq is not None
+    assert (poe.calls_per_minute, groq.calls_per_minute) == (400, 400)
+    assert settings.models[0].litellm_params["rpm"] == 400
+    without = written.load(ONE).registry().get("poe")
+    assert without is not None
+    assert without.calls_per_minute == 500
 
 
 class TestHooks:
@@ -201,11 +225,18 @@ class TestHooks:
             "{cache: true, cache_params: {supported_call_types: [acompletion]}}",
             Cache(supported_call_types=("acompletion",)),
         ),
+        (
+            "{cache: true, cache_params: {supported_call_types: aembedding}}",
+            Cache(supported_call_types=("aembedding",)),
+        ),
+        ("{cache: true, cache_params: {supported_call_types: []}}", Cache(supported_call_types=())),
         ("{cache: false}", None),
     ],
 )
 def test_cache(written: Written, text: str, found: Any) -> None:
-    assert written.load(f"{ONE}litellm_settings: {text}\n").cache == found
+    settings = written.load(f"{ONE}litellm_settings: {text}\n")
+    assert settings.cache == found
+    assert settings.warnings == ()
 
 
 def test_cache_that_is_not_switched_on_or_wrong(written: Written) -> None:

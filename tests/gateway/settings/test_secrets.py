@@ -46,6 +46,13 @@ def test_a_missing_or_blank_variable_is_refused_by_name(written: Written, value:
     assert written.error(with_key("os.environ/MY_KEY"), **environment) == said
 
 
+def test_no_message_shows_what_came_from_the_environment(written: Written) -> None:
+    text = "model_list:\n  - model_name: one\n    litellm_params: {model: os.environ/THE_MODEL}\n"
+    error = written.error(text, THE_MODEL="hunter2")
+    assert "'<the value of THE_MODEL>' does not say whose model it is" in error
+    assert "hunter2" not in error
+
+
 def test_a_value_of_the_wrong_kind_is_not_shown(written: Written) -> None:
     text = "model_list:\n  - model_name: one\n    litellm_params: {model: poe/A, rpm: os.environ/RPM}\n"
     error = written.error(text, RPM="hunter2")

@@ -13,7 +13,7 @@ from quoth.engine.retrying import limits_of
 from quoth.engine.routing.deployments import Deployment
 from quoth.engine.routing.gates import Gate, Pace, Places, Tokens
 from quoth.engine.routing.health import Health, Key, Lane, counts
-from quoth.engine.routing.options import Options
+from quoth.engine.routing.options import Options, counted
 from quoth.providers.costs import facts_of
 
 __all__ = ["COOLING", "CROWDED", "READY", "UNUSABLE", "Candidate"]
@@ -142,7 +142,7 @@ class Candidate:
         estimated: int = 0,
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
-        `estimated` is what `Try.tokens` had said."""
+        `estimated` is what `Journey.estimated` says."""
         self.health.succeeded(now)
         self.health.measured(
             now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens
@@ -169,6 +169,8 @@ class Candidate:
                 return True
             if self.pace is not None:
                 self.pace.slow(now)
+            if error.retry_after is None and counted(options.allowed_fails_policy, error) is not None:
+                return opened
             return self._cools(now, error, options.cooldown_time if own is None else own)
         elif _is_the_keys(error):
             self.key.refused(now)

@@ -26,11 +26,10 @@ def trying(
     wrong before sending."""
     sending = prepared(plan, target, world)
     tab = Tab(purse, target, sending.body)
-    tokens = len(sending.request.body) // _BYTES_PER_TOKEN
 
     def interpret(outcome: Opened | Failed, reader: Reader) -> Answer:
         found = interpreted(sending, world, attempts, outcome, reader)
-        found.reservation, found.estimate = tab.reservation, tokens
+        found.reservation = tab.reservation
         return found
 
     made: Try[Reader, Answer] = Try(
@@ -39,6 +38,6 @@ def trying(
         interpret=tab.after(interpret),
         streams=sending.streams,
         makes_media=sending.makes_media,
-        tokens=tokens,
+        tokens=len(sending.request.body) // _BYTES_PER_TOKEN,
     )
     return made, tab

@@ -13,8 +13,8 @@ from math import inf
 __all__ = ["Gate", "Pace", "Places", "Ticket", "Tokens"]
 
 MINUTE = 60.0
-# Somebody further ahead may have given up: nobody sleeps longer than this without looking.
-_LOOK = 0.25
+# Somebody further ahead may have given up: nobody sleeps longer without looking, who is near less long than who is far.
+_LOOK, _LONGEST_LOOK = 0.25, 1.0
 _SHORTEST = 0.001
 _SHARED: AbstractContextManager[object] = nullcontext()
 
@@ -46,8 +46,11 @@ class Gate:
         """One went through."""
         raise NotImplementedError
 
-    def unused(self, now: float, size: int = 0) -> None:
-        """One that went through did not go further; of a Pace, the last that did."""
+    def unused(self, then: float, size: int = 0) -> None:
+        """What went through at that moment did not go further."""
+
+    def moved(self, then: float, now: float) -> None:
+        """What went through at that moment goes further only now."""
 
     def idle(self, now: float) -> bool:
         """True when it knows nothing that a new one would not."""
@@ -92,7 +95,7 @@ class Gate:
                     self._line[ticket.caller] = own  # to the end: the others come first
                 self.used(now, size)
                 return 0.0
-            return min(max(seconds, _SHORTEST), _LOOK)
+            return min(max(seconds, _SHORTEST), max(_LOOK, min(seconds / 4, _LONGEST_LOOK)))
 
     def leave(self, ticket: Ticket) -> None:
         """Give up; without effect for a ticket that went through."""
@@ -128,9 +131,9 @@ class Gate:
 class Pace(Gate):
     """At most `limit` in any 60 seconds, whenever the minute is taken to begin.
 
-    Half of a large limit may go at once, the rest is spread over what is left of the minute, so that a burst does not
-    shut the gate for long. A provider's 429 halves the pace, which then recovers within a minute: additive increase,
-    multiplicative decrease.
+    Four fifths of a large limit may go at once, the rest is spread over what is left of the minute, so that a burst of
+    one caller does not shut out all others for so long. A provider's 429 halves the pace, which then recovers within a
+    minute: additive increase, multiplicative decrease.
     """
 
     def __init__(self, limit: float, lock: AbstractContextManager[object] | None = None):
@@ -140,14 +143,14 @@ class Pace(Gate):
         self.resize(limit)
 
     def __str__(self) -> str:
-        return f"{self.limit} calls in {self._window:g} s"
+        return f"{_calls(self.limit)} in {self._window:g} s"
 
     def resize(self, limit: float) -> None:
         """Another limit, for what went through already too."""
         self.limit = max(1, int(limit))
         # Less than one a minute is one in so many minutes.
         self._window = MINUTE if limit >= 1 else MINUTE / limit
-        self._free = self.limit if self.limit < 120 else self.limit // 2
+        self._free = self.limit if self.limit < 120 else self.limit * 4 // 5
 
     def share(self, now: float) -> float:
         """The part of the limit that is used for now, from 0 to 1."""
@@ -189,9 +192,17 @@ class Pace(Gate):
     def used(self, now: float, size: int) -> None:
         self._times.append(now)
 
-    def unused(self, now: float, size: int = 0) -> None:
-        if self._times:
-            self._times.pop()
+    def unused(self, then: float, size: int = 0) -> None:
+        with self._lock:
+            if then in self._times:
+                self._times.remove(then)
+
+    def moved(self, then: float, now: float) -> None:
+        with self._lock:
+            if then in self._times:
+                self._times.remove(then)
+            # Whoever came in between counted it already, so that there is room for it.
+            self._times.append(now)
 
     def idle(self, now: float) -> bool:
         return super().idle(now) and self._share >= 1.0 and (not self._times or self._times[-1] <= now - self._window)
@@ -206,7 +217,7 @@ class Places(Gate):
         self.taken = 0
 
     def __str__(self) -> str:
-        return f"{self.limit} calls at once"
+        return f"{_calls(self.limit)} at once"
 
     def resize(self, limit: int) -> None:
         self.limit = limit
@@ -218,7 +229,7 @@ class Places(Gate):
     def used(self, now: float, size: int) -> None:
         self.taken += 1
 
-    def unused(self, now: float, size: int = 0) -> None:
+    def unused(self, then: float, size: int = 0) -> None:
         self.taken -= 1
 
     def idle(self, now: float) -> bool:
@@ -266,8 +277,12 @@ class Tokens(Gate):
     def used(self, now: float, size: int) -> None:
         self.add(now, size)
 
-    def unused(self, now: float, size: int = 0) -> None:
-        self.add(now, -size)
+    def unused(self, then: float, size: int = 0) -> None:
+        self.add(then, -size)
 
     def idle(self, now: float) -> bool:
         return super().idle(now) and (not self._log or self._log[-1][0] <= now - MINUTE)
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"

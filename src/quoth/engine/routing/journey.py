@@ -16,7 +16,7 @@ from quoth.call import Timeouts, WireRequest
 from quoth.engine.backoff import RetryBudget, delay
 from quoth.engine.effects import Effect, Failed, Flow, Open, Opened, Sleep, World
 from quoth.engine.retrying import attempted, stale
-from quoth.engine.routing.candidates import COOLING, READY, Candidate
+from quoth.engine.routing.candidates import COOLING, READY, UNUSABLE, Candidate
 from quoth.engine.routing.choosing import choose, eligible
 from quoth.engine.routing.gates import Gate
 from quoth.engine.routing.options import Fallback
@@ -51,18 +51,21 @@ class Controls(Struct, frozen=True):
 class Journey(Struct):
     """What became of one call; the caller makes it, and reads it whether the call ends well or not.
 
-    `candidate`: the last one that was called. `waited`: seconds in lines and for a Retry-After. `place`: the place in
-    line, counted from 1, where the call had to wait; 0 where it had not. `fallbacks`: how many were turned to.
-    `model_group`: the group that was asked last. `overrides`: what a fallback changes in the call, `model` apart.
+    `candidate`: the last one that was called. `waited`: seconds in lines and for a Retry-After; `paused`: seconds
+    between tries. `place`: the place in line, counted from 1, where the call had to wait; 0 where it had not.
+    `fallbacks`: how many were turned to. `model_group`: the group that was asked last. `overrides`: what a fallback
+    changes in the call, `model` apart. `estimated`: the tokens of the last `Try`, for `Candidate.succeeded`.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
     candidate: Candidate | None = None
     waited: float = 0.0
+    paused: float = 0.0
     place: int = 0
     fallbacks: int = 0
     model_group: str = ""
     overrides: Mapping[str, Any] | None = None
+    estimated: int = 0
 
 
 class Try(Struct, Generic[R, T]):
@@ -146,7 +149,11 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
         turn.outcome = None
         try:
             made = turn.made_for(candidate)
-            other = (yield from _let_through(turn, candidate, made)) if candidate.gates else None
+            other = None
+            if gates := candidate.gates:
+                turn.passed = now_is()
+                if len(gates) > 1 or not gates[0].take(turn.passed, made.tokens):
+                    other = yield from _let_through(turn, candidate, made)
             if other is None:
                 return (yield from _sent(turn, candidate, made))
             candidate = other
@@ -157,7 +164,13 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
                 raise
         candidate, pause = verdict
         if pause > 0.0:
+            now = now_is()
             yield Sleep(pause)
+            passed = now_is() - now
+            if turn.hinted:
+                journey.waited += passed
+            else:
+                journey.paused += passed
 
 
 def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
@@ -168,7 +181,7 @@ def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
         reader = made.new_reader()
     except BaseException:
         for gate in candidate.gates:
-            gate.unused(now(), made.tokens)
+            gate.unused(turn.passed, made.tokens)
         raise
     limits = candidate.limits(made.streams, made.makes_media, way.controls.timeouts)
     begun = now()
@@ -181,15 +194,22 @@ def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
         result = made.interpret(outcome, reader)
     except errors.QuothError as error:
         ended = now()
-        turn.outcome, turn.status = outcome, reader.status
+        turn.outcome = outcome
         way.journey.attempts.append(attempted(candidate.target, reader.status, ended - begun, error))
-        candidate.failed(ended, error)
+        turn.stale = (
+            not turn.stale_once and isinstance(outcome, Failed) and error.retryable and stale(outcome, reader.status)
+        )
+        if turn.stale:
+            candidate.released()  # the connection was old, which says nothing of who is at its other end
+        else:
+            candidate.failed(ended, error)
         raise
     except BaseException:
         candidate.released()
         raise
     ended = now()
     candidate.answered(ended)
+    way.journey.estimated = made.tokens
     way.journey.attempts.append(attempted(candidate.target, reader.status, ended - begun, None))
     return result
 
@@ -198,19 +218,28 @@ def _let_through(
     turn: _Turn[Any], candidate: Candidate, made: Try[Any, Any]
 ) -> Generator[Effect, Any, Candidate | None]:
     """Past the candidate's gates. Answered by another candidate where that has room first."""
-    now = turn.way.world.now()
+    now = turn.passed
     for number, gate in enumerate(candidate.gates):
         if not gate.take(now, made.tokens):
-            other = yield from _in_line(turn, candidate, gate, number, made.tokens)
+            before = candidate.gates[:number]
+            turn.passed = now
+            other = yield from _in_line(turn, candidate, gate, before, made.tokens)
             if other is not None:
                 return other
-            now = turn.way.world.now()
+            # What the gates before let through some time ago goes out only now.
+            for one in before:
+                one.moved(now, turn.passed)
+            now = turn.passed
+    turn.passed = now
     return None
 
 
 class _Turn(Struct, Generic[T]):
-    """One call at one group: who has been tried, and who is next. `outcome` and `status` are those of the last attempt,
-    None when nothing was sent."""
+    """One call at one group: who has been tried, and who is next.
+
+    `outcome` is that of the last attempt, None when nothing was sent; `stale`: it met a connection that had been
+    closed. `hinted`: the provider said how long to wait. `passed`: when the last one got past its gates.
+    """
 
     way: _Way[T]
     group: Group
@@ -220,8 +249,10 @@ class _Turn(Struct, Generic[T]):
     made: Try[Any, T] | None = None
     whose: Candidate | None = None
     outcome: Opened | Failed | None = None
-    status: int = 0
+    hinted: bool = False
+    passed: float = 0.0
     retries: int = 0
+    stale: bool = False
     stale_once: bool = False
 
     def made_for(self, candidate: Candidate) -> Try[Any, T]:
@@ -274,17 +305,17 @@ class _Turn(Struct, Generic[T]):
         is worth a try."""
         way, outcome = self.way, self.outcome
         now = way.world.now()
-        if isinstance(outcome, Failed) and error.retryable and stale(outcome, self.status) and not self.stale_once:
-            self.stale_once = True
-            return candidate, 0.0
         if outcome is None:
             self._note(candidate, error)
         if way.end is not None and now >= way.end:
             return None
+        if self.stale:
+            self.stale, self.stale_once = False, True
+            return candidate, 0.0
         self.tries[candidate] = self.tries.get(candidate, 0) + 1
+        if len(self.pool) > 1 and (another := self._another(candidate, error, now)) is not None:
+            return another, 0.0
         other = self.elsewhere(now)
-        if other is not None and _of_the_candidate(error, outcome):
-            return other, 0.0
         allowed, retryable = self._allowed(candidate, error)
         media = self.made is not None and self.made.makes_media
         if not retryable and other is not None and not media:
@@ -295,14 +326,33 @@ class _Turn(Struct, Generic[T]):
         self.retries += 1
         return (candidate if len(self.pool) == 1 else other), pause
 
+    def _another(self, candidate: Candidate, error: errors.QuothError, now: float) -> Candidate | None:
+        """One that need not share what is wrong with this candidate: a key that is refused or has no points, a model
+        that is not there, a request that cannot be sent to it. To find out costs nothing, so it is no retry."""
+        if not _of_the_candidate(error, self.outcome):
+            return None
+        others = [one for one in self.pool if one not in self.tries and one.standing(now) < UNUSABLE]
+        if isinstance(error, errors.NotFoundError):
+            target = candidate.target
+            others = [
+                one
+                for one in others
+                if one.target.base_url != target.base_url or one.target.model.lower() != target.model.lower()
+            ]
+        if not others:
+            return None
+        way = self.way
+        return choose(others, self.tries, way.routes.options, now, way.world.random, streams=way.controls.streams)
+
     def _pause(self, candidate: Candidate, error: errors.QuothError, now: float) -> float | None:
         """Seconds before a candidate is tried again; None when that is longer than anybody waits."""
         way = self.way
+        self.hinted = error.retry_after is not None
         wait = delay(self.retries, error.retry_after, way.world.random)
         if wait is None:
             return None
         wait = max(wait, way.routes.options.retry_after)
-        if error.retry_after is not None:
+        if self.hinted:
             longest = way.routes.options.max_wait - way.journey.waited
             if wait > (min(longest, _PATIENCE) if self.turns_away() else longest):
                 return None
@@ -332,16 +382,22 @@ _LIMITED = errors.RateLimitError("")
 _NOT_SENT_TWICE = (errors.BadRequestError, errors.UnprocessableEntityError)
 
 
+_OF_THE_CANDIDATE = (
+    errors.AuthenticationError,
+    errors.NotFoundError,
+    errors.PaymentRequiredError,
+    errors.PermissionDeniedError,
+)
+
+
 def _of_the_candidate(error: errors.QuothError, outcome: Opened | Failed | None) -> bool:
-    """True for what another candidate need not share, and what costs nothing to find out: a key that is refused or has
-    no points, a model that it does not have, a request that cannot be sent to it."""
     if outcome is None:
         return not isinstance(error, errors.RateLimitError | errors.BudgetExceededError)
     if isinstance(error, errors.BadRequestError):
         return False
     if isinstance(error, errors.RateLimitError):
-        return not error.retryable
-    return isinstance(error, errors.AuthenticationError | errors.PaymentRequiredError | errors.PermissionDeniedError)
+        return not error.retryable  # a quota that is used up
+    return isinstance(error, _OF_THE_CANDIDATE)
 
 
 def _may_differ(error: errors.QuothError, outcome: Opened | Failed | None) -> bool:
@@ -353,18 +409,19 @@ def _may_differ(error: errors.QuothError, outcome: Opened | Failed | None) -> bo
 
 
 def _in_line(
-    turn: _Turn[Any], candidate: Candidate, gate: Gate, number: int, size: int
+    turn: _Turn[Any], candidate: Candidate, gate: Gate, before: Sequence[Gate], size: int
 ) -> Generator[Effect, Any, Candidate | None]:
-    """Wait for a gate. Answered by another candidate where one has room first; what had been let through before is
-    given back then. Raises RateLimitError when it would take, or takes, too long."""
+    """Wait for a gate, having passed those before at the moment `turn.passed`; afterwards it is the moment of this one.
+    Answered by another candidate where one has room first; what the gates before let through is given back then. Raises
+    RateLimitError when it would take, or takes, too long."""
     way = turn.way
     world, journey = way.world, way.journey
-    start = world.now()
+    start = turn.passed
     end = start + way.routes.options.max_wait - journey.waited
     if way.end is not None and way.end < end:
         end = way.end
     ahead, seconds = gate.expected(way.caller, start, size)
-    passed = False
+    passed = slept = False
     ticket = gate.join(way.caller)
     try:
         other = _with_room(turn, candidate, start, size)
@@ -378,19 +435,22 @@ def _in_line(
             pause = gate.ask(ticket, now, size)
             if pause <= 0.0:
                 passed = True
+                turn.passed = now
                 return None
             other = _with_room(turn, candidate, now, size)
             if other is not None:
                 return other
             if now >= end:
                 raise _too_long(candidate, gate, gate.expected(way.caller, now, size)[1], now - start)
+            slept = True
             yield Sleep(max(_SHORT, min(pause, end - now)))
     finally:
         if not passed:
             gate.leave(ticket)
-            for before in candidate.gates[:number]:
-                before.unused(start, size)
-        journey.waited += world.now() - start
+            for one in before:
+                one.unused(start, size)
+        if slept:
+            journey.waited += world.now() - start
 
 
 def _with_room(turn: _Turn[Any], candidate: Candidate, now: float, size: int) -> Candidate | None:

@@ -49,8 +49,9 @@ class Options(Struct, frozen=True):
     deployment may be and still be chosen. `fallbacks` and the two for their kind of error map a group ("*": any) to
     groups, or to objects with `model` and what else is to change in the call. `cooldown_time` None: 5, growing while it
     goes on failing. `allowed_fails` None: half of at least five calls in a minute. `retry_after`: the least wait before
-    the same deployment is tried again. `max_wait`: the longest wait for a pace, and for a Retry-After. `retry_policy`
-    and `allowed_fails_policy` map classes of errors to counts; `group_retry_policy` has one for each of some groups.
+    the same deployment is tried again. `max_wait`: the longest wait for a pace, and for a Retry-After. `key_rpm`: calls
+    a minute for each key of any provider; None: what its row says. `retry_policy` and `allowed_fails_policy` map
+    classes of errors to counts; `group_retry_policy` has one for each of some groups.
     """
 
     strategy: Strategy = "simple-shuffle"
@@ -74,6 +75,7 @@ class Options(Struct, frozen=True):
     retry_policy: tuple[tuple[type[errors.QuothError], int], ...] = ()
     group_retry_policy: Mapping[str, tuple[tuple[type[errors.QuothError], int], ...]] = field(default_factory=dict)
     max_wait: float = 10.0
+    key_rpm: float | None = None
 
     def retries(self, group: str, error: errors.QuothError) -> tuple[int, bool] | None:
         """How many retries a policy gives an error, and whether it is one to retry: where its class is named, it is.
@@ -93,9 +95,9 @@ def counted(policy: tuple[tuple[type[errors.QuothError], int], ...], error: erro
 
 
 def options_from(routing: Mapping[str, Any], *, where: str = "router_settings") -> Options:
-    """Options from the words of LiteLLM's `router_settings`, which are also arguments of its Router; `max_wait` is one
-    of ours. Words that are none of these are passed over. Raises QuothError whose `param` is the path of what is wrong.
-    """
+    """Options from the words of LiteLLM's `router_settings`, which are also arguments of its Router; `max_wait` and
+    `key_rpm` are ours. Words that are none of these are passed over. Raises QuothError whose `param` is the path of
+    what is wrong."""
     given = {name: value for name, value in routing.items() if value is not None}
 
     def at(word: str) -> str:
@@ -111,6 +113,7 @@ def options_from(routing: Mapping[str, Any], *, where: str = "router_settings") 
         said[word] = values.whole(given.get(word), at(word))
     for word in ("cooldown_time", "retry_after", "max_wait"):
         said[word] = values.number(given.get(word), at(word))
+    said["key_rpm"] = values.number(given.get("key_rpm"), at("key_rpm"), above=True)
     said["timeouts"] = values.timeouts(given.get("timeout"), at("timeout"))
     said["stream_timeouts"] = values.timeouts(given.get("stream_timeout"), at("stream_timeout"))
     for word in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):

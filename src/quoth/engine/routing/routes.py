@@ -3,6 +3,7 @@ outlives a reload."""
 
 from __future__ import annotations
 
+import difflib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -98,6 +99,11 @@ class Routes:
         for name in self._by_name:
             if "*" not in name:
                 self._exact[name] = self._group(name, name, None)
+        for deployment in self.deployments:
+            if deployment.sample is not None:
+                # So that they are known, and go on, also before anybody has asked for a model behind a wildcard.
+                self._key(_place(deployment.sample))
+                self._paces(deployment, deployment.sample)
 
     def find(self, name: str) -> Group | None:
         """The group that a name means: exactly, as an alias, or by the longest wildcard. None: no such model.
@@ -204,10 +210,11 @@ class Routes:
     def _paces(self, deployment: Deployment, target: Target) -> tuple[Pace, ...]:
         """A key that its provider allows so many calls a minute has one pace for all of its deployments: towards the
         provider's own host at that limit, elsewhere where a deployment has an `rpm`, at the highest. A deployment whose
-        `rpm` is less, or whose provider has no such limit, has a pace of its own."""
-        place, limit = _place(target), 0.0
-        if target.row.calls_per_minute is not None:
-            own = allowed(target) if target.base_url == target.row.base_url else 0.0
+        `rpm` is another, or whose provider has no such limit, has a pace of its own. `key_rpm` is for every key, and
+        in place of all that is said of keys."""
+        place, limit = _place(target), self.options.key_rpm or 0.0
+        if not limit and target.row.calls_per_minute is not None:
+            own = allowed(target) if place[0] == host_of(target.row.base_url) else 0.0
             limit = max(own, self._rpm_of_keys.get(place, 0.0))
         own_limit = None if deployment.rpm == limit else deployment.rpm
         paces = (self._gate(Pace, limit or None, *place), self._gate(Pace, own_limit, deployment.id))
@@ -260,7 +267,7 @@ def problems(
 ) -> Iterator[Problem]:
     """What these may not say together: every problem, with its path."""
     aliases = aliases or {}
-    names = {deployment.model_name for deployment in deployments}
+    names = dict.fromkeys(deployment.model_name for deployment in deployments)
     yield from _twins(deployments)
     for name in names:
         weights = [one.weight for one in deployments if one.model_name == name and one.weight is not None]
@@ -303,17 +310,15 @@ def _twins(deployments: Sequence[Deployment]) -> Iterator[Problem]:
         prints.setdefault(one.fingerprint, number)
 
 
-def _unknown(entries: Iterable[Fallback], path: str, known: Any, names: set[str]) -> Iterator[Problem]:
+def _unknown(entries: Iterable[Fallback], path: str, known: Any, names: Iterable[str]) -> Iterator[Problem]:
     for entry in entries:
         name = entry if isinstance(entry, str) else str(entry["model"])
         if not known(name):
             yield Problem(path, f"{name!r} is not a model_name" + _near(name, names))
 
 
-def _near(name: str | None, names: set[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name or "", names, 1)
+def _near(name: str | None, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name or "", list(names), 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

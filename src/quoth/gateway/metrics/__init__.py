@@ -12,6 +12,6 @@ up is counted under "", and however many there are, lines have a bound.
 from __future__ import annotations
 
 from quoth.gateway.metrics.counting import Metrics
-from quoth.gateway.metrics.families import CONTENT_TYPE, names
+from quoth.gateway.metrics.families import CONTENT_TYPE, described
 
-__all__ = ["CONTENT_TYPE", "Metrics", "names"]
+__all__ = ["CONTENT_TYPE", "Metrics", "described"]

@@ -12,7 +12,7 @@ from quoth.engine.routing.gates import Gate
 from quoth.engine.routing.routes import Routes
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.metrics.families import page
-from quoth.gateway.metrics.numbers import LATENCY, OVERHEAD, Line, Numbers, State, merged
+from quoth.gateway.metrics.numbers import LATENCY, OVERHEAD, Line, Numbers, State, counts_of, merged
 from quoth.providers.costs import facts_of
 
 __all__ = ["Metrics"]
@@ -65,10 +65,7 @@ class Metrics:
         histogram = line.total
         histogram.counts[bisect_left(LATENCY, seconds)] += 1
         histogram.sum += seconds
-        upstream = exchange.upstream_seconds
-        overhead = seconds - upstream
-        if overhead < 0.0:
-            overhead = 0.0
+        overhead = exchange.overhead
         histogram = line.overhead
         histogram.counts[bisect_left(OVERHEAD, overhead)] += 1
         histogram.sum += overhead
@@ -79,7 +76,7 @@ class Metrics:
         if exchange.cache_hit:
             line.cache_hits += 1
         if candidate is not None:
-            self._called(exchange, line, upstream)
+            self._called(exchange, line, seconds - overhead)
         attempts = exchange.attempts
         if attempts and (exchange.error or len(attempts) > 1):
             self._failed(exchange, line)
@@ -165,13 +162,13 @@ class Metrics:
         """The numbers of this worker, for `render` in another."""
         return msgspec.msgpack.encode(self.numbers())
 
-    def render(self, others: Iterable[bytes] = ()) -> bytes:
-        """The page in Prometheus's text format. `others`: the snapshots of the other workers."""
-        others = list(others)
-        if not others:
-            return page(self.numbers())
+    def render(self, others: Iterable[bytes] = (), departed: Iterable[bytes] = ()) -> bytes:
+        """The page in Prometheus's text format. `others`: the snapshots of the other workers; `departed`: the last ones
+        of workers that are no more, whose counts stay and whose state does not."""
         everybody = [self.snapshot(), *others]  # its own too, since adding up changes what is added to
-        return page(merged(msgspec.msgpack.decode(one, type=Numbers) for one in everybody))
+        numbers = [msgspec.msgpack.decode(one, type=Numbers) for one in everybody]
+        gone = [counts_of(msgspec.msgpack.decode(one, type=Numbers)) for one in departed]
+        return page(merged([*numbers, *gone]))
 
 
 def _first_of(outcomes: dict[tuple[int, bool, str], int], outcome: tuple[int, bool, str]) -> None:

@@ -16,7 +16,7 @@ from quoth.gateway.metrics.numbers import LATENCY, OVERHEAD, Histogram, Line, Nu
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-__all__ = ["CONTENT_TYPE", "WATCHED", "names", "page"]
+__all__ = ["CONTENT_TYPE", "WATCHED", "described", "page"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -364,9 +364,18 @@ _STATES = (
 _HOOK_FAILURES = (("quoth_hook_failures", "hook"), ("litellm_callback_logging_failures_metric", "callback_name"))
 
 
-def names() -> list[str]:
-    """The names of all metrics, as they stand on the page without what Prometheus appends (`_total`, `_bucket`)."""
-    return [metric.name for metric in _metrics(Numbers()) if not metric.name.startswith("process_")]
+def described() -> list[tuple[str, str, tuple[str, ...], str]]:
+    """Every metric: its name as it stands on the page, its kind, its labels, and what it says."""
+    empty = Numbers(watched=dict.fromkeys(WATCHED, 0.0))
+    return [
+        (
+            f"{metric.name}_total" if metric.type == "counter" else metric.name,
+            metric.type,
+            tuple(getattr(metric, "_labelnames", ())),
+            metric.documentation,
+        )
+        for metric in _metrics(empty)
+    ]
 
 
 def page(numbers: Numbers) -> bytes:

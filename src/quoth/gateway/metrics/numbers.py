@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-__all__ = ["LATENCY", "OVERHEAD", "Histogram", "Line", "Numbers", "State", "merged"]
+__all__ = ["LATENCY", "OVERHEAD", "Histogram", "Line", "Numbers", "State", "counts_of", "merged"]
 
 # Upper bounds in seconds. LATENCY are LiteLLM's, so that its dashboards keep their quantiles.
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 420.0, 600.0)
@@ -118,6 +118,20 @@ class Numbers(Struct):
     process: dict[str, float] = {}
 
 
+def counts_of(numbers: Numbers) -> Numbers:
+    """Of a worker that is no more: what it has counted."""
+    counted = {name: number for name, number in numbers.watched.items() if name not in _LEVELS}
+    process = {name: number for name, number in numbers.process.items() if name.endswith("_total")}
+    return Numbers(
+        lines=numbers.lines,
+        failures=numbers.failures,
+        workers=0,
+        watched=counted,
+        hook_failures=numbers.hook_failures,
+        process=process,
+    )
+
+
 def merged(all_of_them: Iterable[Numbers]) -> Numbers:
     """The numbers of all workers, as if they were one. The first is added to."""
     first, *others = all_of_them
@@ -147,6 +161,8 @@ def merged(all_of_them: Iterable[Numbers]) -> Numbers:
 
 
 _START = "process_start_time_seconds"
+# Of what others watch, what goes up and down.
+_LEVELS = ("cache_entries", "cache_bytes")
 
 
 def _start(numbers: Numbers) -> float | None:

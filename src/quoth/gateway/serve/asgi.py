@@ -78,7 +78,7 @@ class StartFailed(Exception):
 
 @asynccontextmanager
 async def lifespan(application: Application) -> AsyncIterator[None]:
-    """The application's lifespan around the block. Raises StartFailed when it does not start."""
+    """The application's lifespan around the block. Raises StartFailed, in a group, when it does not start."""
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
     scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}

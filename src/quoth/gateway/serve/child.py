@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import subprocess
@@ -20,7 +21,10 @@ PAGE = resource.getpagesize()
 
 
 class Child:
-    """A started worker. It loads its code at once, and waits for `begin` with what it is to serve and where."""
+    """A started worker. It loads its code at once, and waits for `begin` with what it is to serve and where.
+
+    Raises OSError when the system has no room for another process.
+    """
 
     def __init__(self, slot: int, plan: Plan):
         self.slot = slot
@@ -35,19 +39,29 @@ class Child:
         self.refusal: str | None = None
         self.metrics: bytes | None = None
         self.channel, theirs = socket.socketpair()
-        with theirs:
-            command = "from quoth.gateway.serve.worker import main; main()"
+        # Nothing is ever written to it: its end is the parent's end.
+        lifeline, self._lifeline = os.pipe()
+        descriptors = (theirs.fileno(), lifeline)
+        command = "from quoth.gateway.serve.worker import main; main()"
+        try:
             self.process = subprocess.Popen(  # noqa: S603  (this interpreter, and no argument from outside)
                 # -P: a file in the directory where the gateway was started cannot pose as a module.
                 [
                     *(sys.executable, "-P", "-c", command),
-                    *(str(theirs.fileno()), plan.server, plan.application, plan.settings),
+                    *(*map(str, descriptors), plan.server, plan.application, plan.settings),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=descriptors,
                 # Ctrl-C is for the parent, which then tells its workers.
                 start_new_session=True,
             )
+        except OSError:
+            self.channel.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline)
         self.channel.setblocking(False)
         self._outgoing = bytearray()
         self._frames = Frames()
@@ -115,6 +129,7 @@ class Child:
         """After its end: give back what it held."""
         self.process.wait()
         self.channel.close()
+        os.close(self._lifeline)
 
     def ending(self) -> str:
         """How it ended, in words."""

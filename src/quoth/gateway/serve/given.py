@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import ssl
 from collections.abc import Mapping
 
 import msgspec
@@ -28,9 +29,12 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
     warnings = list(settings.warnings)
     problems = _unreadable(server)
     if server.host != settings.server.host:
-        before = {problem.message for problem in exposure(settings.server.host, settings.master_key)}
+        before = {
+            problem.message
+            for problem in exposure(settings.server.host, settings.master_key, settings.weak_key_permitted)
+        }
         warnings = [warning for warning in warnings if warning.message not in before]
-        for problem in exposure(server.host, settings.master_key):
+        for problem in exposure(server.host, settings.master_key, settings.weak_key_permitted):
             (problems if problem.severity == "error" else warnings).append(problem)
     if problems:
         return Refusal([str(problem) for problem in problems])
@@ -56,8 +60,18 @@ def _unreadable(server: Server) -> list[Problem]:
     """What is wrong with the certificate's files."""
     if bool(server.tls_cert) != bool(server.tls_key):
         return [Problem("error", "TLS needs a certificate and its key: give both, or neither")]
-    files = [file for file in (server.tls_cert, server.tls_key) if file]
-    return [Problem("error", f"there is no file {file!r}") for file in files if not os.path.isfile(file)]
+    if not server.tls_cert or not server.tls_key:
+        return []
+    files = (server.tls_cert, server.tls_key)
+    missing = [Problem("error", f"there is no file {file!r}") for file in files if not os.path.isfile(file)]
+    if missing:
+        return missing
+    try:
+        # A key with a password is not asked for it: a gateway starts without anybody watching.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
+    except (ssl.SSLError, OSError) as error:
+        return [Problem("error", f"{files[0]} and {files[1]} are no certificate with its key (PEM): {error}")]
+    return []
 
 
 def _example(settings: Settings) -> str:

@@ -21,8 +21,9 @@ from quoth.gateway.serve.plan import Plan
 
 __all__ = ["Loaded", "Loading", "Refusal", "main"]
 
-# Seconds: a network share may be slow, a settings file is small.
+# Seconds: a network share may be slow, a settings file is small; and to end after the last word of the outcome.
 DEADLINE = 30.0
+_EXIT = 1.0
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -85,7 +86,10 @@ class Loading:
             self._data += data
             return None
         self._output.close()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_EXIT)
+        except subprocess.TimeoutExpired:
+            return self.give_up()
         if code == 0:
             return msgspec.msgpack.decode(self._data, type=Loaded | Refusal)
         return Refusal([f"the process that reads the settings ended with code {code} before it had an answer"])

@@ -32,7 +32,7 @@ from quoth.gateway.serve.messages import (
 )
 from quoth.gateway.serve.plan import Plan
 from quoth.gateway.serve.scrapes import Scrapes
-from quoth.gateway.serve.signals import Signals
+from quoth.gateway.serve.signals import Signals, Terminal
 from quoth.gateway.serve.watch import Watch
 
 __all__ = ["Reporter", "serve"]
@@ -43,6 +43,7 @@ _SWAP_WITHIN = 10.0
 _DRAIN_GRACE = 5.0  # for a worker's last bytes, its logs and its exit, after drain_timeout
 _STOP_WITHIN = 2.0
 _LINGER = 1.0  # a worker that was replaced: long enough for busy clients to have their next connection
+_RETIRED_WITHIN = 3600.0  # and for its longest answers: nobody waits for it
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 10.0
 _LOOK_AT_SIZES = 5.0
@@ -107,6 +108,7 @@ class _Parent:
         self._plan = plan
         self._report = reporter
         self._signals = signals
+        self._terminal = Terminal(kept=signals.hangup_was_ignored)
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ, self._hear_signals)
         self._slots = [_Slot()]
@@ -114,7 +116,9 @@ class _Parent:
         self._retired: list[Child] = []
         self._connections = _room_for_connections()
         self._listener: socket.socket | None = None
+        # The settings in force, and the first ones: address, certificate and limits of the server stay as they were.
         self._settings: Loaded | None = None
+        self._first: Loaded | None = None
         self._generation = 1
         self._latest = 1
         self._loading: Loading | None = None
@@ -178,6 +182,7 @@ class _Parent:
 
     def _tick(self, now: float) -> None:
         if self._loading is not None and self._loading.deadline <= now:
+            self._selector.unregister(self._loading)
             self._loaded(self._loading.give_up())
         if self._swap is not None and self._swap.deadline <= now:
             self._take_back(f"a worker did not take them within {_SWAP_WITHIN:.0f} s")
@@ -225,7 +230,9 @@ class _Parent:
 
     def _hear_signals(self) -> None:
         for number in self._signals.read():
-            if number == signal.SIGHUP:
+            if number == signal.SIGHUP and self._terminal.is_lost():
+                self._end(number)
+            elif number == signal.SIGHUP:
                 self._load()
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self._end(number)
@@ -271,7 +278,11 @@ class _Parent:
             self._load_again = True
             return
         self._load_again = False
-        self._loading = Loading(self._plan)
+        try:
+            self._loading = Loading(self._plan)
+        except OSError as error:
+            self._loaded(Refusal([f"the settings cannot be read: {_no_process(error)}"]))
+            return
         self._selector.register(self._loading, selectors.EVENT_READ, self._hear_loading)
 
     def _hear_loading(self) -> None:
@@ -304,7 +315,7 @@ class _Parent:
         except CannotListen as error:
             self._refuse([str(error)])
             return
-        self._settings = outcome
+        self._settings = self._first = outcome
         if self._connections < 1000:
             self._report.warn(
                 f"each worker takes only {self._connections} connections at a time, since this process may open few "
@@ -325,11 +336,13 @@ class _Parent:
 
     def _offer(self, settings: Loaded, current: Loaded) -> None:
         """New settings to all workers."""
+        assert self._first is not None
+        first = self._first
         for what, now, then in (
-            ("address", (current.host, current.port), (settings.host, settings.port)),
-            ("number of workers", current.workers, settings.workers),
-            ("certificate's files", current.tls, settings.tls),
-            ("header timeout", current.header_timeout, settings.header_timeout),
+            ("address", (first.host, first.port), (settings.host, settings.port)),
+            ("number of workers", first.workers, settings.workers),
+            ("certificate's files", first.tls, settings.tls),
+            ("header timeout", first.header_timeout, settings.header_timeout),
         ):
             if now != then:
                 self._report.warn(f"the {what} has changed in the settings: that needs a restart")
@@ -384,27 +397,29 @@ class _Parent:
 
     def _spawn(self, slot: _Slot) -> None:
         slot.due = None
-        slot.child = Child(self._slots.index(slot), self._plan)
-        self._attend(slot.child)
-        if self._settings is not None:
-            self._let_begin(slot.child)
-
-    def _attend(self, child: Child) -> None:
+        try:
+            child = slot.child = Child(self._slots.index(slot), self._plan)
+        except OSError as error:
+            slot.child = None
+            self._failed(slot, f"worker {self._slots.index(slot) + 1}: {_no_process(error)}")
+            return
         self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._hear(child))
+        if self._settings is not None:
+            self._let_begin(child)
 
     def _let_begin(self, child: Child) -> None:
         assert self._settings is not None
+        assert self._first is not None
         assert self._listener is not None
-        settings = self._settings
         start = Start(
             worker=child.slot + 1,
             workers=len(self._slots),
             generation=self._generation,
-            settings=settings.packed,
-            backlog=settings.backlog,
+            settings=self._settings.packed,
+            backlog=self._first.backlog,
             connections=self._connections,
-            header_timeout=settings.header_timeout,
-            tls=settings.tls,
+            header_timeout=self._first.header_timeout,
+            tls=self._first.tls,
         )
         child.begin(start, self._listener)
 
@@ -450,7 +465,7 @@ class _Parent:
         for old in self._retired:
             if old.slot == child.slot and not old.leaving and self._settings is not None:
                 old.leaving = True
-                old.tell(Retire(_LINGER, self._settings.drain_timeout))
+                old.tell(Retire(_LINGER, _RETIRED_WITHIN))
         if self._swap is None:
             self._bring_up_to_date()
         if not self._started and all(slot.child is not None and slot.child.ready for slot in self._slots):
@@ -473,6 +488,9 @@ class _Parent:
             child.refusal = reason
         elif self._swap is not None and number == self._swap.number:
             self._take_back(reason)
+        elif number == self._generation:
+            self._report.warn(f"worker {child.slot + 1} does not take the settings in force and is replaced: {reason}")
+            self._replace(self._slots[child.slot])
 
     def _bury(self) -> None:
         """Workers that have ended, wanted or not."""
@@ -498,25 +516,39 @@ class _Parent:
     def _lost(self, child: Child) -> None:
         if child in self._retired:
             self._retired.remove(child)
+            if child.process.returncode:
+                self._report.warn(f"worker {child.slot + 1} (process {child.pid}), replaced before: {child.ending()}")
             return
         slot = self._slots[child.slot]
         slot.child = None
         if self._ending is not None:
+            if child.process.returncode not in (0, -signal.SIGKILL):
+                self._report.warn(f"worker {child.slot + 1} (process {child.pid}) failed to end: {child.ending()}")
+                self._ending = self._ending or 1
             return
         lived = time.monotonic() - child.born
-        slot.failures = 1 if child.ready and lived >= _WELL else slot.failures + 1
-        end = child.refusal or f"it ended {child.ending()}"
+        slot.failures = 0 if child.ready and lived >= _WELL else slot.failures
         if self._settings is None:
-            # Settings that are refused are the better reason; if they are good, the next worker tells its own.
-            slot.failures = 0
+            return  # settings that are refused are the better reason; if they are good, the next worker tells its own
+        if not self._started and child.refusal is not None:
+            self._refuse([f"the worker failed to start: {child.refusal}"])
             return
-        if not self._started and (child.refusal is not None or slot.failures >= _TRIES):
-            times = "" if child.refusal is not None else f" {slot.failures} times"
-            self._refuse([f"the worker failed to start{times}: {end}"])
+        end = child.refusal or f"it ended {child.ending()}"
+        self._failed(slot, f"worker {child.slot + 1} (process {child.pid}): {end}")
+
+    def _failed(self, slot: _Slot, what: str) -> None:
+        """A worker ended or could not be started: again, later, unless none ever was."""
+        slot.failures += 1
+        if not self._started and slot.failures >= _TRIES:
+            self._refuse([f"it failed to start {slot.failures} times: {what}"])
             return
         wait = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (slot.failures - 1))
-        self._report.warn(f"worker {child.slot + 1} (process {child.pid}): {end}; the next starts in {wait:g} s")
+        self._report.warn(f"{what}; the next starts in {wait:g} s")
         slot.due = time.monotonic() + wait
+
+
+def _no_process(error: OSError) -> str:
+    return f"the system does not start another process ({error.strerror or error})"
 
 
 def _room_for_connections() -> int:
@@ -524,8 +556,12 @@ def _room_for_connections() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _CONNECTIONS + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+        except (OSError, ValueError):
+            pass  # macOS has a limit beside this one
     if soft == resource.RLIM_INFINITY:
         return _CONNECTIONS
     return max(32, min(_CONNECTIONS, (soft - _OTHER_FILES) // 2))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from types import FrameType, TracebackType
 
-__all__ = ["Signals"]
+__all__ = ["Signals", "Terminal"]
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -31,6 +32,11 @@ class Signals:
         self._read.close()
         self._write.close()
 
+    @property
+    def hangup_was_ignored(self) -> bool:
+        """Whether this process was started with SIGHUP ignored, as nohup does."""
+        return self._before[signal.SIGHUP] == signal.SIG_IGN
+
     def fileno(self) -> int:
         return self._read.fileno()
 
@@ -40,6 +46,27 @@ class Signals:
             return self._read.recv(4096)
         except BlockingIOError:
             return b""
+
+
+class Terminal:
+    """The terminal that this process was started from. SIGHUP means "read your settings", unless it is gone.
+
+    `kept`: its end is not the end of this process, since somebody said nohup.
+    """
+
+    def __init__(self, *, kept: bool):
+        self._matters = not kept and _has_terminal()
+
+    def is_lost(self) -> bool:
+        return self._matters and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

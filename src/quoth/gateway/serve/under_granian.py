@@ -12,11 +12,12 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import granian
 import granian._futures
 import granian._granian
 from granian.http import HTTP1Settings
 
-from quoth.gateway.serve.asgi import Door
+from quoth.gateway.serve.asgi import Door, StartFailed
 from quoth.gateway.serve.messages import Start
 
 __all__ = ["Granian"]
@@ -53,30 +54,36 @@ class Granian:
         descriptor = os.dup(listener.fileno())
         listener.close()
         tls = start.tls
-        self._worker = _rust.ASGIWorker(
-            start.worker,
-            (None, _rust.SocketHolder(descriptor, False, start.backlog)),
-            None,  # granian's own metrics, not used
-            1,  # Rust threads
-            512,  # the most threads for blocking work in Rust
-            1,  # Python threads
-            30,  # seconds until an idle one ends
-            start.connections,
-            "1",  # HTTP/1.1 only
-            HTTP1Settings(header_read_timeout=round(start.header_timeout * 1000), max_buffer_size=_HEAD_BYTES),
-            None,
-            False,  # an upgrade to WebSocket is a request like others, and the application answers it
-            None,
-            tls is not None,
-            tls.certificate if tls else None,
-            tls.key if tls else None,
-            None,
-            "tls1.2",
-            None,
-            [],
-            False,
-            (None, None),
-        )
+        try:
+            self._worker = _rust.ASGIWorker(
+                start.worker,
+                (None, _rust.SocketHolder(descriptor, False, start.backlog)),
+                None,  # granian's own metrics, not used
+                1,  # Rust threads
+                512,  # the most threads for blocking work in Rust
+                1,  # Python threads
+                30,  # seconds until an idle one ends
+                start.connections,
+                "1",  # HTTP/1.1 only
+                HTTP1Settings(header_read_timeout=round(start.header_timeout * 1000), max_buffer_size=_HEAD_BYTES),
+                None,
+                False,  # an upgrade to WebSocket is a request like others, and the application answers it
+                None,
+                tls is not None,
+                tls.certificate if tls else None,
+                tls.key if tls else None,
+                None,
+                "tls1.2",
+                None,
+                [],
+                False,
+                (None, None),
+            )
+        except (AttributeError, TypeError) as error:
+            raise StartFailed(
+                f"this Quoth does not know granian {granian.__version__} ({error}): install granian 2.8, or use "
+                "--server uvicorn"
+            ) from None
 
     async def serve(self, ready: Callable[[], None]) -> None:
         self._worker.serve_mtr(self._scheduler, self._loop, self._stop)

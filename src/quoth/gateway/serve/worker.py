@@ -13,6 +13,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from typing import Any
 
 import msgspec
@@ -39,16 +41,17 @@ from quoth.gateway.serve.plan import APPLICATION, SETTINGS, Plan
 
 __all__ = ["application", "main"]
 
-# Seconds that connections get to close after the application has ended its last exchange.
+# Seconds that connections get to close at least after the application has ended its last exchange.
 _LAST_BYTES = 1.0
 
 
 def main() -> None:
-    """The process: `DESCRIPTOR SERVER APPLICATION SETTINGS` on its command line."""
+    """The process: `CHANNEL LIFELINE SERVER APPLICATION SETTINGS` on its command line, the first two descriptors."""
     # Ctrl-C and a terminal that closes are told to all processes; what follows from them is the parent's to say.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    descriptor, server, name, settings = sys.argv[1:]
+    descriptor, lifeline, server, name, settings = sys.argv[1:]
+    threading.Thread(target=_end_with_the_parent, args=(int(lifeline),), daemon=True).start()
     channel = socket.socket(fileno=int(descriptor))
     try:
         # All that takes long is loaded while the parent still reads the settings.
@@ -68,6 +71,15 @@ def main() -> None:
     sys.stderr.flush()
     # Threads of Rust may still be at their last connections: the interpreter is not taken apart under them.
     os._exit(code)
+
+
+def _end_with_the_parent(lifeline: int) -> None:
+    """The parent is gone, perhaps by SIGKILL: nobody would ever end this process, and somebody may want the port.
+
+    In a thread of its own, since an event loop that is busy would hear of it too late.
+    """
+    os.read(lifeline, 1)
+    os._exit(1)
 
 
 def _named(name: str) -> Any:
@@ -106,6 +118,7 @@ class _Worker:
         self._unpack = unpack
         self._serving = serving
         self._ready = False
+        self._swapping = asyncio.Lock()
         self._ended = asyncio.Event()
 
     async def run(self, channel: socket.socket, listener: socket.socket) -> int:
@@ -135,8 +148,8 @@ class _Worker:
             listening = group.create_task(self._listen(group, application, ending, control))
             serving = group.create_task(server.serve(lambda: self._is_ready(control)))
             await self._ended.wait()
-            # A client that does not read its last bytes holds nobody up.
-            await asyncio.wait((serving,), timeout=_LAST_BYTES)
+            # What the application has sent is on its way; a client that never reads it does not hold this up for good.
+            await asyncio.wait((serving,), timeout=ending.left())
             serving.cancel()
             listening.cancel()
 
@@ -149,14 +162,13 @@ class _Worker:
     ) -> None:
         async for order in control.orders():
             group.create_task(self._obey(order, application, ending, control))
-        # The parent is gone, perhaps by SIGKILL. Nobody would ever end this process, and somebody may want the port.
-        os._exit(1)
 
     async def _obey(self, order: FromParent, application: Application, ending: _Ending, control: Siblings) -> None:
         match order:
             case Generation(number, packed):
                 try:
-                    await application.swap(self._unpack(packed))
+                    async with self._swapping:  # in the order in which they were told
+                        await application.swap(self._unpack(packed))
                 except Exception as error:
                     control.tell(Refused(number, _reason(error)))
                 else:
@@ -174,6 +186,8 @@ class _Worker:
 class _Ending:
     """The ways to end; `ended` is set when the application has ended its exchanges."""
 
+    _deadline = 0.0
+
     def __init__(self, application: Application, door: Door, server: Server, ended: asyncio.Event):
         self._application = application
         self._door = door
@@ -182,10 +196,15 @@ class _Ending:
 
     async def drain(self, delay: float, within: float) -> None:
         self._door.closing = True
+        self._deadline = time.monotonic() + delay + within
         async with asyncio.TaskGroup() as group:
             group.create_task(self._application.drain(delay, within))
             group.create_task(self._stop(delay))
         self._ended.set()
+
+    def left(self) -> float:
+        """Seconds that connections have to close."""
+        return max(_LAST_BYTES, self._deadline - time.monotonic())
 
     async def _stop(self, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -212,7 +231,14 @@ class _Alone:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._application is None:
-            self._application = _from_environment()
+            try:
+                self._application = _from_environment()
+            except StartFailed as error:
+                if scope["type"] != "lifespan":
+                    raise
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
         await self._application(scope, receive, send)
 
 

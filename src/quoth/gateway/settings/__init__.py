@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from quoth.gateway.settings.keys import loopback, weakness
-from quoth.gateway.settings.load import exposure, load
+from quoth.gateway.settings.keys import exposure, loopback, weakness
+from quoth.gateway.settings.load import load
 from quoth.gateway.settings.problems import Problem, Refused
 from quoth.gateway.settings.shapes import (
     Cache,

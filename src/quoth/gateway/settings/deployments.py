@@ -50,6 +50,12 @@ def _stop(node: Node, path: str, problems: Problems) -> Any:
     return plain(node)
 
 
+def _id(node: Node, path: str, problems: Problems) -> Any:
+    """A text; a whole number is one too."""
+    number_like = isinstance(node.value, int) and not isinstance(node.value, bool)
+    return str(node.value) if number_like else text(node, path, problems)
+
+
 # What steers a deployment, and never travels.
 PARAMS: dict[str, Check] = {
     "additional_drop_params": texts,
@@ -105,7 +111,7 @@ _DEFAULTS: dict[str, Check] = {
     "seed": whole(-(1 << 63)),
     "stop": _stop,
     "stream_options": mapping,
-    "temperature": number(0, 2),
+    "temperature": number(),
     "tool_choice": anything,
     "tools": listing(mapping),
     "top_logprobs": whole(),
@@ -116,7 +122,7 @@ _DEFAULTS: dict[str, Check] = {
 _LIKE_OTHERS = ("height", "mode", "models", "speed", "top_a", "top_k")
 MODEL_INFO: dict[str, Check] = {
     "base_model": text,
-    "id": text,
+    "id": _id,
     "input_cost_per_token": number(),
     "max_input_tokens": whole(1),
     "max_output_tokens": whole(1),

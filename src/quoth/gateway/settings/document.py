@@ -8,6 +8,7 @@ scalars mean what they mean to PyYAML's safe loader, except that dates and sexag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,6 +40,8 @@ _MAX_DEPTH = 32
 _MAX_NODES = 200_000
 _MERGE = "<<"
 _PREFIX = "tag:yaml.org,2002:"
+
+_UNSAYABLE = re.compile("[\0\ud800-\udfff]")
 
 # The loader over libyaml where PyYAML was built with it: ten times faster on files with thousands of models.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -213,6 +216,8 @@ class _Builder:
 
     def _scalar(self, event: ScalarEvent, path: str) -> Any:
         value: str = event.value
+        if _UNSAYABLE.search(value):
+            raise _Stop(self._place(event), path, "it holds a character that is no text: NUL, or half of a pair")
         if event.style not in (None, ""):
             return value
         tag = self._resolver.resolve(ScalarNode, value, (True, False)).removeprefix(_PREFIX)  # type: ignore[no-untyped-call]

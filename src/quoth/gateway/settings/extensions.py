@@ -46,14 +46,14 @@ def cache(
         problems.warning(place, "litellm_settings.cache_params.type", message)
     values.pop("supported_call_types", None)
     types = None if node is None else node.entries.get("supported_call_types")
-    if types is not None and isinstance(types.value, list):
+    if types is not None and isinstance(types.value, list | str):
         values["supported_call_types"] = tuple(_call_types(types, problems))
     return Cache(**values, **own)  # type: ignore[arg-type]
 
 
 def _call_types(node: Node, problems: Problems) -> list[str]:
     found = []
-    for number, item in enumerate(node.items):
+    for number, item in enumerate(node.items if isinstance(node.value, list) else [node]):
         if item.value in CALL_TYPES:
             found.append(str(item.value))
         else:

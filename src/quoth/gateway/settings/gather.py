@@ -35,7 +35,7 @@ def _gather(
     if root is None:
         return None
     wanted = root.entries.get("include")
-    if wanted is None:
+    if wanted is None or wanted.value is None:
         return root
     merged = Node({name: value for name, value in root.entries.items() if name != "include"}, root.place, root.key)
     for number, item in enumerate(wanted.items if isinstance(wanted.value, list) else [wanted]):

@@ -1,14 +1,14 @@
-"""The master key: where it comes from, and which are too weak to guard anything."""
+"""The master key: where it comes from, which are too weak to guard anything, and where none is needed."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 
 from quoth.gateway.settings.document import Node
-from quoth.gateway.settings.problems import NOWHERE, Place, Problems
+from quoth.gateway.settings.problems import NOWHERE, Place, Problem, Problems
 from quoth.gateway.settings.secrets import Variables, is_placeholder
 
-__all__ = ["SHORTEST", "loopback", "master_key", "weakness"]
+__all__ = ["SHORTEST", "exposure", "loopback", "master_key", "weakness"]
 
 SHORTEST = 16
 _VARIABLES = ("QUOTH_MASTER_KEY", "LITELLM_MASTER_KEY")
@@ -76,3 +76,13 @@ def loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def exposure(host: str, key: str | None, permitted: bool = False) -> list[Problem]:
+    """What is wrong with listening on an address with this key, or without one."""
+    if key is not None:
+        return []
+    if loopback(host):
+        return [Problem("warning", "there is no master key (QUOTH_MASTER_KEY): everybody on this machine may call")]
+    message = f"others can reach {host}, and there is no master key: set QUOTH_MASTER_KEY, or listen on 127.0.0.1"
+    return [Problem("warning" if permitted else "error", message)]

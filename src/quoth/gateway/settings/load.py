@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from quoth.gateway.settings import deployments, extensions, keys, names, own, ro
 from quoth.gateway.settings.document import Node, empty, plain
 from quoth.gateway.settings.gather import gather
 from quoth.gateway.settings.known import TOP, Section
-from quoth.gateway.settings.problems import NOWHERE, Problem, Problems, Refused, at
+from quoth.gateway.settings.problems import NOWHERE, Problems, Refused, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry, Network, Quoth, Server, Settings
 from quoth.gateway.settings.values import Check, anything, boolean, existing, number, whole
@@ -79,12 +80,13 @@ class _Loader:
         self._own_environment(root)
         self._root = self._variables.fill(root, "")
         accepted = self._root.entries.get("quoth", empty()).entries.get("accept_unenforced")
-        items = [] if accepted is None else [item.value for item in accepted.items]
-        self._section = Section(tuple(item for item in items if isinstance(item, str)), problems)
+        words = [] if accepted is None else [item.value for item in accepted.items or [accepted]]
+        self._section = Section(tuple(word for word in words if isinstance(word, str)), problems)
+        self._row_files: list[str] = []
 
     def settings(self) -> Settings:
         problems = self._problems
-        self._section.read(self._root, "", TOP, TOP_KEYS)
+        self._section.read(_without_notes(self._root), "", TOP, TOP_KEYS)
         quoth = self._under("quoth")
         mine = own.read(quoth, self._section, problems)
         rows = self._rows(quoth)
@@ -95,7 +97,7 @@ class _Loader:
         general = self._section.read(general_node, "general_settings", "general_settings", GENERAL)
         litellm = self._section.read(litellm_node, "litellm_settings", "litellm_settings", LITELLM)
         router = self._section.read(router_node, "router_settings", "router_settings", ROUTER)
-        models = self._models(registry, router_node.entries)
+        models = self._models(registry, router_node.entries, quoth)
         alias_node = router_node.entries.get("model_group_alias")
         aliases, hidden = names.aliases(alias_node, "router_settings.model_group_alias", models, problems)
         sections = (litellm_node, router_node)
@@ -148,7 +150,7 @@ class _Loader:
         if not isinstance(node.value, dict):
             self._problems.error(node.place, "environment_variables", "it has to be a mapping of names to values")
             return
-        # Against the process's environment alone, so that A: os.environ/A means the A from outside.
+        # In their order: a value may name a variable of the process, or one above it.
         for name, value in node.entries.items():
             path = at("environment_variables", name)
             filled = self._variables.fill(value, path, name)
@@ -160,7 +162,6 @@ class _Loader:
 
     def _rows(self, quoth: Node) -> list[Row]:
         """Providers of the user's own: a file of rows, or the rows themselves."""
-        self._row_files: list[str] = []
         node = quoth.entries.get("providers")
         if node is None or node.value is None:
             return []
@@ -188,12 +189,14 @@ class _Loader:
             found[row.name] = row
         return list(found.values())
 
-    def _models(self, registry: Registry, router: Mapping[str, Node]) -> tuple[Entry, ...]:
+    def _models(self, registry: Registry, router: Mapping[str, Node], quoth: Node) -> tuple[Entry, ...]:
         node = self._root.entries.get("model_list") or deployments.implicit()
         credentials = self._credentials()
         given: dict[str, Node] = {}
         if (limit := router.get("default_max_parallel_requests")) is not None:
             given["max_parallel_requests"] = limit
+        if (rpm := quoth.entries.get("pacing", empty()).entries.get("rpm")) is not None:
+            given["rpm"] = rpm
         defaults = router.get("default_litellm_params")
         if defaults is not None and defaults.value is not None:
             if isinstance(defaults.value, dict):
@@ -251,7 +254,7 @@ class _Loader:
     def _address(self, server: Server, key: str | None, permitted: bool, quoth: Node) -> None:
         node = quoth.entries.get("server", empty()).entries.get("host")
         place = NOWHERE if node is None else node.place
-        for problem in exposure(server.host, key, permitted):
+        for problem in keys.exposure(server.host, key, permitted):
             add = self._problems.error if problem.severity == "error" else self._problems.warning
             add(place, "" if node is None else "quoth.server.host", problem.message)
 
@@ -259,20 +262,15 @@ class _Loader:
         node = quoth.entries.get("accept_unenforced")
         if node is None or self._problems.errors:
             return
-        for index, item in enumerate(node.items):
-            if item.value not in self._section.met:
+        for index, item in enumerate(node.items or [node]):
+            if isinstance(item.value, str) and item.value not in self._section.met:
                 path = at("quoth.accept_unenforced", index)
                 self._problems.unknown(item.place, path, f"nothing here is accepted by {item.value!r}; take it out")
 
 
-def exposure(host: str, key: str | None, permitted: bool = False) -> list[Problem]:
-    """What is wrong with listening on an address with this key, or without one."""
-    if key is not None:
-        return []
-    if keys.loopback(host):
-        return [Problem("warning", "there is no master key (QUOTH_MASTER_KEY): everybody on this machine may call")]
-    message = f"others can reach {host}, and there is no master key: set QUOTH_MASTER_KEY, or listen on 127.0.0.1"
-    return [Problem("warning" if permitted else "error", message)]
+def _without_notes(root: Node) -> Node:
+    """Without the keys that begin with x-, which are there to hold anchors."""
+    return replace(root, value={name: value for name, value in root.entries.items() if not name.startswith("x-")})
 
 
 def _limited(server: Server, megabytes: Any) -> Server:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from quoth.errors import QuothError
 
 __all__ = ["NOWHERE", "Place", "Problem", "Problems", "Refused", "at"]
 
+# A shorter value is no secret, and would be found within words.
+_SHORTEST_HIDDEN = 4
 Severity = Literal["error", "warning"]
 
 
@@ -59,6 +62,12 @@ class Problems:
     def __init__(self, *, strict: bool = False):
         self.strict = strict
         self._found: list[Problem] = []
+        self._hidden: dict[str, str] = {}
+
+    def hide(self, value: str, variable: str) -> None:
+        """Let no message show a value that came from the environment, whatever it was given for."""
+        if len(value) >= _SHORTEST_HIDDEN:
+            self._hidden[value] = f"<the value of {variable}>"
 
     def error(self, place: Place, path: str, message: str) -> None:
         self._found.append(Problem("error", message, *place, path))
@@ -77,8 +86,15 @@ class Problems:
     def all(self) -> list[Problem]:
         """In the order of the files and lines; what has no place comes last. Said twice counts once."""
         order = {file: number for number, file in enumerate(dict.fromkeys(problem.file for problem in self._found))}
-        found = list(dict.fromkeys(self._found))
-        return sorted(found, key=lambda problem: (problem.line is None, order[problem.file], problem.line or 0))
+        found = list(dict.fromkeys(map(self._shown, self._found)))
+        return sorted(found, key=lambda one: (one.line is None, order[one.file], one.line or 0, one.column or 0))
+
+    def _shown(self, problem: Problem) -> Problem:
+        message = problem.message
+        for value in sorted(self._hidden, key=len, reverse=True):
+            if value in message:
+                message = message.replace(value, self._hidden[value])
+        return problem if message is problem.message else replace(problem, message=message)
 
 
 def at(path: str, step: str | int) -> str:

@@ -92,6 +92,8 @@ class Variables:
             self._problems.error(node.place, path, "os.environ/ is followed by the name of a variable")
             return replace(node, value=None)
         value = self.get(variable, node.place, path)
+        if value is not None:
+            self._problems.hide(value, variable)
         if value is None:
             if not self.names_file(variable):
                 self._problems.error(node.place, path, f"the environment variable {variable} is not set, or blank")

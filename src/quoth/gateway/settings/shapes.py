@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from quoth.call import Row
 from quoth.gateway.settings.problems import Problem
@@ -144,8 +145,11 @@ class Settings(msgspec.Struct, frozen=True):
         return f"Settings({len(self.models)} models, {len(self.aliases)} aliases, master_key={key}, {self.server!r})"
 
     def registry(self) -> Registry:
-        """The providers in force: those shipped, and the rows of the user's own."""
-        return Registry(self.quoth.providers)
+        """The providers in force: those shipped, and the rows of the user's own; all at the pace that was set."""
+        rows, rpm = Registry(self.quoth.providers), self.quoth.pacing.rpm
+        if rpm is None:
+            return rows
+        return Registry(replace(row, calls_per_minute=rpm) for name in rows.names() if (row := rows.get(name)))
 
     def environ(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment that calls are made in: what the file says wins over what the process has."""

@@ -110,7 +110,8 @@ def _noted(x: Exchange, relayed: Relayed) -> None:
     if candidate is not None:
         x.wire = candidate.target.wire
     x.fallbacks, x.place, x.waited = journey.fallbacks, journey.place, journey.waited
-    x.upstream_seconds = journey.waited
+    x.estimated = journey.estimated
+    x.upstream_seconds = journey.waited + journey.paused
     for attempt in journey.attempts:
         x.upstream_seconds += attempt.seconds
     if relayed.warnings:
@@ -121,7 +122,9 @@ async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, p
     candidate, tokens = got.candidate, x.tokens
     now = time.monotonic()
     total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
-    candidate.succeeded(now, None, x.upstream_seconds, total, answer_tokens=tokens.completion if tokens else None)
+    seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
+    said = tokens.completion if tokens else None
+    candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
     cost = x.cost = generation.price(candidate).cost(tokens)
     headers = fitting(x)
     if cost is not None and cost.usd is not None:
@@ -211,12 +214,14 @@ def _succeeded(x: Exchange, got: Got, begun: float) -> None:
     tokens = x.tokens
     now = time.monotonic()
     total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
+    first = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
     got.candidate.succeeded(
         now,
-        x.upstream_seconds,
-        x.upstream_seconds + now - begun,
+        first,
+        first + now - begun,
         total,
         answer_tokens=tokens.completion if tokens else None,
+        estimated=x.estimated,
     )
 
 

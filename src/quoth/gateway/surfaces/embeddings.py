@@ -62,7 +62,7 @@ async def embeddings(
             journey.place,
             journey.waited,
         )
-        x.upstream_seconds = journey.waited + sum(attempt.seconds for attempt in journey.attempts)
+        x.upstream_seconds = journey.waited + journey.paused + sum(attempt.seconds for attempt in journey.attempts)
     tokens = x.tokens
     got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
     await out.json(got.body, fitting(x))

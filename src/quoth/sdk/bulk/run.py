@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -26,7 +26,7 @@ from quoth.errors import (
     PaymentRequiredError,
     QuothError,
 )
-from quoth.sdk.bulk.cap import Cap
+from quoth.sdk.budget import named_budget
 from quoth.sdk.bulk.journal import Journal, JournalFault
 from quoth.sdk.bulk.lines import Defaults, InputFault, Line, read
 from quoth.sdk.pace import Pace
@@ -68,12 +68,13 @@ class Bulk:
         ask: Callable[[Line], Awaitable[Completion]],
         concurrency: int = 16,
         pace: Callable[[str], Pace | None] = lambda model: None,
-        cap: Cap | None = None,
+        max_usd: Decimal | None = None,
         retry_errors: bool = False,
         told: Callable[[Tally], None] = lambda tally: None,
     ):
         """Reads the input once, to count it and to see what is finished. `ask` makes one call, `pace` gives the pace
-        of a model's calls, `cap` bounds what all runs of the batch cost together, `told` hears of progress.
+        of a model's calls, `max_usd` is the most that all runs of the batch may cost together, `told` hears of
+        progress.
 
         Raises InputFault, JournalFault and OSError; then nothing has been called.
         """
@@ -84,7 +85,7 @@ class Bulk:
         if output.exists() and source.samefile(output):
             raise InputFault(f"{output} is the input: name another output")
         self._source, self._defaults = source, defaults
-        self._ask, self._pace_of, self._cap, self._told = ask, pace, cap, told
+        self._ask, self._pace_of, self._max_usd, self._told = ask, pace, max_usd, told
         self._concurrency, self._retry_errors = concurrency, retry_errors
         self._journal = Journal(output)
         self.halted: QuothError | None = None
@@ -116,7 +117,7 @@ class Bulk:
     async def run(self) -> Tally:
         """Work until done or stopped, then, if done, write the output. Raises OSError when the disk fails."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._capped(), asyncio.TaskGroup() as group:
                 group.create_task(self._sync_as_written())
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(min(self._concurrency, self.tally.total - self.tally.finished)):
@@ -136,6 +137,13 @@ class Bulk:
         self._journal.close()
 
     # The work
+
+    def _capped(self) -> AbstractAsyncContextManager[Any]:
+        """The budget of this run: the cap, less what earlier ones cost."""
+        if self._max_usd is None:
+            return nullcontext()
+        name = f"the cap of ${self._max_usd.normalize():f} on the batch"
+        return named_budget(name, self._max_usd, "Going without the cap", spent=self._journal.usd)
 
     def _look(self) -> None:
         tally, journal = self.tally, self._journal
@@ -195,7 +203,7 @@ class Bulk:
             self._asking += 1
             no_room = False
             try:
-                return await self._ask_under_cap(line)
+                return await self._ask(line)
             except BudgetExceededError:
                 if self._asking == 1:
                     raise
@@ -208,19 +216,6 @@ class Bulk:
             await self._settled.wait()
             if self._stopping.is_set():
                 raise _Stopped
-
-    async def _ask_under_cap(self, line: Line) -> Completion:
-        if self._cap is None:
-            return await self._ask(line)
-        worst = self._cap.reserve(line, self._journal.usd)
-        cost: Decimal | None = Decimal(0)
-        try:
-            answer = await self._ask(line)
-            cost = answer.cost.usd
-            return answer
-        finally:
-            # The journal counts the cost before anybody else's turn comes.
-            self._cap.settle(worst, cost)
 
     def _ends_all(self, error: QuothError) -> bool:
         """Whether there is no sense in going on."""

@@ -1,0 +1,85 @@
+"""The load: wrk, with a body of its own for each kind of work."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+__all__ = ["KEY", "MODEL", "WORKS", "Work", "wrk"]
+
+KEY = "sk-bench-0123456789abcdef"
+MODEL = "claude-sonnet-4.6"
+EVENTS = 103
+
+
+@dataclass(frozen=True)
+class Work:
+    """`size` is that of the body in bytes; `per` what the processor time of a request is divided by; `path` a part of
+    the upstream."""
+
+    name: str
+    title: str
+    size: int
+    connections: int
+    stream: bool = False
+    per: int = 1
+    path: str = ""
+
+
+WORKS = {
+    work.name: work
+    for work in (
+        Work("small", "body of 0.5 kB", 500, 32),
+        Work("medium", "body of 20 kB", 20_000, 32),
+        Work("large", "body of 200 kB", 200_000, 16),
+        Work("alone", "one connection, 0.5 kB", 500, 1),
+        Work("stream", "stream, per event", 500, 64, stream=True, per=EVENTS, path="/paced"),
+    )
+}
+
+
+def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, float]:
+    """The figures of one run."""
+    said = "What is the capital of France? " * (work.size // 31 + 1)
+    body = {"model": MODEL, "messages": [{"role": "user", "content": said[: max(1, work.size - 90)]}]}
+    if work.stream:
+        body["stream"] = True
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(
+            'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\n'
+            f'wrk.headers["authorization"] = "Bearer {KEY}"\n'
+            f"wrk.body = {json.dumps(json.dumps(body, separators=(',', ':')))}\n"
+        )
+        script.flush()
+        command = ["wrk", "-t1", f"-c{work.connections}", f"-d{seconds:g}s", "--latency", "--timeout", "20s"]
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        done = subprocess.run(
+            [*pinned, *command, "-s", script.name, f"{url}/chat/completions"], capture_output=True, text=True
+        )
+    text = done.stdout
+    requests = int(_found(r"(\d+) requests in", text))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    return {
+        "requests": max(1, requests),
+        "per_second": float(_found(r"Requests/sec:\s+([\d.]+)", text)),
+        "p50_ms": _milliseconds(_found(r"(?m)^\s+50%\s+(\S+)", text)),
+        "p99_ms": _milliseconds(_found(r"(?m)^\s+99%\s+(\S+)", text)),
+        "bad": float(bad[1]) if bad else 0.0,
+    }
+
+
+def _found(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise RuntimeError(f"wrk said nothing of {pattern}: {text[-500:]}")
+    return found[1]
+
+
+def _milliseconds(text: str) -> float:
+    for unit, factor in (("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 6e4)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * factor
+    return float(text)

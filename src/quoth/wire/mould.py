@@ -1,0 +1,144 @@
+"""The events of a stream are alike but for one text: what is alike is read once.
+
+A mould is the JSON of one event with a hole where its text was. JSON that fits around another text means the same but
+for that text; so its chunk is a copy of the first one's with the text exchanged, and nothing else has to be read,
+checked or built anew. What does not fit is read as ever.
+
+That the hole is where it seems is not assumed but tried: the event is read once more with another text in it, and
+nothing but the text may have changed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from quoth.types import Chunk, ChunkChoice, Delta
+from quoth.wire.assemble import TEXTS
+
+__all__ = ["Mould", "mould_of"]
+
+LONGEST = 4096
+_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning)"\s*:\s*"((?:[^"\\]|\\.)+)"', re.DOTALL)
+_MARK = "\uf8ff"
+_SCALARS = (str, int, float, bool, type(None))
+
+# The four slots of a pydantic model. Filling them is what validation ends with.
+_values, _fields_set, _extra, _private = (
+    BaseModel.__dict__[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+_new = object.__new__
+_Slots = tuple[dict[str, Any], set[str], dict[str, Any]]
+
+
+class Mould:
+    """Casts chunks from the bytes of events. `names` are the fields of the delta that hold the text; `texts` are lists
+    to which the text of each chunk is added."""
+
+    __slots__ = ("_from", "_head", "_parts", "_tail", "_to", "names", "texts")
+
+    def __init__(self, head: bytes, tail: bytes, names: tuple[str, ...], parts: tuple[_Slots, _Slots, _Slots]):
+        """`head` and `tail` are what stands around the text, its quotes included; `parts` those of a chunk, its choice
+        and its delta."""
+        self._head, self._tail = head, tail
+        self._from, self._to = len(head) - 1, 1 - len(tail)
+        self._parts = parts
+        self.names = names
+        self.texts: list[list[str]] = []
+
+    def within(self, before: bytes, after: bytes) -> Mould:
+        """The same for events that stand between these bytes."""
+        mould = Mould(before + self._head, self._tail + after, self.names, self._parts)
+        mould.texts = self.texts
+        return mould
+
+    def cast(self, data: bytes) -> Chunk | None:
+        """The chunk of an event; None when it is of another shape."""
+        if not (data.startswith(self._head) and data.endswith(self._tail)):
+            return None
+        try:
+            text = _string(data[self._from : self._to])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        for pieces in self.texts:
+            pieces.append(text)
+        # Written out, for it is all that happens for most events.
+        of_chunk, of_choice, of_delta = self._parts
+        values, fields_set, extra = of_delta
+        values = values.copy()
+        for name in self.names:
+            values[name] = text
+        delta = _new(Delta)
+        _values(delta, values)
+        _fields_set(delta, fields_set.copy())
+        _extra(delta, extra.copy())
+        _private(delta, None)
+        values, fields_set, extra = of_choice
+        values = values.copy()
+        values["delta"] = delta
+        choice = _new(ChunkChoice)
+        _values(choice, values)
+        _fields_set(choice, fields_set.copy())
+        _extra(choice, extra.copy())
+        _private(choice, None)
+        values, fields_set, extra = of_chunk
+        values = values.copy()
+        values["choices"] = [choice]
+        chunk = _new(Chunk)
+        _values(chunk, values)
+        _fields_set(chunk, fields_set.copy())
+        _extra(chunk, extra.copy())
+        _private(chunk, None)
+        return chunk
+
+
+def mould_of(data: bytes, chunk: Chunk) -> Mould | None:
+    """The mould that an event and its chunk give; None where more than one text would have to be exchanged, or copied
+    with care."""
+    if len(data) > LONGEST or len(chunk.choices) != 1 or not _is_plain(chunk):
+        return None
+    found = [match.span(1) for match in _TEXT.finditer(data)]
+    if len(found) != 1:
+        return None
+    begin, end = found[0]
+    head, tail = data[:begin], data[end:]
+    try:
+        text = _string(data[begin - 1 : end + 1])
+        marked = Chunk.model_validate_json(b"%b%b%b" % (head, _MARK.encode(), tail))
+    except (ValidationError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    choice = marked.choices[0]
+    fields = vars(choice.delta)
+    names = tuple(name for name, value in fields.items() if value == _MARK)
+    if not names or text == _MARK or any(fields[name] for name in TEXTS if name not in names):
+        return None
+    mould = Mould(head, tail, names, (_slots(marked), _slots(choice), _slots(choice.delta)))
+    return mould if mould.cast(data) == chunk else None
+
+
+def _is_plain(chunk: Chunk) -> bool:
+    """True for one delta of text: nothing in it is an object of its own but the choice and the delta."""
+    choice = chunk.choices[0]
+    delta = choice.delta
+    values = [*vars(choice).values(), *vars(delta).values(), *vars(chunk).values()]
+    parts: tuple[BaseModel, ...] = (chunk, choice, delta)
+    extras = [value for part in parts for value in (part.__pydantic_extra__ or {}).values()]
+    objects = [value for value in (*values, *extras) if type(value) not in _SCALARS]
+    return (
+        len(objects) == 2
+        and objects[0] is delta
+        and objects[1] is chunk.choices
+        and choice.finish_reason is None
+        and all(part.__pydantic_private__ is None for part in parts)
+    )
+
+
+def _slots(model: BaseModel) -> _Slots:
+    return vars(model).copy(), model.model_fields_set.copy(), (model.__pydantic_extra__ or {}).copy()
+
+
+_string = msgspec.json.Decoder(str).decode
