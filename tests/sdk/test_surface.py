@@ -26,7 +26,8 @@ FUNCTIONS = (
     "supports_response_schema supports_system_messages supports_tool_choice supports_vision supports_web_search"
 ).split()
 CLASSES = (
-    "AnthropicMessage AsyncClient AsyncEventStream AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice Client Completion Cost "
+    "AnthropicMessage AsyncClient AsyncEventStream AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice "
+    "Client Completion Cost "
     "Delta EventStream "
     "Function Media Message ModelInfo Reconciled Response Router "
     "Stream Timeouts ToolCall Usage UsageRow Warning"
