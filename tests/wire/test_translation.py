@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import anthropic
@@ -15,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quoth.call import Row, Target
-from quoth.errors import UnsupportedParamsError
+from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Chunk, Completion
 from quoth.wire import anthropic_messages, openai_responses
 from quoth.wire.assemble import assemble
+from quoth.wire.carried import sealed, unsealed
 from quoth.wire.chat_surface import ChatEncoder, for_chat
 from quoth.wire.envelopes import error_object
-from quoth.wire.openai_chat import as_chunk, parse
+from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, parse
 from quoth.wire.wires import NAMES, wire_named
 from tests.faultserver import Answer, FaultServer, Pieces
 from tests.faultserver import answer as plain_answer
@@ -484,3 +486,77 @@ def test_meaning_is_compared_and_not_spelling():
     )
     assert said("a") != said("b")
     assert Pieces((b"a",)) != Pieces((b"b",))
+
+
+# --- Anything at all ---------------------------------------------------------------------------------------------
+
+NAMED = "type text content role id input name arguments call_id summary thinking signature usage delta index".split()
+SOUND: dict[str, list[Json]] = {
+    "messages": [message([THOUGHT, {"type": "text", "text": "a"}, USE], "tool_use")],
+    "responses": [response([ITEM, said("a"), called("f", "{}")])],
+}
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "a", "text", "tool_use", "message"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMED), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, sound: Json) -> Json:
+    """A sound object with something else in one or two of its places."""
+    found = json.loads(json.dumps(sound))
+    for _ in range(draw(st.integers(1, 2))):
+        place: Any = found
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(place[key], dict | list) and place[key] and draw(st.booleans()):
+                place = place[key]
+                continue
+            place[key] = draw(ODD)
+            break
+    return found  # type: ignore[no-any-return]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_whatever_a_provider_answers_is_read_or_said_to_be_unreadable(data: st.DataObject):
+    dialect = data.draw(st.sampled_from(["messages", "responses"]))
+    sound = data.draw(st.sampled_from(SOUND[dialect]))
+    broken = data.draw(spoilt(sound))
+    wire = wire_named({"messages": "anthropic_messages", "responses": "openai_responses"}[dialect])
+    with suppress(Unreadable, UpstreamError):
+        completion, _ = wire.parse(json.dumps(broken).encode(), 1)
+        for name in NAMES:
+            wire_named(name).render(completion, {})
+    events = (message_events if dialect == "messages" else response_events)(sound)
+    events[data.draw(st.integers(0, len(events) - 1))] = data.draw(spoilt(data.draw(st.sampled_from(events))))
+    with suppress(Unreadable, UpstreamError):
+        raw = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
+        assemble(read(dialect, raw)[0])
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_whatever_a_client_asks_is_understood_or_refused(data: st.DataObject):
+    wire = wire_named(data.draw(st.sampled_from(NAMES[1:])))
+    sound, _ = wire.from_chat(data.draw(conversations()))
+    with suppress(BadRequestError):
+        body, _ = wire.to_chat(data.draw(spoilt(dict(sound))))
+        for name in NAMES:
+            with suppress(BadRequestError):
+                wire_named(name).from_chat(body)
+
+
+@pytest.mark.parametrize("value", [5, [5], "a", None, {"a": 1}, [{"a": 1}]])
+def test_a_seal_that_is_none_breaks_nothing(value: Any):
+    text = sealed("responses", value)
+    turns = [{"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": text}]}]
+    anthropic_messages.to_chat({"messages": turns})
+    item = {"type": "reasoning", "summary": [], "encrypted_content": sealed("messages", value)}
+    openai_responses.to_chat({"input": [item]})
+    assert unsealed("responses", "quoth-sealed.responses.!!!") is None
+    assert unsealed("messages", text) is None

@@ -81,12 +81,18 @@ class _Told:
         self.conversations = conversations
         self.keywords = conversations.continued(keywords) if surface == RESPONSES else keywords
         self.model = self.keywords.pop("model", None)
+        self.whole: Any = None
 
     def answer(self, answer: Answer, job: Job) -> Any:
         completion = answer.completion
         assert completion is not None
         completion.warnings[:0] = job.warnings
         return self.of(completion, answer, answer.raw if _native(answer) else None)
+
+    def end(self, source: Any) -> None:
+        """The stream has come to its end: what it said as a whole, which the next question may go on from."""
+        if source.response is not None:
+            self.whole = self.of(source.response, source.answer)
 
     def of(self, completion: Completion, answer: Answer, raw: bytes | None = None) -> Any:
         """The answer in the shape of this API: as it came where the provider speaks it, else as it is said there."""
@@ -111,8 +117,8 @@ class EventStream(Stream):
 
     def __init__(self, answer: Answer, extra: list[Warning], told: _Told):
         super().__init__(answer, extra)
-        self._told, self._found = told, None
-        self._chunks = _typed(self._chunks, _EVENTS[told.surface])
+        self._told = told
+        self._chunks = _typed(self._chunks, told, self._source)
 
     def __iter__(self) -> Generator[Any]:
         return self._chunks
@@ -123,9 +129,7 @@ class EventStream(Stream):
     @property
     def response(self) -> Any:
         """The whole answer as a Response or an AnthropicMessage, once the stream has ended; None before."""
-        if self._found is None and (completion := self._source.response) is not None:
-            self._found = self._told.of(completion, self._source.answer)
-        return self._found
+        return self._told.whole
 
 
 class AsyncEventStream(AsyncStream):
@@ -133,8 +137,8 @@ class AsyncEventStream(AsyncStream):
 
     def __init__(self, answer: Answer, extra: list[Warning], told: _Told):
         super().__init__(answer, extra)
-        self._told, self._found = told, None
-        self._chunks = _atyped(self._chunks, _EVENTS[told.surface])
+        self._told = told
+        self._chunks = _atyped(self._chunks, told, self._source)
 
     def __aiter__(self) -> AsyncGenerator[Any]:
         return self._chunks
@@ -145,23 +149,25 @@ class AsyncEventStream(AsyncStream):
     @property
     def response(self) -> Any:
         """The whole answer as a Response or an AnthropicMessage, once the stream has ended; None before."""
-        if self._found is None and (completion := self._source.response) is not None:
-            self._found = self._told.of(completion, self._source.answer)
-        return self._found
+        return self._told.whole
 
 
-def _typed(events: Generator[Any], kind: type[BaseModel]) -> Generator[Any]:
+def _typed(events: Generator[Any], told: _Told, source: Any) -> Generator[Any]:
+    kind = _EVENTS[told.surface]
     try:
         for event in events:
             yield kind.model_validate_json(event.data)
+        told.end(source)
     finally:
         events.close()
 
 
-async def _atyped(events: AsyncGenerator[Any], kind: type[BaseModel]) -> AsyncGenerator[Any]:
+async def _atyped(events: AsyncGenerator[Any], told: _Told, source: Any) -> AsyncGenerator[Any]:
+    kind = _EVENTS[told.surface]
     try:
         async for event in events:
             yield kind.model_validate_json(event.data)
+        told.end(source)
     finally:
         await events.aclose()
 

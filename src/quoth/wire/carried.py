@@ -20,6 +20,7 @@ from quoth.types import Warning
 __all__ = [
     "DEFAULT_CAP",
     "LEGACY",
+    "MISSHAPEN",
     "SPECIFIC",
     "Json",
     "as_text",
@@ -106,6 +107,10 @@ def as_text(data: str) -> str | None:
         return None
 
 
+# What reading a value of another type than the API says ends in.
+MISSHAPEN = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
+
+
 def sealed(kind: str, value: Any) -> str:
     """Foreign reasoning in a field that a client keeps and sends back unread: a signature, an encrypted content."""
     return f"{_SEAL}{kind}.{base64.urlsafe_b64encode(msgspec.json.encode(value)).decode()}"
@@ -117,9 +122,11 @@ def unsealed(kind: str, text: Any) -> Any:
     if not isinstance(text, str) or not text.startswith(start):
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text[len(start) :]))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+        found = msgspec.json.decode(base64.urlsafe_b64decode(text[len(start) :]))
+    except (binascii.Error, ValueError, RecursionError):
         return None
+    items = found if isinstance(found, list) else [found]
+    return found if all(isinstance(item, dict) for item in items) else None
 
 
 def plain_texts(content: Any) -> str | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from quoth.types import Completion, Warning
 from quoth.wire.anthropic_messages.blocks import blocks_of_answer, message_of
-from quoth.wire.carried import SPECIFIC, Json, not_carried
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, not_carried
 from quoth.wire.openai_chat import Unreadable, UpstreamError, error_facts, sample
 
 __all__ = ["completion_of", "finish_reason", "head_of", "parse", "render", "stop_reason", "usage_of", "usage_to_chat"]
@@ -46,7 +46,10 @@ def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warn
     content = document.get("content") if isinstance(document, dict) else None
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
         raise Unreadable(f"JSON, but not a message: {sample(raw)}")
-    return completion_of(document, created), []
+    try:
+        return completion_of(document, created), []
+    except MISSHAPEN as wrong:
+        raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
 
 
 def completion_of(document: Json, created: int | None = None) -> Completion:

@@ -159,7 +159,8 @@ def message_of(blocks: Sequence[Json]) -> Json:
     said = "".join(block.get("thinking") or "" for block in thoughts)
     if said or any(block.get("type") == "thinking" for block in thoughts):
         message["reasoning_content"] = said
-    items = [item for block in thoughts if (item := unsealed(_ITEM, block.get("signature"))) is not None]
+    found = (unsealed(_ITEM, block.get("signature")) for block in thoughts)
+    items = [item for item in found if isinstance(item, dict)]
     if items:
         message["reasoning_items"] = items
     signed = [dict(block) for block in thoughts if _is_signed(block)]

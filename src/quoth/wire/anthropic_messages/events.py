@@ -7,7 +7,7 @@ import msgspec
 from quoth.types import Chunk, Warning
 from quoth.wire.anthropic_messages.answers import finish_reason, head_of, usage_to_chat
 from quoth.wire.anthropic_messages.blocks import message_of
-from quoth.wire.carried import SPECIFIC, Json
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
 from quoth.wire.openai_chat import DONE, Done, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.sse import Event
 
@@ -90,7 +90,12 @@ class MessagesReader:
                 return self._piece(piece, data)
         if data.startswith(b"[DONE]"):
             return DONE
-        return self._rare(data)
+        try:
+            return self._rare(data)
+        except Unreadable:
+            raise
+        except MISSHAPEN as wrong:
+            raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(data)}") from None
 
     def _piece(self, piece: _Piece, data: bytes) -> Chunk | None:
         delta = piece.delta

@@ -21,6 +21,7 @@ from quoth.wire.anthropic_messages.blocks import (
 from quoth.wire.carried import (
     DEFAULT_CAP,
     LEGACY,
+    MISSHAPEN,
     SPECIFIC,
     Json,
     function_of_custom,
@@ -71,6 +72,15 @@ def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
 
 def from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     """The request that says what this chat body says. Raises UnsupportedParamsError for a tool that cannot be said."""
+    try:
+        return _from_chat(body)
+    except BadRequestError:
+        raise
+    except MISSHAPEN as wrong:
+        raise BadRequestError(f"the request is not of the shape of chat completions: {wrong}") from None
+
+
+def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     warnings: list[Warning] = []
     system, messages = _messages(body.get("messages") or (), warnings)
     document: Json = {"model": body.get("model"), "max_tokens": _cap(body, warnings)}
@@ -259,6 +269,15 @@ _READ = frozenset({*_SAME, "messages", "system", "stop_sequences", "tools", "too
 
 def to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     """The chat body that says what this request says. Raises BadRequestError for what is no request."""
+    try:
+        return _to_chat(document)
+    except BadRequestError:
+        raise
+    except MISSHAPEN as wrong:
+        raise BadRequestError(f"the request is not of the shape of the Messages API: {wrong}") from None
+
+
+def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     given = document.get("messages")
     if not isinstance(given, list):
         raise BadRequestError("messages is missing or not a list", param="messages")

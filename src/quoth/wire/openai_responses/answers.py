@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quoth.types import Completion, Warning
-from quoth.wire.carried import SPECIFIC, Json
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.openai_responses.items import answer_items, message_of
 from quoth.wire.openai_responses.requests import custom_tools
@@ -51,7 +51,10 @@ def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warn
         raise failure_of(document) if "output" in document else UpstreamError(error_facts(raw))
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
         raise Unreadable(f"JSON, but not a response: {sample(raw)}")
-    return completion_of(document, created), []
+    try:
+        return completion_of(document, created), []
+    except MISSHAPEN as wrong:
+        raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
 
 
 def failure_of(document: Mapping[str, Any]) -> UpstreamError:

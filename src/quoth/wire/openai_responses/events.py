@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from quoth.types import Chunk, Warning
-from quoth.wire.carried import SPECIFIC, Json
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
 from quoth.wire.openai_chat import DONE, Done, ErrorFacts, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.openai_responses.answers import (
     failure_of,
@@ -91,7 +91,12 @@ class ResponsesReader:
                     return said
         if data.startswith(b"[DONE]"):
             return DONE
-        return self._rare(event)
+        try:
+            return self._rare(event)
+        except Unreadable:
+            raise
+        except MISSHAPEN as wrong:
+            raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(data)}") from None
 
     def _piece(self, piece: _Piece) -> Chunk | None:
         kind = piece.type

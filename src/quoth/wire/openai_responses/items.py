@@ -123,10 +123,10 @@ def message_of(items: Sequence[Json], *, sent: bool = False) -> Json:
     thoughts = [item for item in items if item.get("type") == "reasoning"]
     if said := [text for item in thoughts for text in reasoning_text(item)]:
         message["reasoning_content"] = BETWEEN.join(said)
-    blocks = [block for item in thoughts for block in unsealed(_BLOCKS, item.get("encrypted_content")) or ()]
+    blocks = [block for item in thoughts for block in _unsealed(item)]
     if blocks:
         message["thinking_blocks"] = blocks
-    own = [dict(item) for item in thoughts if unsealed(_BLOCKS, item.get("encrypted_content")) is None]
+    own = [dict(item) for item in thoughts if not _unsealed(item)]
     if own:
         message["reasoning_items"] = own
     calls = [_call_of(item) for item in items if item.get("type") in _CALLS]
@@ -142,6 +142,11 @@ def message_of(items: Sequence[Json], *, sent: bool = False) -> Json:
     if not blocks and _plain(same) != _plain(again):
         message[SPECIFIC] = {"output_items": [dict(item) for item in items]}
     return message
+
+
+def _unsealed(item: Mapping[str, Any]) -> list[Json]:
+    found = unsealed(_BLOCKS, item.get("encrypted_content"))
+    return found if isinstance(found, list) else []
 
 
 def _plain(items: Iterable[Mapping[str, Any]]) -> list[Json]:

@@ -10,7 +10,17 @@ import msgspec
 from quoth.call import Target, WireRequest
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Warning
-from quoth.wire.carried import LEGACY, SPECIFIC, Json, not_carried, plain_texts, specific, take_back, web_search_of
+from quoth.wire.carried import (
+    LEGACY,
+    MISSHAPEN,
+    SPECIFIC,
+    Json,
+    not_carried,
+    plain_texts,
+    specific,
+    take_back,
+    web_search_of,
+)
 from quoth.wire.openai_chat import address, authorization
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items
 
@@ -41,6 +51,15 @@ def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
 
 def from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     """The request that says what this chat body says. Raises UnsupportedParamsError for a tool that cannot be said."""
+    try:
+        return _from_chat(body)
+    except BadRequestError:
+        raise
+    except MISSHAPEN as wrong:
+        raise BadRequestError(f"the request is not of the shape of chat completions: {wrong}") from None
+
+
+def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     warnings: list[Warning] = []
     items: list[Json] = []
     for number, message in enumerate(body.get("messages") or ()):
@@ -216,6 +235,15 @@ def _is_reference(item: Any) -> bool:
 def to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     """The chat body that says what this request says. Raises BadRequestError for what is no request, and for what
     `refused` names."""
+    try:
+        return _to_chat(document)
+    except BadRequestError:
+        raise
+    except MISSHAPEN as wrong:
+        raise BadRequestError(f"the request is not of the shape of the Responses API: {wrong}") from None
+
+
+def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     if error := refused(document):
         raise error
     given = document.get("input")
