@@ -88,8 +88,8 @@ def head_of(document: Mapping[str, Any]) -> Json:
 
 def usage_to_chat(usage: Mapping[str, Any]) -> Json:
     """The counts in chat's terms, where the prompt's tokens include those of the cache. All other fields are kept."""
-    written, read = usage.get("cache_creation_input_tokens"), usage.get("cache_read_input_tokens")
-    fresh, said = usage.get("input_tokens"), usage.get("output_tokens")
+    written, read = _count(usage, "cache_creation_input_tokens"), _count(usage, "cache_read_input_tokens")
+    fresh, said = _count(usage, "input_tokens"), _count(usage, "output_tokens")
     found: Json = {}
     if fresh is not None:
         found["prompt_tokens"] = fresh + (written or 0) + (read or 0)
@@ -102,19 +102,25 @@ def usage_to_chat(usage: Mapping[str, Any]) -> Json:
     return found | {name: value for name, value in usage.items() if name not in _COUNTS and value is not None}
 
 
+def _count(counts: Any, name: str) -> int | None:
+    """A count, where there is one that is a number."""
+    value = counts.get(name) if isinstance(counts, Mapping) else None
+    return value if isinstance(value, int) else None
+
+
 def usage_of(usage: Mapping[str, Any] | None) -> Json:
     """The counts of a chat usage in Anthropic's terms, where the cache's tokens stand beside the input's."""
     usage = usage or {}
-    details = usage.get("prompt_tokens_details") or {}
-    written = usage.get("cache_creation_input_tokens")
+    details = usage.get("prompt_tokens_details")
+    written = _count(usage, "cache_creation_input_tokens")
     if written is None:
-        written = details.get("cache_creation_tokens") or details.get("cache_write_tokens") or 0
-    read = usage.get("cache_read_input_tokens")
+        written = _count(details, "cache_creation_tokens") or _count(details, "cache_write_tokens") or 0
+    read = _count(usage, "cache_read_input_tokens")
     if read is None:
-        read = details.get("cached_tokens") or 0
-    fresh = max(0, (usage.get("prompt_tokens") or 0) - written - read)
+        read = _count(details, "cached_tokens") or 0
+    fresh = max(0, (_count(usage, "prompt_tokens") or 0) - written - read)
     found = {"input_tokens": fresh, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
-    found["output_tokens"] = usage.get("completion_tokens") or 0
+    found["output_tokens"] = _count(usage, "completion_tokens") or 0
     named = {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
     return found | {name: value for name, value in usage.items() if name not in named and name not in found}
 

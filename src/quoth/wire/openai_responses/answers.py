@@ -124,7 +124,8 @@ def usage_of(usage: Mapping[str, Any] | None) -> Json | None:
 
 
 def _counts(details: Any) -> Json:
-    return {name: count for name, count in (details or {}).items() if count is not None}
+    known = details.items() if isinstance(details, Mapping) else ()
+    return {name: count for name, count in known if count is not None}
 
 
 def frame(request: Mapping[str, Any] | None) -> Json:
