@@ -97,7 +97,7 @@ def test_a_stream_is_changed_piece_by_piece(gateway: Serving, upstream: FaultSer
 def test_a_hook_refuses(gateway: Serving, upstream: FaultServer) -> None:
     before = len(upstream.requests)
     answer = gateway.post(said("forbidden"))
-    assert (answer.status, answer.error["message"], answer.error["type"]) == (403, "not here", "refused_by_hook")
+    assert (answer.status, answer.error["message"], answer.error["type"]) == (403, "not here", "hook_refused")
     assert len(upstream.requests) == before
 
 
