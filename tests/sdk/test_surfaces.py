@@ -220,6 +220,16 @@ def test_errors_and_fallbacks_are_those_of_every_call(emulator: Emulator) -> Non
         create(model="poe/claude-opus-0", max_tokens=9, messages=QUESTION)
 
 
+def test_a_fallback_goes_over_its_own_wire(emulator: Emulator) -> None:
+    found = quoth.completion("poe/claude-opus-0", QUESTION, wire="anthropic_messages", fallbacks=[GROK], max_tokens=50)
+    assert [(attempt.wire, attempt.error) for attempt in found.attempts] == [
+        ("anthropic_messages", "NotFoundError"),
+        ("openai_chat", None),
+    ]
+    other = [{"model": GPT, "wire": "openai_chat"}]
+    assert quoth.completion("poe/not-there", QUESTION, fallbacks=other, max_tokens=50).wire == "openai_chat"
+
+
 def test_what_cannot_be_carried_is_a_warning(emulator: Emulator) -> None:
     found = create(model=GROK, max_tokens=50, messages=QUESTION, top_k=5)
     assert [(warning.code, warning.param) for warning in found.warnings] == [("not_carried", "top_k")]

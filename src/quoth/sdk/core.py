@@ -311,6 +311,8 @@ class Core:
                 if name in keywords:
                     headers = headers_of(keywords[name])
                     keywords[name] = {key: value for key, value in headers.items() if key not in CREDENTIALS}
+        if not any(mock in given for mock in MOCKS):
+            keywords.pop("wire", None)  # which was asked for the model that was called
         name = own.pop("model")
         conversation = messages
         if surface == CHAT and "messages" in own:
