@@ -473,6 +473,12 @@ CHAT: dict[str, tuple[Json, Callable[[Any], Any], Any, list[str]]] = {
         {"format": {"type": "json_object"}},
         [],
     ),
+    "a mark on a tool": (
+        {"tools": [{"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}]},
+        lambda r: "cache_control" in r["tools"][0],
+        False,
+        ["not_carried cache_control"],
+    ),
     "what only the other API has": (
         {"provider_specific_fields": {"messages": {"top_k": 1}}, "thinking": {"type": "enabled"}},
         lambda r: set(r),
@@ -495,6 +501,11 @@ CONVERSATIONS: dict[str, tuple[Json, Any, list[str]]] = {
     "marks": (
         user([{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}] * 2),
         [user([{"type": "input_text", "text": "Hi"}] * 2)],
+        ["not_carried cache_control"],
+    ),
+    "a mark on a tool's result": (
+        {"role": "tool", "tool_call_id": "a", "content": "1", "cache_control": {"type": "ephemeral"}},
+        [{"type": "function_call_output", "call_id": "a", "output": "1"}],
         ["not_carried cache_control"],
     ),
     "a block of the other API": (user([{"type": "search_result"}]), [user([])], ["not_carried messages[0].content[0]"]),

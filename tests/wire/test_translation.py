@@ -24,6 +24,7 @@ from quoth.wire.carried import sealed, unsealed
 from quoth.wire.chat_surface import ChatEncoder, for_chat
 from quoth.wire.envelopes import error_object
 from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, parse
+from quoth.wire.sse import SSEDecoder
 from quoth.wire.wires import NAMES, wire_named
 from tests.faultserver import Answer, FaultServer, Pieces
 from tests.faultserver import answer as plain_answer
@@ -461,6 +462,20 @@ def test_chunks_for_a_client_of_chat():
     events = [json.loads(line[6:]) for line in raw.decode().splitlines() if line.startswith("data: {")]
     assert events == [one.model_dump() for one in STREAM]
     assert json.loads(encoder.error(502, "Lost", code="502")[6:])["error"]["code"] == "502"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stream_that_breaks_ends_with_one_error(name: str):
+    """Also before it has begun, and in words that the same wire understands."""
+    for chunks in ([], STREAM[:5]):
+        encoder = wire_named(name).encoder(None)
+        said_so = b"".join(map(encoder.feed, chunks))
+        raw = said_so + encoder.error(429, "Slow", type="rate_limit_error", code="x", param="y", request_id="req_1")
+        reader = wire_named(name).reader([], None)
+        with pytest.raises(UpstreamError, match="Slow"):
+            for event in SSEDecoder().feed(raw):
+                reader(event)
+        assert b"[DONE]" not in raw
 
 
 @pytest.mark.parametrize("name", NAMES)

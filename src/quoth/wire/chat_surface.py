@@ -144,7 +144,14 @@ class ChatEncoder:
         return b"data: [DONE]\n\n"
 
     def error(
-        self, status: int, message: str, *, type: str | None = None, code: str | None = None, param: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
     ) -> bytes:
         """The event that a broken stream ends with; no [DONE] follows it."""
         return b"data: %b\n\n" % error_body(WIRE, status, message, type=type, code=code, param=param)

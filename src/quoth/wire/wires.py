@@ -36,6 +36,18 @@ class Encoder(Protocol):
 
     def finish(self) -> bytes: ...
 
+    def error(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+    ) -> bytes:
+        """What a broken stream ends with; `status` is the one that it would have had."""
+
     def ping(self) -> bytes:
         """Bytes that say nothing, to keep a connection alive."""
 

@@ -84,8 +84,17 @@ class MessagesEncoder:
         out.append(_event("message_stop"))
         return b"".join(out)
 
-    def error(self, status: int, message: str, *, type: str | None = None, request_id: str | None = None) -> bytes:
-        """The event that a broken stream ends with."""
+    def error(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+    ) -> bytes:
+        """The event that a broken stream ends with. This API has neither `code` nor `param`."""
         return b"event: error\ndata: %s\n\n" % error_body(
             "anthropic_messages", status, message, type=type, request_id=request_id
         )

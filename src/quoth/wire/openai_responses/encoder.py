@@ -111,7 +111,14 @@ class ResponsesEncoder:
         return b"".join(out)
 
     def error(
-        self, status: int, message: str, *, type: str | None = None, code: str | None = None, param: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
     ) -> bytes:
         """The events that a broken stream ends with: `error`, then `response.failed`, for either of which clients look.
 

@@ -21,6 +21,7 @@ __all__ = [
     "refusals_of",
     "request_items",
     "texts_of",
+    "unmarked",
 ]
 
 WIRE = "openai_responses"
@@ -39,10 +40,7 @@ def input_part(part: Any, where: str, warnings: list[Warning], *, said: bool = F
         return {"type": "output_text" if said else "input_text", "text": part}
     kind = part.get("type")
     rest = {name: value for name, value in part.items() if name not in ("type", "cache_control", kind)}
-    if "cache_control" in part:
-        marked = Warning("not_carried", "cache_control", "cache_control was left out; the Responses API has no marks")
-        if marked not in warnings:
-            warnings.append(marked)
+    unmarked(part, warnings)
     if kind == "text":
         return {"type": "output_text" if said else "input_text", **rest, "text": part.get("text")}
     if kind == "refusal":
@@ -57,6 +55,14 @@ def input_part(part: Any, where: str, warnings: list[Warning], *, said: bool = F
         return dict(part)
     warnings.append(not_carried(where, WIRE, f"it is a part of type {kind}"))
     return None
+
+
+def unmarked(holder: Any, warnings: list[Warning]) -> None:
+    """Say, once, that a mark for Anthropic's prompt cache is left out."""
+    if isinstance(holder, Mapping) and "cache_control" in holder:
+        marked = Warning("not_carried", "cache_control", "cache_control was left out; the Responses API has no marks")
+        if marked not in warnings:
+            warnings.append(marked)
 
 
 def part_of(part: Any) -> Json:

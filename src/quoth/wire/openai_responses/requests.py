@@ -22,7 +22,7 @@ from quoth.wire.carried import (
     web_search_of,
 )
 from quoth.wire.openai_chat import address, authorization
-from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items
+from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items, unmarked
 
 __all__ = ["custom_tools", "encode_document", "from_chat", "refused", "to_chat", "without_state"]
 
@@ -71,7 +71,7 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         elif name not in _HANDLED and name not in document:
             document[name] = value
     _limits(body, document, warnings)
-    _tools(body, document)
+    _tools(body, document, warnings)
     _text(body, document)
     warnings += take_back(document, body, "responses", "messages", WIRE)
     return document, warnings
@@ -105,19 +105,22 @@ def _items(message: Mapping[str, Any], where: str, items: list[Json], warnings: 
         name = message.get("tool_call_id") or f"call_{message.get('name', '')}"
         kind = "custom_tool_call_output" if specific(message, "item") else "function_call_output"
         items.append({"type": kind, "call_id": name, "output": "" if parts is None else parts})
+        unmarked(message, warnings)
         if message.get("is_error"):
             warnings.append(not_carried(f"{where}.is_error", WIRE))
     else:
         items.append({"role": role, "content": parts})
 
 
-def _tools(body: Mapping[str, Any], document: Json) -> None:
+def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> None:
     tools = [
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
     document.pop("tools", None)
     found = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+    for tool in tools:
+        unmarked(tool, warnings)
     options = body.get("web_search_options")
     if isinstance(options, Mapping):
         search: Json = {"type": "web_search_preview"}
