@@ -28,7 +28,7 @@ from quoth.providers.quirks import mended
 from quoth.providers.wires import over_its_wire
 from quoth.types import Attempt, Completion, Trace, Warning
 from quoth.wire import openai_chat
-from quoth.wire.openai_responses.requests import refused
+from quoth.wire.kept_answers import refused
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
 

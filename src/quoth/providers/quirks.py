@@ -16,7 +16,7 @@ from msgspec import Struct
 from quoth.call import Target
 from quoth.types import Warning
 from quoth.wire.carried import function_of_custom, web_search_of
-from quoth.wire.openai_responses.requests import refused
+from quoth.wire.kept_answers import refused
 
 __all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk", "mended", "quirks_of"]
 

@@ -336,7 +336,7 @@ def _in_chat(surface: str, document: Mapping[str, Any]) -> tuple[list[dict[str, 
     """The messages and the parameters that say in chat what a request of another API says. What only a provider that
     keeps answers can be asked for is not looked at yet: the target may be one."""
     if surface == "openai_responses":
-        from quoth.wire.openai_responses.requests import without_state
+        from quoth.wire.kept_answers import without_state
 
         document = without_state(document)
     body, _ = wire_named(surface).to_chat(document)

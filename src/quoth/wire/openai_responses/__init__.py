@@ -6,10 +6,11 @@ Source: OpenAI's API reference, Responses; Poe's answers as recorded in March 20
 
 from __future__ import annotations
 
+from quoth.wire.kept_answers import refused
 from quoth.wire.openai_responses.answers import parse, render
 from quoth.wire.openai_responses.encoder import ResponsesEncoder
 from quoth.wire.openai_responses.events import ResponsesReader
-from quoth.wire.openai_responses.requests import encode_document, from_chat, refused, to_chat
+from quoth.wire.openai_responses.requests import encode_document, from_chat, to_chat
 
 __all__ = [
     "ResponsesEncoder",

@@ -21,10 +21,11 @@ from quoth.wire.carried import (
     take_back,
     web_search_of,
 )
+from quoth.wire.kept_answers import refused
 from quoth.wire.openai_chat import address, authorization
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items, unmarked
 
-__all__ = ["custom_tools", "encode_document", "from_chat", "refused", "to_chat", "without_state"]
+__all__ = ["custom_tools", "encode_document", "from_chat", "to_chat"]
 
 WIRE = "openai_responses"
 _NO_PLACE = frozenset("audio frequency_penalty logit_bias modalities prediction presence_penalty seed stop".split())
@@ -195,44 +196,7 @@ _SAME = (
     "model temperature top_p stream metadata user store service_tier parallel_tool_calls top_logprobs "
     "safety_identifier prompt_cache_key prompt_cache_retention"
 ).split()
-_STATE = ("previous_response_id", "conversation", "background", "prompt")
 _READ = frozenset({*_SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning"})
-
-
-def refused(document: Mapping[str, Any]) -> BadRequestError | None:
-    """The error for what can be served by nobody who does not keep answers; None when there is nothing of the kind."""
-    for name in ("previous_response_id", "conversation"):
-        if document.get(name) is not None:
-            message = (
-                f"{name} cannot be served: answers are kept neither here nor by the provider. Send the conversation "
-                "so far as `input`: the earlier input, then the items of each answer's `output`"
-            )
-            return BadRequestError(message, param=name, code="unsupported_parameter")
-    if document.get("background"):
-        message = "background cannot be served: answers are kept nowhere, so there would be nothing to fetch later"
-        return BadRequestError(message, param="background", code="unsupported_parameter")
-    if document.get("prompt") is not None:
-        message = "prompt names a template that is stored with OpenAI; send its text as `instructions` or `input`"
-        return BadRequestError(message, param="prompt", code="unsupported_parameter")
-    given = document.get("input")
-    for number, item in enumerate(given if isinstance(given, list) else ()):
-        if _is_reference(item):
-            where = f"input[{number}]"
-            message = f"{where} refers to an item that is kept nowhere; send the item itself"
-            return BadRequestError(message, param=where, code="unsupported_parameter")
-    return None
-
-
-def without_state(document: Mapping[str, Any]) -> Json:
-    """The request without what `refused` names, for a caller who asks that later."""
-    rest = {name: value for name, value in document.items() if name not in _STATE}
-    if isinstance(given := rest.get("input"), list):
-        rest["input"] = [item for item in given if not _is_reference(item)]
-    return rest
-
-
-def _is_reference(item: Any) -> bool:
-    return isinstance(item, Mapping) and item.get("type") == "item_reference"
 
 
 def to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
