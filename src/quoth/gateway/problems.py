@@ -142,7 +142,7 @@ def _upstream(error: errors.QuothError) -> Problem:
         if error.code == "upstream_tls":
             return Problem(502, "upstream_tls", f"{name}'s certificate was not accepted")
         return Problem(502, "upstream_unreachable", f"{name} could not be reached, or closed the connection")
-    if error.code == "bad_upstream_response" or 300 <= status < 400:
+    if error.code == "bad_upstream_response" or status < 400:
         return Problem(502, "bad_upstream_response", f"{name} answered with something that is no answer")
     moderated = isinstance(error, errors.ContentPolicyViolationError)
     if status == 401 or (status == 403 and not moderated):
