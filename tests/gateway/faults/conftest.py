@@ -57,7 +57,6 @@ def models(server: FaultServer, other: FaultServer) -> list[dict[str, Any]]:
         deployment("any/*", server.url, "custom_openai/*", num_retries=0),
         deployment("again/*", server.url, "custom_openai/*", num_retries=2),
         deployment("short/*", server.url, "custom_openai/*", num_retries=0, timeout={"first": 0.2, "idle": 0.2}),
-        deployment("media", server.url, "poe/GPT-Image-1", num_retries=2),
         deployment("spare/*", other.url, "custom_openai/*", api_key=SPARE_KEY, num_retries=0),
     ]
 

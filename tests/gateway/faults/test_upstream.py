@@ -3,6 +3,8 @@ deployment. U1-U5, U7, U9, U13-U19, U26-U29 of docs/reliability.md."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from tests.faultserver import (
     Close,
     FaultServer,
+    KeepAlive,
     Read,
     Reset,
     Send,
@@ -25,10 +28,13 @@ from tests.faultserver import (
     gzip_bomb,
     head_only,
     html,
+    refusing,
     sse,
+    unanswering,
 )
+from tests.faultserver.certificates import Certificate
 from tests.gateway.faults.conftest import SECRETS
-from tests.gateway.serving import Answer, Serving, chat_body
+from tests.gateway.serving import Answer, Serving, chat_body, deployment
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -206,3 +212,59 @@ def test_a_fault_falls_back(
     assert said == "from another"
     assert answer.headers["x-quoth-attempts"] == "2"
     assert answer.headers["x-quoth-model"] == f"custom_openai/{name}"
+
+
+# The way there: U1, U2, U3
+
+
+@pytest.fixture(scope="module")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving, FaultServer]]:
+    """A gateway whose deployments cannot be reached, each in a way of its own, and one that can."""
+    with contextlib.ExitStack() as opened:
+        certificates: tuple[Certificate, ...] = ("expired", "wrong-host", "stranger")
+        tls = {certificate: opened.enter_context(FaultServer(tls=certificate)) for certificate in certificates}
+        for server in tls.values():
+            server.play(chat("never seen"))
+        plain, spare = opened.enter_context(FaultServer()), opened.enter_context(FaultServer())
+        plain.play(Send(b"220 ready\r\n"), Close())
+        spare.play(chat("from another"))
+        addresses = {
+            "refused": opened.enter_context(refusing()),
+            "unanswering": opened.enter_context(unanswering()),
+            "unknown": "http://nowhere.invalid",
+            "not-tls": plain.url.replace("http:", "https:"),
+            "expired": tls["expired"].url,
+            "wrong-host": tls["wrong-host"].url,
+            "stranger": tls["stranger"].url,
+        }
+        models = [deployment(name, url, num_retries=0, timeout={"connect": 0.2}) for name, url in addresses.items()]
+        models.append(deployment("spare", spare.url))
+        gateway = Serving(
+            tmp_path_factory.mktemp("gateway"), models=models, environment={"SSL_CERT_FILE": str(tls["expired"].ca_pem)}
+        )
+        yield opened.enter_context(gateway), spare
+
+
+ROADS = {
+    "refused": UNREACHABLE,
+    "unanswering": TIMEOUT,
+    "unknown": UNREACHABLE,
+    "not-tls": (502, "upstream_tls"),
+    "expired": (502, "upstream_tls"),
+    "wrong-host": (502, "upstream_tls"),
+    "stranger": (502, "upstream_tls"),
+}
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_provider_that_cannot_be_reached(road: str, stream: bool, roads: tuple[Serving, FaultServer]) -> None:
+    gateway, spare = roads
+    answer = gateway.post(chat_body(model=road, stream=stream))
+    check_error(answer, ROADS[road])
+    assert answer.headers["x-quoth-attempts"] == "1", "a certificate is not tried again, and never done without"
+    assert (answer.headers.get("x-should-retry") == "false") is (ROADS[road][1] == "upstream_tls")
+    spare.play(sse("from another") if stream else chat("from another"))
+    answer = gateway.post(chat_body(model=road, stream=stream, fallbacks=["spare"]))
+    assert answer.status == 200
+    assert b"from another" in answer.body
