@@ -13,7 +13,6 @@ import pytest
 from tests.faultserver import (
     Close,
     FaultServer,
-    KeepAlive,
     Read,
     Reset,
     Send,
