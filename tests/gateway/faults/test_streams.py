@@ -28,7 +28,7 @@ from tests.faultserver import (
     sse,
 )
 from tests.gateway.faults.conftest import SECRETS
-from tests.gateway.serving import KEY, MESSAGES, UPSTREAM_KEY, Serving, chat_body, deployment
+from tests.gateway.serving import KEY, UPSTREAM_KEY, Serving, chat_body, deployment
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -142,7 +142,7 @@ def test_what_breaks_a_stream_is_its_last_event(
 
 @pytest.mark.parametrize("usage", [USAGE, None], ids=["known", "unknown"])
 def test_what_a_broken_stream_used_is_settled(usage: Any, limited: Serving, upstream: FaultServer, name: str) -> None:
-    parts = ["one ", *([{"choices": [], "usage": usage}] if usage else []), "two"]
+    parts: list[Any] = ["one ", *([{"choices": [], "usage": usage}] if usage else []), "two"]
     upstream.play(sse(*parts).first(len(parts)), Reset())
     got = limited.post(chat_body(model=f"priced/{name}", stream=True))
     assert b"one " in got.body
@@ -155,11 +155,15 @@ def test_what_a_broken_stream_used_is_settled(usage: Any, limited: Serving, upst
 
 def test_the_official_client_raises_what_broke_a_stream(gateway: Serving, upstream: FaultServer, name: str) -> None:
     upstream.play(BEGUN, Reset())
-    said = []
+    said = ""
     with openai.OpenAI(base_url=gateway.url, api_key=KEY, max_retries=0) as client:
-        stream = client.chat.completions.create(model=f"any/{name}", messages=MESSAGES, stream=True)  # type: ignore[call-overload]
+        stream = client.chat.completions.create(
+            model=f"any/{name}", messages=[{"role": "user", "content": "hi"}], stream=True
+        )
         with pytest.raises(openai.APIError, match="in mid-stream"):
-            said += [chunk.choices[0].delta.content for chunk in stream]
+            for chunk in stream:
+                said += chunk.choices[0].delta.content or ""
+    assert said == "one two "
 
 
 # Odd, but whole
@@ -167,7 +171,7 @@ def test_the_official_client_raises_what_broke_a_stream(gateway: Serving, upstre
 TEXT = "héllo wörld 🎉 end"
 NEWLINES = (b"\n", b"\r", b"\r\n")
 FIN = delta(finish_reason="stop")
-CALLS = [
+CALLS: list[dict[str, Any]] = [
     {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "g", "arguments": ""}}]},
     {"tool_calls": [{"id": "a", "function": {"name": "f"}}]},
     {"tool_calls": [{"index": 1, "function": {"arguments": '{"x": "\\'}}]},
@@ -254,11 +258,11 @@ def test_an_odd_stream_is_passed_on_whole(case: str, gateway: Serving, upstream:
     assert line.get("completion_tokens") == (None if case in UNCOUNTED else 3)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [2, 3, 5])
 def test_a_code_point_is_never_broken(size: int, gateway: Serving, upstream: FaultServer, name: str) -> None:
-    upstream.play(sse(*TEXT).dripped(0.0001, size=size))
+    upstream.play(sse("é🎉", "€").dripped(0.0001, size=size))
     got = gateway.post(chat_body(model=f"any/{name}", stream=True))
-    assert text_of(got.body) == TEXT
+    assert text_of(got.body) == "é🎉€"
 
 
 def test_a_giant_event_within_the_limit_passes(gateway: Serving, upstream: FaultServer, name: str) -> None:
