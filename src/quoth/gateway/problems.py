@@ -107,7 +107,7 @@ def _own(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.BudgetExceededError):
         status, slug = 429, "budget_exceeded"
     elif isinstance(error, errors.NotFoundError):
-        slug = slug or "model_not_found"
+        slug = "not_found_error" if error.model is None else "model_not_found"
     elif isinstance(error, errors.AuthenticationError) and error.llm_provider is not None:
         # The gateway has no key for this provider: nothing that the caller's key could change.
         status, slug = 502, "upstream_auth"
