@@ -6,6 +6,7 @@ library that clients use.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = ["Entries", "joined", "kind_of", "opened", "outline", "split"]
 Entries = dict[str, msgspec.Raw]
 
 _DECODER = msgspec.json.Decoder(Entries)
+# An escape that is one half of a character beyond 16 bits; the decoder misses the other half.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _BOM = b"\xef\xbb\xbf"
 _KINDS = {
     ord('"'): "a text",
@@ -37,6 +40,8 @@ def split(body: bytes) -> Entries:
         problem = "it has to be a JSON object"
     except msgspec.DecodeError as wrong:
         problem = "it is empty" if not body.strip() else _without_name(str(wrong))
+        if body.strip().endswith(b"}") and b"truncated" in str(wrong).encode() and _HALF.search(body):
+            problem = "it has half of a surrogate pair (such as \\ud83d alone), which no text can hold"
         if body.startswith(_BOM):
             problem = "it begins with a byte order mark; JSON is sent without one"
     except UnicodeDecodeError as wrong:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
@@ -26,6 +27,10 @@ _EVENTS: list[Header] = [
 _NO_RETRY = frozenset(
     {"upstream_auth", "upstream_tls", "bad_upstream_response", "upstream_insufficient_funds", "queue_timeout"}
 )
+
+
+# Seconds; a provider that asks for more patience is asked again after an hour all the same.
+_LONGEST_HINT = 3600
 
 
 class Dialect:
@@ -118,7 +123,7 @@ class Outgoing:
             return
         headers = [*fitting(self.x), *(more or ())]
         if problem.retry_after is not None:
-            headers.append((b"retry-after", str(max(0, round(problem.retry_after))).encode()))
+            headers.append((b"retry-after", str(min(_LONGEST_HINT, ceil(max(0.0, problem.retry_after)))).encode()))
         if problem.slug in _NO_RETRY:
             headers.append((b"x-should-retry", b"false"))
         if problem.hint:

@@ -28,7 +28,7 @@ from quoth.gateway.reading import ChatEvents
 from quoth.transport.mock import mocked
 from quoth.types import Warning
 from quoth.wire import openai_chat
-from quoth.wire.observe import Answered, Tokens, read, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
@@ -232,7 +232,10 @@ class _Sent(Mapping[str, Any]):
         self._entries = entries
 
     def __getitem__(self, name: str) -> Any:
-        return msgspec.json.decode(self._entries[name])
+        try:
+            return msgspec.json.decode(self._entries[name])
+        except NOT_JSON:
+            return None  # such as 1e999: well-formed, and no value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
