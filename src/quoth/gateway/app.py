@@ -36,6 +36,8 @@ from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
+from quoth.transport.mock import MockingAsync
+from quoth.transport.ports import AsyncTransport
 
 __all__ = ["App"]
 
@@ -55,7 +57,8 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
-        self.transport = AsyncioTransport(self.generation.network, self._environment)
+        self._connections = AsyncioTransport(self.generation.network, self._environment)
+        self.transport: AsyncTransport = self._connections
         self.metrics = Metrics(workers)
         self.log = Log(settings.quoth.log, self._redact)
         self.keys = Keys(settings.quoth.idempotency.ttl, time.monotonic)
@@ -82,7 +85,7 @@ class App:
         before = self.generation
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
         if generation.network != before.network:
-            self.transport = AsyncioTransport(generation.network, self._environment)
+            self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
         settled()
 
@@ -96,6 +99,7 @@ class App:
         """From now on this one counts."""
         before = self.generation
         self.generation = generation
+        self.transport = MockingAsync(self._connections) if generation.mocks else self._connections
         self.metrics.routes = generation.routes
         settings = generation.settings
         self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
@@ -155,7 +159,7 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
-            await self.transport.aclose()
+            await self._connections.aclose()
             self.log.close(2.0)
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -54,6 +54,7 @@ class Generation:
             )
             for entry in settings.models
         ]
+        self.mocks = any(deployment.mock for deployment in self.deployments)
         self.aliases = {
             name: {"model": model, "hidden": name in settings.hidden_aliases}
             for name, model in settings.aliases.items()

@@ -24,6 +24,7 @@ from quoth.gateway.asked import Asked
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.reading import ChatEvents
+from quoth.transport.mock import mocked
 from quoth.types import Warning
 from quoth.wire import openai_chat
 from quoth.wire.observe import Answered, Tokens, read, renamed, tokens_of
@@ -98,6 +99,8 @@ class Relayed:
             warnings.append(Warning("media_not_streamed", "stream", f"{candidate.target.model} {_MEDIA}"))
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
+        if candidate.deployment.mock:
+            request = mocked(request, candidate.deployment.mock, stream=streams)
         new_reader: Callable[[], Any]
         if asked.stream:
             new_reader = partial(

@@ -19,12 +19,12 @@ from quoth.sdk import budget
 from quoth.sdk.arguments import headers_of, names_of, retries_of, seconds_of, size_of, text_of, timeouts_of
 from quoth.sdk.core import Core, Job, Settings
 from quoth.sdk.log import noted
-from quoth.sdk.mock import canned, waiting
 from quoth.sdk.models import Model, ModelList, listing, read_list
 from quoth.sdk.past import remember
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
 from quoth.transport.environment import environment
+from quoth.transport.mock import canned, waiting
 from quoth.transport.network import Network
 from quoth.types import Completion
 

@@ -23,9 +23,9 @@ from quoth.sdk import budget
 from quoth.sdk.arguments import CREDENTIALS, flag, headers_of, names_of, retries_of, said, timeouts_of
 from quoth.sdk.attachments import with_attachments
 from quoth.sdk.core import Core
-from quoth.sdk.mock import canned, mocked, waiting
 from quoth.sdk.past import remember
 from quoth.sdk.shelf import SHELF
+from quoth.transport.mock import mocked, waiting
 from quoth.types import Completion, Warning
 
 __all__ = ["Asked", "group_of"]
@@ -143,12 +143,13 @@ class Asked:
             if self._fails is not None and journey.fallbacks == 0:
                 raise self._fails("failed on purpose, to try out the fallbacks", model=self._group.name)
             plan = self._plan(candidate, given, journey.overrides)
-            mock = {**candidate.deployment.mock, **self._mock}
+            # What the call itself says of a delay has passed already.
+            mock = {**candidate.deployment.mock, **self._mock, **({"mock_delay": 0} if self._mock else {})}
             purse = None if mock else budget.current()
             made, tab = trying(plan, plan.target(), core.world, journey.attempts, purse)
             tabs.append(tab)
             if mock:
-                made.request = mocked(made.request, canned(mock, stream=made.streams))
+                made.request = mocked(made.request, mock, stream=made.streams)
             return made
 
         try:

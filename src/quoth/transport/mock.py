@@ -3,6 +3,7 @@ flow as a real one, as bytes from memory."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,14 +33,19 @@ _WORDS: dict[str, type[errors.APIError]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Mock(WireRequest):
-    """A request that is answered without calling anybody."""
+    """A request that is answered without calling anybody, after so many seconds."""
 
     answers: Sequence[Answer] = ()
+    delay: float = 0.0
 
 
-def mocked(request: WireRequest, answers: Sequence[Answer]) -> WireRequest:
-    """The same request, for a transport below to answer by itself."""
-    return _Mock(request.method, request.url, request.headers, request.body, answers)
+def mocked(request: WireRequest, mock: Mapping[str, Any], *, stream: bool) -> WireRequest:
+    """The same request, for a transport below to answer by itself as the `mock_...` keywords of its deployment ask.
+    Raises the error that they stand for."""
+    if mock.get("mock_timeout"):
+        raise _standing_for(errors.Timeout)
+    answers = canned(mock, stream=stream)
+    return _Mock(request.method, request.url, request.headers, request.body, answers, _delay_of(mock))
 
 
 class MockingBlocking:
@@ -50,6 +56,8 @@ class MockingBlocking:
 
     def open(self, request: WireRequest, deadline: Deadline) -> Reply:
         if isinstance(request, _Mock):
+            if request.delay:
+                threading.Event().wait(request.delay)
             return Canned(request.answers).open(request, deadline)
         return self._transport.open(request, deadline)
 
@@ -65,6 +73,10 @@ class MockingAsync:
 
     async def open(self, request: WireRequest, deadline: Deadline) -> AsyncReply:
         if isinstance(request, _Mock):
+            if request.delay:
+                import asyncio
+
+                await asyncio.sleep(request.delay)
             return await CannedAsync(request.answers).open(request, deadline)
         return await self._transport.open(request, deadline)
 
@@ -74,14 +86,19 @@ class MockingAsync:
 
 def waiting(mock: Mapping[str, Any], timeouts: Timeouts) -> Flow[None]:
     """What a mock does before it answers: nothing, wait, or time out."""
-    delay = mock.get("mock_delay", 0)
-    if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < float("inf"):
-        raise errors.BadRequestError(f"mock_delay is {delay!r}; it has to be seconds", param="mock_delay")
+    delay = _delay_of(mock)
     if mock.get("mock_timeout"):
         yield Sleep(timeouts.total or 0.0)
         raise _standing_for(errors.Timeout)
     if delay:
-        yield Sleep(float(delay))
+        yield Sleep(delay)
+
+
+def _delay_of(mock: Mapping[str, Any]) -> float:
+    delay = mock.get("mock_delay", 0)
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < float("inf"):
+        raise errors.BadRequestError(f"mock_delay is {delay!r}; it has to be seconds", param="mock_delay")
+    return float(delay)
 
 
 def canned(keywords: Mapping[str, Any], *, stream: bool) -> list[Answer]:
