@@ -29,7 +29,7 @@ SLUGS = {
     "request_too_large": "the request's body is larger than the limit",
     "request_timeout": "the request's body did not arrive in time",
     "context_window_exceeded": "the prompt is longer than the model reads",
-    "idempotency_conflict": "the same Idempotency-Key with another request, or while the first is under way",
+    "idempotency_error": "the same Idempotency-Key with another request, or while the first is under way",
     "budget_exceeded": "the budget is used up",
     "rate_limit_error": "too many requests; `retry-after` says when there is room",
     "queue_timeout": "waited as long as allowed for room under an upstream key's limit",
@@ -106,7 +106,7 @@ def _own(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.BudgetExceededError):
         status, slug = 429, "budget_exceeded"
     elif isinstance(error, errors.NotFoundError):
-        slug = slug or "model_not_found"
+        slug = "not_found_error" if error.code == "not_found_error" else "model_not_found"
     elif isinstance(error, errors.AuthenticationError) and error.llm_provider is not None:
         # The gateway has no key for this provider: nothing that the caller's key could change.
         status, slug = 502, "upstream_auth"
@@ -123,7 +123,7 @@ _BY_STATUS = {
     404: "not_found_error",
     405: "method_not_allowed",
     408: "request_timeout",
-    409: "idempotency_conflict",
+    409: "idempotency_error",
     413: "request_too_large",
     422: "invalid_request_error",
     429: "rate_limit_error",
@@ -159,7 +159,12 @@ def _upstream(error: errors.QuothError) -> Problem:
     return Problem(status, "upstream_error", f"{name} failed: {_said(error)}", None, retry_after)
 
 
-_REFUSED = {402: "upstream_insufficient_funds", 408: "upstream_timeout", 413: "context_window_exceeded"}
+_REFUSED = {
+    402: "upstream_insufficient_funds",
+    408: "upstream_timeout",
+    409: "upstream_rejected",
+    413: "context_window_exceeded",
+}
 
 
 def _refusal(error: errors.QuothError, status: int) -> Problem:

@@ -50,12 +50,19 @@ ROUTES: dict[str, Route] = {
     **_alone("/openapi.json", "about", GET=about.openapi),
     **_alone("/", "about", GET=about.home),
 }
-# The rest is named by what stands in the path.
+# The rest is named by what stands in the path: a model, also as Azure's clients and the oldest of OpenAI's write it.
 _PATTERNS: list[tuple[re.Pattern[str], Route]] = [
     (re.compile(r"(?:/v1)?/models/(.+)"), Route("/v1/models/{model}", "models", {"GET": listing.model})),
-    (
-        re.compile(r"(?:/openai/deployments|/engines)/(.+)/chat/completions"),
-        Route("/openai/deployments/{model}/chat/completions", "chat", {"POST": completions.deployed_chat}),
+    *(
+        (
+            re.compile(rf"(?:/openai/deployments|(?:/v1)?/engines)/(.+){path}"),
+            Route(f"/openai/deployments/{{model}}{path}", surface, {"POST": handler}),
+        )
+        for path, surface, handler in (
+            ("/chat/completions", "chat", chat),
+            ("/completions", "completions", completions.completions),
+            ("/embeddings", "embeddings", embeddings.embeddings),
+        )
     ),
 ]
 _NOWHERE = Route("unknown", "unknown", {})
