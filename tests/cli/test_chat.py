@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -337,10 +336,6 @@ def test_ctrl_c_ends_the_call(quoth: Quoth, emulator: Emulator) -> None:
         assert process.returncode == 130
         assert err == b""
         assert out.endswith(b"\n")
-        deadline = time.monotonic() + LONG
-        while emulator.open_connections and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert emulator.open_connections == 0
 
 
 @pytest.mark.parametrize("words", [("chat", "Count from 1 to 50"), ("models",), ("models", "--json")])

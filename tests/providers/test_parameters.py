@@ -220,6 +220,15 @@ class TestCustom:
             "did you mean thinking_budget?"
         )
 
+    @pytest.mark.parametrize(("given", "meant"), [("temprature", "temperature"), ("max_token", "max_tokens")])
+    def test_one_of_openais_may_be_meant(self, wire: Wire, given: str, meant: str):
+        assert wire.send("poe/claude-haiku-4.5", **{given: 1})[given] == 1
+        assert wire.warnings[0].message.endswith(f"; did you mean {meant}?")
+
+    def test_but_not_of_a_model_that_does_not_talk(self, wire: Wire):
+        wire.send("poe/Veo-3.1-Lite", temprature=1)
+        assert "did you mean" not in wire.warnings[0].message
+
     def test_of_an_unknown_model_nothing_is_doubted(self, wire: Wire):
         assert wire.send("poe/my-own-bot", depth=3)["depth"] == 3
         assert wire.codes == [("unknown_model", "model")]

@@ -24,10 +24,11 @@ from quoth.gateway.collector import settled
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
+from quoth.gateway.hooked import Hooked, answered_by_hook
+from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
 from quoth.gateway.incoming import Left, Receive, authenticated, header_map
-from quoth.gateway.log import Log
-from quoth.gateway.metrics import Metrics
+from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, problem_of
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
@@ -59,8 +60,9 @@ class App:
         self.cache: ResponseCache | None = None
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
-        self.metrics = Metrics(workers)
-        self.log = Log(settings.quoth.log, self._redact)
+        self.hooks = _loaded_hooks(settings)
+        self.observers = Observers(settings, self.generation.environment, workers, self._redact)
+        self.observers.watch(lambda: self.cache, lambda: self.hooks)
         self.keys = Keys(settings.quoth.idempotency.ttl, time.monotonic)
         self._take(self.generation)
         self.draining = False
@@ -84,9 +86,14 @@ class App:
         """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""
         before = self.generation
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
+        hooks = _loaded_hooks(settings) if settings.hooks or self.hooks.any else self.hooks
         if generation.network != before.network:
             self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
+        self.observers.changed(settings)
+        if hooks is not self.hooks:
+            self.hooks = hooks
+            self._upkeep.host(hooks)
         settled()
 
     def renew(self) -> None:
@@ -100,7 +107,7 @@ class App:
         before = self.generation
         self.generation = generation
         self.transport = MockingAsync(self._connections) if generation.mocks else self._connections
-        self.metrics.routes = generation.routes
+        self.observers.metrics.routes = generation.routes
         settings = generation.settings
         self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
         if settings.cache is None:
@@ -129,14 +136,14 @@ class App:
 
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
-        return self.metrics.snapshot()
+        return self.observers.metrics.snapshot()
 
     async def metrics_page(self) -> bytes:
         """The metrics of all workers, as Prometheus reads them."""
         if self.control is None or self.workers == 1:
-            return self.metrics.render()
+            return self.observers.metrics.render()
         others = await self.control.gather()
-        return self.metrics.render(others.living, others.departed)
+        return self.observers.metrics.render(others.living, others.departed)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
@@ -160,7 +167,7 @@ class App:
                 await receive()
         finally:
             await self._connections.aclose()
-            self.log.close(2.0)
+            self.observers.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     # One request
@@ -177,10 +184,10 @@ class App:
         x.client = client[0] if client else None
         task = asyncio.current_task()
         assert task is not None
-        out = Outgoing(send, x, route.dialect)
+        out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
         departure = Departure(receive, task)
         self.open[x] = task
-        self.metrics.in_flight += 1
+        self.observers.begin(x)
         try:
             await self._answer(scope, receive, x, route, parameter, out, departure)
         except Left:
@@ -194,6 +201,8 @@ class App:
                 await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
             else:
                 raise
+        except Reply as reply:
+            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
         except errors.QuothError as error:
             await self._failed(out, x, error)
         except Exception as error:
@@ -204,7 +213,6 @@ class App:
             out.settle()
             x.ended = time.monotonic()
             del self.open[x]
-            self.metrics.in_flight -= 1
             if not self.open:
                 self._idle.set()
             self._over(x)
@@ -248,6 +256,8 @@ class App:
 
     async def _failed(self, out: Outgoing, x: Exchange, error: Exception) -> None:
         """The error as the caller gets it. One that nobody can be told any more is only noted."""
+        if self.hooks.any and isinstance(error, errors.QuothError):
+            error = await self.hooks.failed(x, error) or error
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
@@ -256,8 +266,20 @@ class App:
 
     def _over(self, x: Exchange) -> None:
         """Everything is known now."""
-        self.metrics.over(x)
-        self.log.over(x)
+        self.observers.over(x)
+        if self.hooks.any:
+            self.hooks.over(x)
+
+
+def _loaded_hooks(settings: Settings) -> Hooks:
+    """Raises BadRequestError for hooks that cannot be loaded."""
+    try:
+        hooks = load_hooks(settings)
+    except HooksNotLoaded as error:
+        raise errors.BadRequestError(str(error)) from None
+    for warning in hooks.warnings:
+        logger.warning("%s", warning)
+    return hooks
 
 
 async def _last(out: Outgoing, problem: Problem) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import Replay, digest
@@ -39,7 +41,7 @@ async def received(
     key = x.headers.get(b"idempotency-key")
     if key is None or not app.keys.enabled:
         departure.watch()
-        return body
+        return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
     caller = "" if x.caller is None else x.caller.id
     claimed = await app.keys.claim(caller, key, digest(x.method, f"{x.route} {parameter}", body))
     if isinstance(claimed, Replay):
@@ -48,7 +50,20 @@ async def received(
     out.claim = claimed
     if b'"stream"' in body:
         departure.watch()
-    return body
+    return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
+
+
+async def _seen_by_hooks(app: App, x: Exchange, body: bytes) -> bytes:
+    """The body as hooks want it; one that is no object is refused by who reads it next."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    if not isinstance(found, dict):
+        return body
+    x.model, x.stream = str(found.get("model", "")), found.get("stream") is True
+    changed = await app.hooks.before(x, found)
+    return body if changed is None else msgspec.json.encode(changed)
 
 
 async def _replayed(replay: Replay, out: Outgoing) -> None:

@@ -312,9 +312,10 @@ def _is_declared(doubt: Warning, facts: ModelFacts) -> bool:
 
 
 def undeclared(name: str, facts: ModelFacts) -> Warning:
-    """The warning about a custom parameter that a model does not declare, with the names that it does."""
+    """The warning about a custom parameter that a model does not declare, with the names that it does, and the one that
+    may have been meant: one of these, or for a model that talks one of OpenAI's."""
     names = [parameter.name for parameter in facts.parameters or ()]
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names if facts.makes_media else {*names, *OPENAI_PARAMS}, n=1)
     declared = f"it declares {', '.join(names)}" if names else "it declares none"
     guess = f"; did you mean {near[0]}?" if near else ""
     return Warning("undeclared_param", name, f"{name} is no known parameter of {facts.id}: {declared}{guess}")

@@ -5,6 +5,7 @@ Source: OpenAI's API reference, completions (legacy).
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +17,7 @@ from quoth.gateway.entries import Entries, opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing
+from quoth.gateway.outgoing import Header, Outgoing
 from quoth.gateway.receiving import received
 from quoth.gateway.surfaces import chat as chats
 from quoth.types import Warning
@@ -85,35 +86,27 @@ class _AsText(Outgoing):
         self._out = out
         self._before = before
 
-    async def json(self, body: bytes, headers: Any = None, status: int = 200) -> None:
+    async def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> None:
         if status == 200:
             body = msgspec.json.encode(_text_completion(msgspec.json.decode(body), self._before))
-        await super().json(body, headers, status)
-        self._told()
+        self.started = self.ended = True
+        await self._out.json(body, headers, status)
 
-    async def begin(self, headers: Any) -> None:
-        await super().begin(headers)
-        self._told()
+    async def begin(self, headers: list[Header]) -> None:
+        self.started = True
+        await self._out.begin(headers)
 
     async def piece(self, data: bytes, more: bool = True) -> None:
-        await super().piece(b"".join(map(self._event, data.split(b"\n\n"))) if more or data else data, more)
-        self._told()
-
-    def _told(self) -> None:
-        # Whoever holds the one that came first wants to know what has been sent.
-        self._out.started, self._out.ended = self.started, self.ended
+        self.busy, self.sent_at = True, time.monotonic()
+        await self._out.piece(b"".join(map(self._event, data.split(b"\n\n"))), more)
+        self.busy, self.ended = False, not more
 
     def _event(self, event: bytes) -> bytes:
-        if not event:
-            return b""
-        data, _ = data_of(event + b"\n\n")
-        if data is None or data.startswith(b"[DONE]"):
-            return event + b"\n\n"
-        chunk = msgspec.json.decode(data)
-        if "error" in chunk:
-            return event + b"\n\n"
+        data, _ = data_of(event + b"\n\n") if event else (None, b"")
+        if not data or data.startswith(b"[DONE]"):
+            return event + b"\n\n" if event else b""
         before, self._before = self._before, ""
-        return b"data: " + msgspec.json.encode(_text_completion(chunk, before)) + b"\n\n"
+        return b"data: " + msgspec.json.encode(_text_completion(msgspec.json.decode(data), before)) + b"\n\n"
 
 
 def _text_completion(answer: dict[str, Any], before: str) -> dict[str, Any]:

@@ -1,0 +1,319 @@
+"""What is seen of requests from outside: the page of metrics, the log, answers from the cache, requests sent again.
+
+Over real sockets, by `quoth serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.faultserver import FaultServer, Read, Reset, Send, Stall, chat, error, sse
+from tests.gateway.serving import KEY, UPSTREAM_KEY, Serving, chat_body, deployment
+from tests.gateway.test_metrics import total, value
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        server.play(chat("hello"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    models = [deployment("m", upstream.url, num_retries=0), deployment("any/*", upstream.url, "custom_openai/*")]
+    with Serving(
+        tmp_path_factory.mktemp("gateway"),
+        models=models,
+        litellm_settings={"cache": True, "cache_params": {"mode": "default_off"}},
+    ) as gateway:
+        yield gateway
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Look until it is so; the test's own timeout is the bound."""
+    while not (found := condition()):
+        time.sleep(0.01)
+    return found
+
+
+def line(gateway: Serving, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = until(lambda: next((one for one in gateway.lines if one["id"] == id), None))
+    return found
+
+
+def cached(text: str, **more: Any) -> dict[str, Any]:
+    return chat_body(messages=[{"role": "user", "content": text}], cache={"use-cache": True}, **more)
+
+
+# --- Metrics ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_a_key(gateway: Serving) -> None:
+    assert gateway.get("/metrics", {"authorization": "Bearer wrong-key-0123456789"}).status == 401
+
+
+def test_requests_are_on_the_page(gateway: Serving, upstream: FaultServer) -> None:
+    before = gateway.get("/metrics").body
+    gateway.post(chat_body())
+    upstream.play_once(sse("one ", "two"))
+    gateway.post(chat_body(stream=True))
+    upstream.play_once(error(500, "broken"))
+    assert gateway.post(chat_body()).status == 500
+    answer = gateway.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    page = answer.body
+
+    def more(name: str, **labels: str) -> float:
+        return total(page, name, **labels) - total(before, name, **labels)
+
+    assert more("quoth_requests_total", model="m", status="200", stream="false", route="/v1/chat/completions") == 1
+    assert more("quoth_requests_total", model="m", status="200", stream="true") == 1
+    assert more("quoth_requests_total", model="m", status="500") == 1
+    assert more("quoth_upstream_errors_total", model="m", status="500") == 1
+    assert more("quoth_first_byte_seconds_count", model="m") == 1
+    assert more("litellm_proxy_total_requests_metric_total", requested_model="m") == 3
+    assert more("litellm_proxy_failed_requests_metric_total", requested_model="m") == 1
+    assert more("quoth_tokens_total", model="m", kind="prompt") > 0
+    assert value(page, "quoth_in_flight") == 1, "the request for the page itself"
+    overhead = more("quoth_overhead_seconds_sum", route="/v1/chat/completions")
+    assert 0 < overhead < more("quoth_request_seconds_sum", route="/v1/chat/completions")
+
+
+def test_names_that_callers_make_up_are_not_on_the_page(gateway: Serving) -> None:
+    """S21"""
+    for number in range(20):
+        gateway.post(chat_body(model=f"madeup{number}"))
+        gateway.post(chat_body(model=f"any/madeup{number}"))
+        gateway.get(f"/madeup{number}/{number}")
+    page = gateway.get("/metrics").body
+    assert b"madeup" not in page
+    assert total(page, "quoth_requests_total", model="", status="404") >= 40
+
+
+# --- Log ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_for_each_request_and_no_prompt_in_it(gateway: Serving, upstream: FaultServer) -> None:
+    prompt = [{"role": "user", "content": "a very private prompt"}]
+    upstream.play_once(chat("a very private answer"))
+    gateway.post(chat_body(messages=prompt), {"x-request-id": "line-1"})
+    found = line(gateway, "line-1")
+    assert {name: found[name] for name in ("method", "route", "status", "key", "model", "served", "attempts")} == {
+        "method": "POST",
+        "route": "/v1/chat/completions",
+        "status": 200,
+        "key": "master",
+        "model": "m",
+        "served": "custom_openai/up",
+        "attempts": 1,
+    }
+    assert found["prompt_tokens"] > 0
+    assert found["bytes_in"] > 0
+    assert 0 <= found["overhead_ms"] <= found["total_ms"]
+    upstream.play_once(error(400, f"a very private error about {UPSTREAM_KEY}"))
+    answer = gateway.post(chat_body(messages=prompt), {"x-request-id": "line-2"})
+    assert answer.status == 400
+    assert UPSTREAM_KEY not in answer.body.decode()
+    assert line(gateway, "line-2")["error"]
+    said = "\n".join(gateway.log)
+    assert "private" not in said
+    assert KEY not in said
+    assert UPSTREAM_KEY not in said + "\n".join(gateway.told)
+
+
+def test_a_key_that_is_sent_as_a_model_is_not_logged(gateway: Serving) -> None:
+    gateway.post(chat_body(model=KEY), {"x-request-id": "line-3"})
+    assert line(gateway, "line-3")["model"] == "[key]"
+
+
+def test_a_caller_who_leaves_is_in_the_log(gateway: Serving, upstream: FaultServer) -> None:
+    before = total(gateway.get("/metrics").body, "quoth_clients_left_total")
+    upstream.play_once(Read(), Stall())
+    connection = gateway.connection()
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json", "x-request-id": "line-4"}
+    count = len(upstream.requests)
+    connection.request("POST", "/v1/chat/completions", json.dumps(chat_body()), headers)
+    until(lambda: len(upstream.requests) > count)
+    connection.close()
+    assert line(gateway, "line-4")["left"] is True
+    assert total(gateway.get("/metrics").body, "quoth_clients_left_total") == before + 1
+
+
+# --- Cache --------------------------------------------------------------------------------------------------------
+
+
+def test_an_equal_call_is_answered_from_the_cache(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(chat("once"))
+    first = gateway.post(cached("equal"))
+    count = len(upstream.requests)
+    second = gateway.post(cached("equal"), {"x-request-id": "hit-1"})
+    assert len(upstream.requests) == count
+    assert first.body == second.body
+    assert "x-quoth-cache" not in first.headers
+    assert second.headers["x-quoth-cache"] == "hit"
+    assert first.headers["x-litellm-cache-key"] == second.headers["x-litellm-cache-key"]
+    assert line(gateway, "hit-1")["cache_hit"] is True
+    assert "cache" not in json.loads(upstream.requests[-1].body)
+    assert total(gateway.get("/metrics").body, "quoth_cache_hits_total", model="m") >= 1
+
+
+def test_a_stream_is_given_again_as_a_stream(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(sse("one ", "two"))
+    first = gateway.post(cached("streamed", stream=True))
+    count = len(upstream.requests)
+    second = gateway.post(cached("streamed", stream=True))
+    assert len(upstream.requests) == count
+    assert second.headers["x-quoth-cache"] == "hit"
+    assert second.headers["content-type"] == first.headers["content-type"]
+    assert second.body == first.body
+    assert second.text == "one two"
+    assert "x-quoth-cache" not in gateway.post(cached("streamed")).headers, "a stream answers no other call"
+
+
+@pytest.mark.parametrize(
+    "more", [{"temperature": 1}, {"user": "u"}, {"tools": []}, {"cache": {"no-cache": True}}], ids=str
+)
+def test_what_differs_is_asked_for(gateway: Serving, upstream: FaultServer, more: dict[str, Any]) -> None:
+    upstream.play_once(chat("once"))
+    gateway.post(cached(f"differs {more}"))
+    count = len(upstream.requests)
+    if "cache" in more:
+        more = {"cache": {"use-cache": True, **more["cache"]}}
+    gateway.post({**cached(f"differs {more}"), **more})
+    assert len(upstream.requests) == count + 1
+
+
+def test_neither_errors_nor_broken_streams_are_kept(gateway: Serving, upstream: FaultServer) -> None:
+    """X27"""
+    upstream.play_once(error(400, "no"))
+    assert gateway.post(cached("error")).status == 400
+    assert gateway.post(cached("error")).status == 200
+    upstream.play_once(sse("one ", "two").first(1), Reset())
+    assert gateway.post(cached("broken", stream=True)).events[-1] != "[DONE]"
+    upstream.play_once(sse("one ", "two"))
+    assert gateway.post(cached("broken", stream=True)).text == "one two"
+
+
+def test_without_saying_so_nothing_is_kept(gateway: Serving, upstream: FaultServer) -> None:
+    count = len(upstream.requests)
+    for _ in range(2):
+        answer = gateway.post(chat_body(messages=[{"role": "user", "content": "by default"}]))
+        assert "x-litellm-cache-key" not in answer.headers
+    assert len(upstream.requests) == count + 2
+
+
+def test_a_word_that_means_nothing_is_an_error(gateway: Serving) -> None:
+    answer = gateway.post(chat_body(cache={"nocache": True}))
+    assert (answer.status, answer.error["param"]) == (400, "cache")
+
+
+# --- Idempotency-Key (C20) ----------------------------------------------------------------------------------------
+
+
+def again(key: str) -> dict[str, str]:
+    return {"idempotency-key": key}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_request_is_executed_once(gateway: Serving, upstream: FaultServer, stream: bool) -> None:
+    upstream.play_once(sse("one") if stream else chat("one"))
+    first = gateway.post(chat_body(stream=stream), again(f"once-{stream}"))
+    count = len(upstream.requests)
+    second = gateway.post(chat_body(stream=stream), again(f"once-{stream}"))
+    assert len(upstream.requests) == count
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert (second.status, second.body) == (first.status, first.body)
+    assert second.headers["content-type"] == first.headers["content-type"]
+    assert second.headers["x-request-id"] != first.headers["x-request-id"]
+
+
+def test_a_failure_is_a_result(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(error(500, "broken"))
+    assert gateway.post(chat_body(), again("failed")).status == 500
+    count = len(upstream.requests)
+    second = gateway.post(chat_body(), again("failed"))
+    assert (second.status, second.headers["idempotent-replayed"]) == (500, "true")
+    assert len(upstream.requests) == count
+
+
+def test_a_refusal_is_not(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(error(429, "slow down"))
+    assert gateway.post(chat_body(), again("refused")).status == 429
+    upstream.play_once(chat("now"))
+    assert gateway.post(chat_body(), again("refused")).status == 200
+    assert gateway.post({"model": "m", "messages": 5}, again("invalid")).status == 400
+    assert gateway.post(chat_body(), again("invalid")).status == 200
+
+
+def test_another_body_is_an_error(gateway: Serving) -> None:
+    gateway.post(chat_body(), again("other"))
+    answer = gateway.post(chat_body(temperature=1), again("other"))
+    assert (answer.status, answer.error["code"], answer.error["type"]) == (422, "422", "idempotency_conflict")
+    assert gateway.post(chat_body(), again("x" * 256)).status == 400
+
+
+def test_a_second_request_waits_for_the_first(gateway: Serving, upstream: FaultServer) -> None:
+    go = threading.Event()
+
+    async def held(connection: Any) -> None:
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+
+    upstream.play_once(Read(), held, Send(answer_bytes("slow")))
+    count = len(upstream.requests)
+    found: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(gateway.post(chat_body(), again("waits")))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(upstream.requests) > count)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert len(upstream.requests) == count + 1
+    assert {answer.json["choices"][0]["message"]["content"] for answer in found} == {"slow"}
+    assert sorted(answer.headers.get("idempotent-replayed", "") for answer in found) == ["", "true", "true"]
+
+
+def test_a_call_goes_on_for_a_caller_who_will_ask_again(gateway: Serving, upstream: FaultServer) -> None:
+    """The usual reason for a retry: the client's own timeout."""
+    go = threading.Event()
+
+    async def held(connection: Any) -> None:
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+
+    upstream.play_once(Read(), held, Send(answer_bytes("late")))
+    count = len(upstream.requests)
+    connection = gateway.connection()
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json", **again("left")}
+    connection.request("POST", "/v1/chat/completions", json.dumps(chat_body()), headers)
+    until(lambda: len(upstream.requests) > count)
+    connection.close()
+    go.set()
+    second = gateway.post(chat_body(), again("left"))
+    assert second.json["choices"][0]["message"]["content"] == "late"
+    assert len(upstream.requests) == count + 1
+
+
+def answer_bytes(text: str) -> bytes:
+    body = json.dumps(
+        {
+            "id": "c1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "up",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        }
+    ).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
