@@ -61,7 +61,7 @@ def _operation(path: str, route: Route, method: str, guarded: bool) -> dict[str,
             {"name": name, "in": "header", "required": False, "schema": PARAMETERS[name]} for name in described.headers
         ]
     if described.body is not None:
-        schema = _reference(described.body)
+        schema: dict[str, Any] = _reference(described.body)
         if "{" in path:
             # The model in the path counts, so the body need not have one.
             whole = SCHEMAS[described.body]
