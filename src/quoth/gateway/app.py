@@ -305,7 +305,7 @@ _ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
+    given = headers.get(b"x-request-id") or headers.get(b"x-litellm-call-id")
     if given is not None and 0 < len(given) <= 128 and _ID.issuperset(given):
         return given.decode("ascii")
     return f"req_{random.getrandbits(128):032x}"

@@ -14,7 +14,7 @@ import msgspec
 
 from quoth.errors import BadRequestError
 
-__all__ = ["Entries", "joined", "kind_of", "opened", "outline", "split"]
+__all__ = ["Entries", "joined", "kind_of", "opened", "outline", "placed", "split"]
 
 Entries = dict[str, msgspec.Raw]
 
@@ -59,6 +59,11 @@ def _without_name(message: str) -> str:
 def joined(entries: Mapping[str, msgspec.Raw]) -> bytes:
     """The body that these entries make, in their order."""
     return msgspec.json.encode(entries)
+
+
+def placed(entries: Entries, model: str) -> Entries:
+    """The same for this model, which stood in the path and so counts."""
+    return {**entries, "model": msgspec.Raw(msgspec.json.encode(model))}
 
 
 def opened(entries: Mapping[str, msgspec.Raw], name: str) -> Any:

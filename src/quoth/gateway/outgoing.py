@@ -12,7 +12,7 @@ from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
-__all__ = ["Dialect", "Header", "Outgoing", "fitting"]
+__all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
 
 Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -81,7 +81,7 @@ class Outgoing:
         x.first_at = time.monotonic()
         if status != 204:
             headers.append((b"content-length", str(len(body)).encode()))
-        headers.append((b"x-request-id", x.id.encode()))
+        headers += _named(x.id)
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
         send = self.send
@@ -97,7 +97,7 @@ class Outgoing:
         self.started = True
         x.status = 200
         headers += _EVENTS
-        headers.append((b"x-request-id", x.id.encode()))
+        headers += _named(x.id)
         x.first_at = time.monotonic()
         if self.claim is not None:
             self._tape_headers = headers
@@ -137,10 +137,10 @@ def fitting(x: Exchange) -> list[Header]:
     """The headers that say what became of a call. What is not known is absent."""
     headers: list[Header] = []
     if x.attempts:
-        headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
+        headers += _counted(len(x.attempts), x.fallbacks)
     if x.candidate is not None:
         target = x.candidate.target
-        headers += _served_by(target.provider, target.model, target.wire)
+        headers += _served_by(target.provider, target.model, target.wire, x.candidate.deployment.id)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -151,9 +151,40 @@ def fitting(x: Exchange) -> list[Header]:
     return headers
 
 
+# Beside ours go the headers of LiteLLM's proxy that programs read: the same facts under its names.
+
+
+def _named(id: str) -> tuple[Header, Header]:
+    name = id.encode()
+    return (b"x-request-id", name), (b"x-litellm-call-id", name)
+
+
+@lru_cache(maxsize=1024)
+def _counted(attempts: int, fallbacks: int) -> tuple[Header, Header, Header]:
+    return (
+        (b"x-quoth-attempts", b"%d" % attempts),
+        (b"x-litellm-attempted-retries", b"%d" % max(0, attempts - 1 - fallbacks)),
+        (b"x-litellm-attempted-fallbacks", b"%d" % fallbacks),
+    )
+
+
 @lru_cache(maxsize=4096)
-def _served_by(provider: str, model: str, wire: str) -> tuple[Header, Header]:
-    return (b"x-quoth-model", _header_text(f"{provider}/{model}")), (b"x-quoth-wire", _header_text(wire))
+def _served_by(provider: str, model: str, wire: str, deployment: str) -> tuple[Header, Header, Header]:
+    return (
+        (b"x-quoth-model", _header_text(f"{provider}/{model}")),
+        (b"x-quoth-wire", _header_text(wire)),
+        (b"x-litellm-model-id", _header_text(deployment)),
+    )
+
+
+def measured(x: Exchange, now: float) -> list[Header]:
+    """What only an answer as a whole can say of itself: its cost, and the milliseconds that were the gateway's own."""
+    overhead = b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)
+    headers = [(b"x-quoth-overhead-ms", overhead), (b"x-litellm-overhead-duration-ms", overhead)]
+    if x.cost is not None and x.cost.usd is not None:
+        cost = f"{x.cost.usd:f}".encode()
+        headers += [(b"x-quoth-cost-usd", cost), (b"x-litellm-response-cost", cost)]
+    return headers
 
 
 def _header_text(text: str) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from quoth import errors
+from quoth.call import WireRequest
 from quoth.engine import failures
 from quoth.engine.effects import Effect, Failed, Flow, Opened, Together, World
 from quoth.engine.merge import merged
@@ -25,7 +26,9 @@ from quoth.gateway.asked import Asked
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.reading import ChatEvents
-from quoth.transport.mock import mocked
+from quoth.providers.controls import MOCKS
+from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
+from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
 from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
@@ -52,7 +55,19 @@ class Got(msgspec.Struct):
 class Relayed:
     """One call in OpenAI's chat protocol (or one that is alike: `path`)."""
 
-    __slots__ = ("asked", "controls", "generation", "journey", "path", "today", "warnings", "world", "x")
+    __slots__ = (
+        "asked",
+        "controls",
+        "fails",
+        "generation",
+        "journey",
+        "mock",
+        "path",
+        "today",
+        "warnings",
+        "world",
+        "x",
+    )
 
     def __init__(
         self,
@@ -67,6 +82,9 @@ class Relayed:
         self.world = world
         self.today: Callable[[], datetime] = world.today
         self.path = path
+        given = asked.steering
+        self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
+        self.fails = tested(given) if given else None
         self.journey = Journey(attempts=x.attempts)
         self.warnings: list[Warning] = []
 
@@ -92,6 +110,8 @@ class Relayed:
     # One attempt
 
     def __call__(self, candidate: Candidate) -> Try[Any, Got]:
+        if self.fails is not None and self.journey.fallbacks == 0:
+            raise self.fails(ON_PURPOSE, model=self.asked.model)
         asked, shape = self.asked, self.generation.shape(candidate, self.path)
         self.x.candidate = candidate
         warnings = list(shape.warnings)
@@ -102,8 +122,8 @@ class Relayed:
         self.warnings = warnings
         if self.x.trace:
             request = replace(request, headers={**request.headers, **self.x.trace})
-        if candidate.deployment.mock:
-            request = mocked(request, candidate.deployment.mock, stream=streams)
+        if self.mock or candidate.deployment.mock:
+            request = self._mocked(candidate, request, streams)
         new_reader: Callable[[], Any]
         if asked.stream:
             new_reader = partial(
@@ -123,6 +143,24 @@ class Relayed:
             shape.makes_media,
             len(request.body) // 4 if candidate.tokens is not None else 0,
         )
+
+    def _mocked(self, candidate: Candidate, request: WireRequest, streams: bool) -> WireRequest:
+        """The request as one that nobody is called for; what the call says of that wins over what its deployment
+        says."""
+        mock = {**candidate.deployment.mock, **self.mock}
+        given = self.controls.timeouts or (
+            (candidate.deployment.stream_timeouts if streams else None) or candidate.deployment.timeouts
+        )
+        return mocked(
+            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
+        )
+
+    # What a mock_response that is no error stands for, where it is no chat completion.
+    _mock_answer: Callable[[Any], Mapping[str, Any]] | None = None
+
+    def carrier(self, transport: AsyncTransport) -> AsyncTransport:
+        """What carries this call: a transport that answers by itself where the call says so."""
+        return MockingAsync(transport) if self.mock else transport
 
     def _interpret(
         self, candidate: Candidate, makes_media: bool, outcome: Opened | Failed, reader: BodyReader | ChatEvents
