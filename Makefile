@@ -33,6 +33,10 @@ test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
 crash: $(VENV)/.dev ## Kill a running batch fifty times: nothing that is finished is lost, or paid twice
 	QUOTH_KILLS=50 $(BIN)/python -m pytest tests/cli/test_bulk.py -k killed
 
+.PHONY: soak
+soak: $(VENV)/.dev ## 200,000 requests through one worker, with faults and clients that leave: nothing is left of them
+	$(BIN)/python -m pytest tests/gateway/test_soak.py -m slow
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Style, and the laws of the floors (import-linter)
 	$(BIN)/ruff check $(PY_DIRS)

@@ -11,7 +11,7 @@ from quoth.engine.reading import HELD, BodyReader
 from quoth.types import Warning
 from quoth.wire import openai_chat
 from quoth.wire.frames import Frames, data_of
-from quoth.wire.observe import Tokens, decode_seen, is_good_event, look, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Tokens, decode_seen, is_good_event, look, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 
 __all__ = ["ChatEvents"]
@@ -123,7 +123,7 @@ class ChatEvents:
             return False
         try:
             seen = decode_seen(piece[6:-2])
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return False
         if seen.usage or seen.error or seen.finish_reason is not None:
             return False

@@ -8,6 +8,7 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from quoth import errors
+from quoth.call import WireRequest
 from quoth.engine import failures
 from quoth.engine.effects import Effect, Failed, Flow, Opened, Together, World
 from quoth.engine.merge import merged
@@ -24,10 +26,12 @@ from quoth.gateway.asked import Asked
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.reading import ChatEvents
-from quoth.transport.mock import mocked
+from quoth.providers.controls import MOCKS
+from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
+from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
-from quoth.wire.observe import Answered, Tokens, read, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
@@ -51,7 +55,19 @@ class Got(msgspec.Struct):
 class Relayed:
     """One call in OpenAI's chat protocol (or one that is alike: `path`)."""
 
-    __slots__ = ("asked", "controls", "generation", "journey", "path", "today", "warnings", "world", "x")
+    __slots__ = (
+        "asked",
+        "controls",
+        "fails",
+        "generation",
+        "journey",
+        "mock",
+        "path",
+        "today",
+        "warnings",
+        "world",
+        "x",
+    )
 
     def __init__(
         self,
@@ -66,6 +82,9 @@ class Relayed:
         self.world = world
         self.today: Callable[[], datetime] = world.today
         self.path = path
+        given = asked.steering
+        self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
+        self.fails = tested(given) if given else None
         self.journey = Journey(attempts=x.attempts)
         self.warnings: list[Warning] = []
 
@@ -91,6 +110,8 @@ class Relayed:
     # One attempt
 
     def __call__(self, candidate: Candidate) -> Try[Any, Got]:
+        if self.fails is not None and self.journey.fallbacks == 0:
+            raise self.fails(ON_PURPOSE, model=self.asked.model)
         asked, shape = self.asked, self.generation.shape(candidate, self.path)
         self.x.candidate = candidate
         warnings = list(shape.warnings)
@@ -99,8 +120,10 @@ class Relayed:
             warnings.append(Warning("media_not_streamed", "stream", f"{candidate.target.model} {_MEDIA}"))
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
-        if candidate.deployment.mock:
-            request = mocked(request, candidate.deployment.mock, stream=streams)
+        if self.x.trace:
+            request = replace(request, headers={**request.headers, **self.x.trace})
+        if self.mock or candidate.deployment.mock:
+            request = self._mocked(candidate, request, streams)
         new_reader: Callable[[], Any]
         if asked.stream:
             new_reader = partial(
@@ -120,6 +143,24 @@ class Relayed:
             shape.makes_media,
             len(request.body) // 4 if candidate.tokens is not None else 0,
         )
+
+    def _mocked(self, candidate: Candidate, request: WireRequest, streams: bool) -> WireRequest:
+        """The request as one that nobody is called for; what the call says of that wins over what its deployment
+        says."""
+        mock = {**candidate.deployment.mock, **self.mock}
+        given = self.controls.timeouts or (
+            (candidate.deployment.stream_timeouts if streams else None) or candidate.deployment.timeouts
+        )
+        return mocked(
+            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
+        )
+
+    # What a mock_response that is no error stands for, where it is no chat completion.
+    _mock_answer: Callable[[Any], Mapping[str, Any]] | None = None
+
+    def carrier(self, transport: AsyncTransport) -> AsyncTransport:
+        """What carries this call: a transport that answers by itself where the call says so."""
+        return MockingAsync(transport) if self.mock else transport
 
     def _interpret(
         self, candidate: Candidate, makes_media: bool, outcome: Opened | Failed, reader: BodyReader | ChatEvents
@@ -229,7 +270,10 @@ class _Sent(Mapping[str, Any]):
         self._entries = entries
 
     def __getitem__(self, name: str) -> Any:
-        return msgspec.json.decode(self._entries[name])
+        try:
+            return msgspec.json.decode(self._entries[name])
+        except NOT_JSON:
+            return None  # such as 1e999: well-formed, and no value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -166,6 +166,8 @@ def error_facts(raw: bytes) -> ErrorFacts:
         body: Any = msgspec.json.decode(raw)
     except _NOT_JSON:
         return ErrorFacts(sample(raw) or "no body", body=raw[:4096].decode("utf-8", "replace"))
+    if _nests_deeper(body, _DEEPEST):
+        return ErrorFacts(sample(raw), body=raw[:4096].decode("utf-8", "replace"))
     # Google's compatible endpoint puts its error object into a list.
     error = body[0] if isinstance(body, list) and body else body
     error = (error.get("error") or error) if isinstance(error, dict) else error
@@ -183,6 +185,23 @@ def error_facts(raw: bytes) -> ErrorFacts:
         param=_text(error.get("param")),
         body=body,
     )
+
+
+# Who reads an error, and takes secrets out of it, goes down its levels by calls.
+_DEEPEST = 64
+
+
+def _nests_deeper(value: object, levels: int) -> bool:
+    level = [value]
+    while level and levels:
+        levels -= 1
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 def _text(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: relayed in the protocol in which it came."""
+"""`POST /v1/chat/completions`: relayed in the protocol in which it came. A model in the path is the one that counts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from quoth.engine.effects import Failed
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
-from quoth.gateway.entries import split
+from quoth.gateway.entries import placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
-from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.outgoing import Outgoing, fitting, measured
 from quoth.gateway.reading import ChatEvents
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
@@ -41,10 +41,11 @@ async def chat(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
     if body is None:
         return
-    call = asked(split(body), body)
+    entries = split(body)
+    call = asked(entries, body) if not parameter else asked(placed(entries, parameter), None)
     await answer(app, generation, x, call, out)
 
 
@@ -61,7 +62,7 @@ async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out
     relayed = Relayed(generation, x, call, controls, app.world)
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
     try:
-        got = await adrive(relayed.flow(group), app.transport)
+        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
     finally:
         _noted(x, relayed)
         if keeper is not None:
@@ -125,11 +126,8 @@ async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, p
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
     said = tokens.completion if tokens else None
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
-    cost = x.cost = generation.price(candidate).cost(tokens)
-    headers = fitting(x)
-    if cost is not None and cost.usd is not None:
-        headers.append((b"x-quoth-cost-usd", f"{cost.usd:f}".encode()))
-    headers.append((b"x-quoth-overhead-ms", b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)))
+    x.cost = generation.price(candidate).cost(tokens)
+    headers = [*fitting(x), *measured(x, now)]
     if plan is not None:
         headers.append((b"x-litellm-cache-key", plan.key.encode()))
     await out.json(got.body, headers)
