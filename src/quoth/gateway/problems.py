@@ -79,7 +79,7 @@ def problem_of(error: BaseException, redactor: Redactor) -> Problem:
 
 def envelope(problem: Problem) -> bytes:
     """OpenAI's error body."""
-    if problem.body is not None:
+    if problem.body is not None and problem.body.get("type") != "error":  # which is how Anthropic's begin
         return msgspec.json.encode(problem.body)
     error = {
         "message": problem.message,

@@ -249,7 +249,8 @@ def _event(data: bytes, name: bytes) -> bytes:
 
 
 class NativeEvents(Events):
-    """A stream of the Messages or the Responses API, for a caller who speaks it too. `look` says what an event tells."""
+    """A stream of the Messages or the Responses API, for a caller who speaks it too. `look` says what an event
+    tells."""
 
     __slots__ = ("_look", "_wire")
 

@@ -14,6 +14,7 @@ from quoth.engine.routing import Candidate
 from quoth.errors import BadRequestError
 from quoth.gateway.asked import asked, steering
 from quoth.gateway.departure import Departure
+from quoth.gateway.dialects import EMBEDDINGS
 from quoth.gateway.entries import opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
@@ -55,7 +56,7 @@ async def embeddings(
             title = candidate.target.row.title or candidate.target.provider
             raise BadRequestError(f"{title} has no embeddings", param="model")
     controls = steering(call, x.headers, x.warnings)
-    relayed = _Embedded(generation, x, call, controls, app.world, "/embeddings")
+    relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
     try:
         got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
     finally:
