@@ -21,10 +21,11 @@ class KeepAlive:
     `stop` at the end.
     """
 
-    __slots__ = ("_loop", "_out", "_task", "_timer")
+    __slots__ = ("_loop", "_out", "_quiet", "_task", "_timer")
 
-    def __init__(self, out: Outgoing, commit_after: float):
+    def __init__(self, out: Outgoing, commit_after: float, quiet: float = QUIET_SECONDS):
         self._out = out
+        self._quiet = quiet
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -38,21 +39,25 @@ class KeepAlive:
             await task
 
     async def stop(self) -> None:
+        """A comment that nobody takes is not waited for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self.pause()
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
 
     def _ring(self) -> None:
         out = self._out
         if out.ended:
             return
         quiet = time.monotonic() - out.sent_at
-        if quiet < QUIET_SECONDS or out.busy:
-            self._timer = self._loop.call_later(max(0.1, QUIET_SECONDS - quiet), self._ring)
+        if quiet < self._quiet or out.busy:
+            self._timer = self._loop.call_later(max(0.1, self._quiet - quiet), self._ring)
             return
         self._task = self._loop.create_task(self._speak())
-        self._timer = self._loop.call_later(QUIET_SECONDS, self._ring)
+        self._timer = self._loop.call_later(self._quiet, self._ring)
 
     async def _speak(self) -> None:
         out = self._out
