@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         supports_web_search,
     )
     from quoth.sdk.client import AsyncClient, Client
+    from quoth.sdk.dialects import AnthropicMessage, Response
     from quoth.sdk.info import (
         get_llm_provider,
         get_supported_openai_params,
@@ -94,6 +95,14 @@ if TYPE_CHECKING:
     from quoth.sdk.router import Router
     from quoth.sdk.signatures import acompletion, completion
     from quoth.sdk.streams import AsyncStream, Stream
+    from quoth.sdk.surfaces import (
+        AsyncEventStream,
+        EventStream,
+        anthropic_messages,
+        aresponses,
+        messages,
+        responses,
+    )
     from quoth.sdk.tokens import token_counter
     from quoth.types import (
         Attempt,
@@ -147,6 +156,8 @@ _HOMES = {
     "quoth.sdk.router": "Router",
     "quoth.sdk.signatures": "acompletion completion",
     "quoth.sdk.streams": "AsyncStream Stream",
+    "quoth.sdk.dialects": "AnthropicMessage Response",
+    "quoth.sdk.surfaces": "AsyncEventStream EventStream anthropic_messages aresponses messages responses",
     "quoth.sdk.tokens": "token_counter",
     "quoth.types": "Attempt Choice Chunk ChunkChoice Completion Cost Delta Function Message ToolCall Usage Warning",
 }
@@ -166,7 +177,9 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AnthropicMessage",
     "AsyncClient",
+    "AsyncEventStream",
     "AsyncStream",
     "Attempt",
     "AuthenticationError",
@@ -187,6 +200,7 @@ __all__ = [
     "ContextWindowExceededError",
     "Cost",
     "Delta",
+    "EventStream",
     "Function",
     "InternalServerError",
     "Media",
@@ -200,6 +214,7 @@ __all__ = [
     "QuothError",
     "RateLimitError",
     "Reconciled",
+    "Response",
     "Router",
     "ServiceUnavailableError",
     "Stream",
@@ -221,7 +236,9 @@ __all__ = [
     "adownload",
     "aget_valid_models",
     "amodels",
+    "anthropic_messages",
     "areconcile",
+    "aresponses",
     "attach",
     "ausage_history",
     "balance",
@@ -236,9 +253,11 @@ __all__ = [
     "get_model_info",
     "get_supported_openai_params",
     "get_valid_models",
+    "messages",
     "models",
     "reconcile",
     "register_model",
+    "responses",
     "stream_chunk_builder",
     "supports_audio_input",
     "supports_audio_output",

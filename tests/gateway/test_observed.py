@@ -10,11 +10,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faultserver import FaultServer, Read, Reset, Send, Stall, chat, error, sse
+from tests.faultserver import Close, FaultServer, Read, Reset, Send, Stall, chat, error, sse
 from tests.gateway.serving import KEY, UPSTREAM_KEY, Serving, chat_body, deployment
 from tests.gateway.test_metrics import total, value
 
@@ -58,6 +59,16 @@ def cached(text: str, **more: Any) -> dict[str, Any]:
 
 def test_the_page_needs_a_key(gateway: Serving) -> None:
     assert gateway.get("/metrics", {"authorization": "Bearer wrong-key-0123456789"}).status == 401
+
+
+def test_the_page_may_be_open_or_shut(upstream: FaultServer, tmp_path: Path) -> None:
+    nobody = {"authorization": ""}
+    openly = {"require_auth_for_metrics_endpoint": False}
+    with Serving(tmp_path, upstream=upstream.url, litellm_settings=openly) as gateway:
+        assert gateway.get("/metrics", nobody).status == 200
+        assert gateway.get("/v1/models", nobody).status == 401
+    with Serving(tmp_path, upstream=upstream.url, quoth={"metrics": False}) as gateway:
+        assert gateway.get("/metrics").status == 404
 
 
 def test_requests_are_on_the_page(gateway: Serving, upstream: FaultServer) -> None:
@@ -317,3 +328,114 @@ def answer_bytes(text: str) -> bytes:
         }
     ).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+# --- Traces, and hooks as guards ----------------------------------------------------------------------------------
+
+
+def test_a_trace_goes_on_at_the_provider(upstream: FaultServer, tmp_path: Path) -> None:
+    environment = {"OTEL_TRACES_EXPORTER": "none"}
+    with Serving(tmp_path, upstream=upstream.url, environment=environment, quoth={"otel": True}) as gateway:
+        gateway.post(chat_body(), {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+    sent = upstream.requests[-1].headers["traceparent"]
+    assert sent.startswith("00-4bf92f3577b34da6a3ce929d0e0e4736-")
+    assert "00f067aa0ba902b7" not in sent
+
+
+GUARD = """
+from quoth.gateway.hooks import Hook, Refuse
+
+class Guard(Hook):
+    chunks = True
+
+    async def before(self, call):
+        if "forbidden" in str(call.body):
+            raise Refuse("not here", 403)
+        if "broken" in str(call.body):
+            raise ValueError
+
+    async def after(self, call, answer):
+        return {**answer, "seen": True}
+
+    async def chunk(self, call, text):
+        return text.upper()
+
+instance = Guard()
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "guard.py").write_text(GUARD)
+    with Serving(folder, upstream=upstream.url, quoth={"hooks": ["guard.instance"]}) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden"}]}',
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden"}],"x":1e999}',
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden \xff"}]}',
+        b'{"model":"m","messages":[{"role":"user","content":"forbidden"}],"x":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    ],
+    ids=["plain", "number out of range", "no UTF-8", "deep"],
+)
+def test_nothing_gets_past_a_guard(guarded: Serving, upstream: FaultServer, body: bytes) -> None:
+    count = len(upstream.requests)
+    assert guarded.post(body).status in (400, 403)
+    assert len(upstream.requests) == count
+
+
+def test_what_is_sent_is_what_a_guard_has_seen(guarded: Serving, upstream: FaultServer) -> None:
+    """Of a key that comes twice, readers differ on which counts."""
+    twice = b'[{"role":"user","content":"forbidden","content":"harmless"}]'
+    upstream.play_once(chat("hi"))
+    assert guarded.post(b'{"model":"m","messages":' + twice + b"}").status == 200
+    assert b"forbidden" not in upstream.requests[-1].body
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+def test_streams_are_guarded_however_their_lines_end(guarded: Serving, upstream: FaultServer, end: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    said = [({"content": "one "}, None), ({"content": "two"}, None), ({}, "stop")]
+    events = [{"model": "up", "choices": [{"index": 0, "delta": one, "finish_reason": why}]} for one, why in said]
+    data = b"".join(b"data: " + json.dumps(event).encode() + end for event in events)
+    upstream.play_once(Read(), Send(head + data + b"data: [DONE]" + end), Close())
+    answer = guarded.post(chat_body(stream=True))
+    assert b"ONE " in answer.body
+    assert b"TWO" in answer.body
+    assert b"two" not in answer.body
+    assert b"[DONE]" in answer.body
+
+
+def test_a_guard_that_failed_is_no_result(guarded: Serving, upstream: FaultServer) -> None:
+    """Nothing was executed, so that the request may be sent again with its key."""
+    count = len(upstream.requests)
+    body = chat_body(messages=[{"role": "user", "content": "broken"}])
+    for _ in range(2):
+        answer = guarded.post(body, again("guard"))
+        assert (answer.status, answer.error["type"]) == (500, "hook_failed")
+        assert "idempotent-replayed" not in answer.headers
+    assert len(upstream.requests) == count
+    assert value(guarded.get("/metrics").body, "quoth_hook_failures_total", hook="guard.instance") == 2
+
+
+def test_the_older_api_is_guarded_too(guarded: Serving, upstream: FaultServer) -> None:
+    refused = guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "forbidden"})
+    assert (refused.status, refused.error["type"]) == (403, "hook_refused")
+    upstream.play_once(chat("hi"))
+    assert guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "hello"}).json["seen"] is True
+    upstream.play_once(sse("one ", "two"))
+    answer = guarded.ask("POST", "/v1/completions", {"model": "m", "prompt": "hello", "stream": True})
+    said = [json.loads(event)["choices"][0]["text"] for event in answer.events[:-1] if json.loads(event)["choices"]]
+    assert "".join(said) == "ONE TWO"
+
+
+def test_the_older_api_is_executed_once_too(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(chat("once"))
+    first = gateway.ask("POST", "/v1/completions", {"model": "m", "prompt": "a"}, again("older"))
+    second = gateway.ask("POST", "/v1/completions", {"model": "m", "prompt": "a"}, again("older"))
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json == first.json

@@ -86,7 +86,9 @@ class App:
         """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""
         before = self.generation
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
-        hooks = _loaded_hooks(settings) if settings.hooks or self.hooks.any else self.hooks
+        hooks = self.hooks
+        if settings.hooks or hooks.any:
+            hooks = await asyncio.to_thread(_loaded_hooks, settings)  # a hook's imports may take their time
         if generation.network != before.network:
             self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
@@ -141,9 +143,9 @@ class App:
     async def metrics_page(self) -> bytes:
         """The metrics of all workers, as Prometheus reads them."""
         if self.control is None or self.workers == 1:
-            return self.observers.metrics.render()
+            return await self.observers.metrics.page()
         others = await self.control.gather()
-        return self.observers.metrics.render(others.living, others.departed)
+        return await self.observers.metrics.page(others.living, others.departed)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
@@ -230,7 +232,7 @@ class App:
         generation = self.generation
         if len(x.headers) != len(scope["headers"]):
             header_map(scope["headers"])
-        if not route.open:
+        if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get(x.method)
         if handler is None:

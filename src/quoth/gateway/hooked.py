@@ -11,7 +11,7 @@ from quoth.gateway.hooks import Hooks, Reply
 from quoth.gateway.hooks.streaming import Events
 from quoth.gateway.outgoing import Dialect, Header, Outgoing, Send
 from quoth.gateway.problems import Problem
-from quoth.wire.frames import data_of
+from quoth.wire.frames import Frames, data_of
 
 __all__ = ["Hooked", "answered_by_hook"]
 
@@ -60,13 +60,14 @@ class Hooked(Outgoing):
     async def _through(self, events: Events, data: bytes) -> bytes:
         """Whole events, as hooks want them."""
         sent: list[bytes] = []
-        for event in data.replace(b"\r\n", b"\n").split(b"\n\n"):
-            said, _ = data_of(event + b"\n\n") if event else (None, b"")
+        frames = Frames()
+        for event in (*frames.feed(data), *frames.end()):
+            said, _ = data_of(event)
             if not said:
-                sent += [event + b"\n\n"] if event else ()
+                sent.append(event)
             elif said.startswith(b"[DONE]"):
                 sent += map(_event, await events.finish())
-                sent.append(event + b"\n\n")
+                sent.append(event)
             else:
                 sent += map(_event, await events.feed(msgspec.json.decode(said)))
         return b"".join(sent)

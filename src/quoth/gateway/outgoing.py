@@ -65,8 +65,11 @@ class Outgoing:
         claim, self.claim = self.claim, None
         if claim is None:
             return
+        x = self.x
         with claim:
-            if self.ended and keeps(self.x.status) and not (self.x.error and self.x.status < 300):
+            # A failure is a result only if somebody was asked: before that nothing was executed.
+            good = not x.error if x.status < 300 else x.candidate is not None
+            if self.ended and good and keeps(x.status):
                 claim.settle(self.x.status, self._tape_headers, b"".join(self._tape))
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:

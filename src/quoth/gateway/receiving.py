@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from quoth.errors import BadRequestError
 from quoth.gateway.departure import Departure
+from quoth.gateway.entries import split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import Replay, digest
 from quoth.gateway.incoming import Receive, body_of
@@ -46,13 +48,13 @@ async def received(
 
 
 async def _seen_by_hooks(app: App, x: Exchange, body: bytes) -> bytes:
-    """The body as hooks want it; one that is no object is refused by who reads it next."""
+    """The body as hooks want it. What they could not read is not sent past them. Raises BadRequestError."""
+    split(body)
     try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
-    if not isinstance(found, dict):
-        return body
+        found: dict[str, Any] = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        # Well-formed, so that it could be passed on, and yet not usable: 1e999, or bytes that are no UTF-8.
+        raise BadRequestError(f"the request's body is not usable: {wrong}", code="400") from None
     x.model, x.stream = str(found.get("model", "")), found.get("stream") is True
     changed = await app.hooks.before(x, found)
     return body if changed is None else msgspec.json.encode(changed)

@@ -8,6 +8,7 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -99,6 +100,8 @@ class Relayed:
             warnings.append(Warning("media_not_streamed", "stream", f"{candidate.target.model} {_MEDIA}"))
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
+        if self.x.trace:
+            request = replace(request, headers={**request.headers, **self.x.trace})
         if candidate.deployment.mock:
             request = mocked(request, candidate.deployment.mock, stream=streams)
         new_reader: Callable[[], Any]

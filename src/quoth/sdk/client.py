@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from quoth.sdk.account import Balance, Reconciled, UsageRow
     from quoth.sdk.signatures import AsyncCompletionCall, CompletionCall
     from quoth.sdk.streams import AsyncStream, Stream
+    from quoth.sdk.surfaces import AsyncMessages, AsyncResponses, Conversations, Messages, Responses
     from quoth.transport.ports import AsyncTransport, Transport
 
 __all__ = ["AsyncClient", "Client"]
@@ -121,8 +122,14 @@ class _Client(ABC):
     def _transport(self) -> Any:
         """What carries this client's calls."""
 
-    def _job(self, model: Any, messages: Any, keywords: dict[str, Any]) -> Job:
-        return self._core.job(model, messages, keywords)
+    def _job(self, model: Any, messages: Any, keywords: dict[str, Any], surface: str = "openai_chat") -> Job:
+        return self._core.job(model, messages, keywords, surface)
+
+    @cached_property
+    def _conversations(self) -> Conversations:
+        from quoth.sdk.surfaces import Conversations
+
+        return Conversations()
 
     def _flow(self, job: Job) -> Flow[Answer]:
         core = self._core
@@ -151,16 +158,19 @@ class Client(_Client):
                 raise BadRequestError("client has to be a quoth.Client", param="client")
             return other._complete(model, messages, **keywords)
         job = self._job(model, messages, keywords)
-        transport = self._transport()
-        if job.mock:
-            transport = Canned(canned(job.mock, stream=job.stream))
-        answer = drive(noted(self._flow(job)), transport)
+        answer = self._driven(job)
         if answer.completion is not None:
             answer.completion.warnings[:0] = job.warnings
             return answer.completion
         from quoth.sdk.streams import Stream
 
         return Stream(answer, job.warnings)
+
+    def _driven(self, job: Job) -> Answer:
+        transport = self._transport()
+        if job.mock:
+            transport = Canned(canned(job.mock, stream=job.stream))
+        return drive(noted(self._flow(job)), transport)
 
     def _transport(self) -> Transport:
         if self._given_transport is not None:
@@ -177,6 +187,20 @@ class Client(_Client):
     def chat(self) -> _Chat:
         """openai's shape: `client.chat.completions.create(model=..., messages=...)`."""
         return _Chat(self.completion)
+
+    @cached_property
+    def responses(self) -> Responses:
+        """openai's shape: `client.responses.create(model=..., input=...)`."""
+        from quoth.sdk.surfaces import Responses
+
+        return Responses(self)
+
+    @cached_property
+    def messages(self) -> Messages:
+        """anthropic's shape: `client.messages.create(model=..., max_tokens=..., messages=[...])`."""
+        from quoth.sdk.surfaces import Messages
+
+        return Messages(self)
 
     @cached_property
     def models(self) -> _Models:
@@ -239,16 +263,19 @@ class AsyncClient(_Client):
                 raise BadRequestError("client has to be a quoth.AsyncClient", param="client")
             return await other._complete(model, messages, **keywords)
         job = self._job(model, messages, keywords)
-        transport = self._transport()
-        if job.mock:
-            transport = CannedAsync(canned(job.mock, stream=job.stream))
-        answer = await adrive(noted(self._flow(job)), transport)
+        answer = await self._driven(job)
         if answer.completion is not None:
             answer.completion.warnings[:0] = job.warnings
             return answer.completion
         from quoth.sdk.streams import AsyncStream
 
         return AsyncStream(answer, job.warnings)
+
+    async def _driven(self, job: Job) -> Answer:
+        transport = self._transport()
+        if job.mock:
+            transport = CannedAsync(canned(job.mock, stream=job.stream))
+        return await adrive(noted(self._flow(job)), transport)
 
     def _transport(self) -> AsyncTransport:
         if self._given_transport is not None:
@@ -265,6 +292,20 @@ class AsyncClient(_Client):
     def chat(self) -> _AsyncChat:
         """openai's shape: `await client.chat.completions.create(model=..., messages=...)`."""
         return _AsyncChat(self.completion)
+
+    @cached_property
+    def responses(self) -> AsyncResponses:
+        """openai's shape: `await client.responses.create(model=..., input=...)`."""
+        from quoth.sdk.surfaces import AsyncResponses
+
+        return AsyncResponses(self)
+
+    @cached_property
+    def messages(self) -> AsyncMessages:
+        """anthropic's shape: `await client.messages.create(model=..., max_tokens=..., messages=[...])`."""
+        from quoth.sdk.surfaces import AsyncMessages
+
+        return AsyncMessages(self)
 
     @cached_property
     def models(self) -> _AsyncModels:
