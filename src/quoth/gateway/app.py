@@ -187,7 +187,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task)
+        departure = Departure(receive, task, out)
         self.open[x] = task
         self.observers.begin(x)
         try:

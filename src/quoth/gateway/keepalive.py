@@ -18,7 +18,7 @@ class KeepAlive:
     """From `commit_after` seconds on (0: never) the head is sent, and a comment whenever nothing else was for 15 s.
 
     One timer, moved only when it rings: events cost nothing here. `pause` before the head is sent by somebody else,
-    `stop` at the end.
+    `stop` at the end, however that comes: a timer that goes on would speak to somebody who is long gone.
     """
 
     __slots__ = ("_loop", "_out", "_quiet", "_task", "_timer")
@@ -45,7 +45,8 @@ class KeepAlive:
             self._timer = None
         task = self._task
         if task is not None:
-            task.cancel()
+            if self._out.busy:
+                task.cancel()
             await asyncio.wait((task,))
 
     def _ring(self) -> None:
