@@ -64,17 +64,20 @@ async def answer(
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        _noted(x, relayed)
-        if keeper is not None:
-            await keeper.pause()
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if keeper is None:
-        await _whole(generation, x, got, out, plan)
-    else:
-        await streamed(generation, x, got, out, keeper, recorder, plan)
+    try:
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            _noted(x, relayed)
+        if keeper is None:
+            await _whole(generation, x, got, out, plan)
+        else:
+            # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
@@ -151,6 +154,7 @@ async def streamed(
     begun = time.monotonic()
     error: errors.QuothError | None = None
     try:
+        await keeper.pause()
         if not out.started:
             headers = fitting(x)
             if plan is not None:
@@ -161,7 +165,6 @@ async def streamed(
         if not events.complete:
             error = _broken(got, failed)
     finally:
-        await keeper.stop()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         x.warnings += events.warnings
         x.cost = generation.price(candidate).cost(x.tokens)
@@ -171,7 +174,7 @@ async def streamed(
             _succeeded(x, got, begun)
         else:
             candidate.released()
-        if got.reply is not None and not events.complete:
+        if got.reply is not None and not out.ended:
             got.reply.reply.close()
     if error is not None:
         raise error
