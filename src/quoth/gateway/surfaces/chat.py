@@ -63,10 +63,14 @@ async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
     try:
         got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        _noted(x, relayed)
         if keeper is not None:
             await keeper.pause()
+    except BaseException:
+        if keeper is not None:
+            await keeper.stop()
+        raise
+    finally:
+        _noted(x, relayed)
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
     if keeper is None:
         await _whole(generation, x, got, out, plan)
