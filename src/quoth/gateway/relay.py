@@ -278,8 +278,9 @@ class Relayed:
             request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
         )
 
-    # What a mock_response that is no error stands for, where it is no chat completion.
-    _mock_answer: Callable[[Any], Mapping[str, Any]] | None = None
+    # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
+    # returns the other.
+    _mock_answer: Any = None
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""

@@ -189,7 +189,9 @@ async def _passed_on(
     pending, size = events.out, 0
     send = out.piece
     try:
-        if reply is not None:
+        read: Any = None
+        waiting: Any = None
+        if reply is not None:  # else the events are there already, and end before anything is read
             read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if pending:
