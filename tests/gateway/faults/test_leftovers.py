@@ -232,12 +232,12 @@ def test_thousands_of_faults_leave_no_descriptor(alone: FaultServer, tmp_path_fa
                 sock.sendall(raw_request(gateway, chat_body(stream=True), f"left-{at}"))
                 alone.wait_for(lambda: len(alone.requests) > asked)
 
-        for at in range(200):
+        for at in range(100):
             once(at)
         begun = descriptors(gateway)
-        for at in range(2000):
+        for at in range(1500):
             once(at)
-        gateway.line_of("left-1990")
+        gateway.line_of("left-1490")
         alone.wait_for(lambda: alone.connections_open <= 1)
         assert descriptors(gateway) <= begun + 3
         page = gateway.get("/metrics").body.decode().splitlines()
