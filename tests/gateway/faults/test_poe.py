@@ -124,6 +124,13 @@ async def test_a_balance_that_cannot_be_read_is_not_known(balance: Step, poe: Fa
         assert app.generation.group("m").candidates[0].key.points is None
 
 
+async def test_media_have_half_an_hour(poe: FaultServer, tmp_path: Path) -> None:
+    async with application(tmp_path, at(poe)) as app:
+        candidate = app.generation.group("m").candidates[0]
+        media, text = (candidate.limits(False, makes_media, None) for makes_media in (True, False))
+        assert (media.total, text.total) == (1800, 600)
+
+
 # Calls, through a process
 
 
@@ -175,8 +182,8 @@ def test_texts_that_were_cut_off_are(gateway: Serving, house: FaultServer) -> No
     assert calls(house) == before + 3
 
 
-def test_media_have_half_an_hour(gateway: Serving, house: FaultServer) -> None:
-    """Not the ten minutes of texts; asked whole even where a stream is wanted, which is then one of one chunk."""
+def test_media_are_asked_whole(gateway: Serving, house: FaultServer) -> None:
+    """Also where a stream is wanted, which is then one of one chunk."""
     say(house, chat("![x](https://media.test/x.png)"))
     got = gateway.post(chat_body(model="GPT-Image-1", stream=True))
     assert "media_not_streamed" in got.headers["x-quoth-warnings"]

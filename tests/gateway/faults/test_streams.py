@@ -167,6 +167,20 @@ def test_the_official_client_raises_what_broke_a_stream(gateway: Serving, upstre
     assert said == "one two "
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_no_word_of_an_answer_is_in_the_log(stream: bool, limited: Serving, upstream: FaultServer, name: str) -> None:
+    """Not of one that cannot be read, nor of the prompt."""
+    begun = event(delta("one")) if stream else b""
+    upstream.play(answer(begun + b'data: {"PRIVATE' if stream else b'{"id": "PRIVATE', content_type="text/plain"))
+    prompt = [{"role": "user", "content": "PRIVATE"}]
+    for told in (
+        limited.post(chat_body(model=f"small/{name}", stream=stream, messages=prompt)),
+        limited.post(chat_body(model=f"small/{name}", stream=stream, messages=prompt, n="PRIVATE")),
+    ):
+        limited.line(told)
+    assert "PRIVATE" not in "\n".join((*limited.log, *limited.told))
+
+
 # Odd, but whole
 
 TEXT = "héllo wörld 🎉 end"
