@@ -265,7 +265,8 @@ class App:
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
-            logger.warning("request %s: %s", x.id, self.redactor(error.message))
+            logger.warning("request %s: %s", x.id, self.redactor(_told(error, problem)))
+            logger.debug("request %s: %s", x.id, self.redactor(error.message))
         await _last(out, problem)
 
     def _over(self, x: Exchange) -> None:
@@ -284,6 +285,14 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     for warning in hooks.warnings:
         logger.warning("%s", warning)
     return hooks
+
+
+def _told(error: errors.QuothError, problem: Problem) -> str:
+    """What whoever runs this is told of a failure: all of it, but for the beginning of what came where an answer was
+    due, since that may be somebody's answer."""
+    if error.code == "bad_upstream_response" and (error.status_code or 200) < 300:
+        return f"{problem.message} (HTTP {error.status_code}); at log.level debug its beginning is shown"
+    return error.message
 
 
 _SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)

@@ -42,7 +42,8 @@ from quoth.wire.wires import Wire, wire_named
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
 
 MIB = 1 << 20
-ANSWER_LIMIT = 512 * MIB
+# What one answer may measure when it is not streamed, unpacked if it came packed: it is held as a whole.
+ANSWER_LIMIT = 128 * MIB
 MOST_AT_ONCE = 128
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
