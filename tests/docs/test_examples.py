@@ -7,10 +7,11 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import pytest
 
 from quoth.emulator import Emulator
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
+from tests.gateway.serving import KEY, Serving
 
 POE = "https://api.poe.com/v1"
+GATEWAY = "http://127.0.0.1:4000"
 # After an example, `#> text` is a line that it prints.
 PRINTED = re.compile(r"^ *#> ?(.*)$", re.MULTILINE)
 # What a shell has anyway.
@@ -44,19 +47,67 @@ def python_of(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.language == "python" and not block.reason]
 
 
+@pytest.fixture(scope="module")
+def gateway(poe_emulator_server: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """What stands at the address that the pages give the gateway."""
+    environment = {"POE_API_KEY": "emulated-key", "POE_API_BASE": poe_emulator_server.base_url}
+    with Serving(tmp_path_factory.mktemp("gateway"), environment=environment) as serving:
+        yield serving
+
+
+@pytest.fixture
+def there(request: pytest.FixtureRequest, offline: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Block], str]:
+    """A block's text, with the addresses of what stands in for Poe and for the gateway."""
+
+    def found(block: Block) -> str:
+        body = block.body.replace(POE, offline)
+        if GATEWAY in body:
+            serving: Serving = request.getfixturevalue("gateway")
+            monkeypatch.setenv("QUOTH_MASTER_KEY", KEY)
+            body = body.replace(GATEWAY, serving.url.removesuffix("/v1"))
+        return body
+
+    return found
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
-def test_python_runs_and_prints_what_it_says(page: Path, offline: str) -> None:
+def test_python_runs_and_prints_what_it_says(page: Path, there: Callable[[Block], str]) -> None:
     """The blocks of a page are one program, in order; where it says Poe's address it gets the emulator's."""
     names: dict[str, object] = {"__name__": "__main__"}
     for block in python_of(page):
         # Line numbers of the page, so that a traceback points into it.
-        code = compile("\n" * (block.line - 1) + block.body.replace(POE, offline), str(page), "exec")
+        code = compile("\n" * (block.line - 1) + there(block), str(page), "exec")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code, names)
         promised = PRINTED.findall(block.body)
         if promised:
             assert printed.getvalue().splitlines() == promised, block.place
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("page", ["README.md", "docs/gateway.md"])
+def test_curl_gets_an_answer(page: str, there: Callable[[Block], str]) -> None:
+    commands = [
+        line
+        for block in blocks(ROOT / page)
+        if block.language == "sh"
+        for line in there(block).replace("\\\n", " ").splitlines()
+        if line.startswith("curl")
+    ]
+    assert commands
+    for command in commands:
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert '"choices"' in done.stdout, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_javascript_gets_an_answer(there: Callable[[Block], str]) -> None:
+    (block,) = (block for block in blocks(ROOT / "docs/gateway.md") if block.language == "js")
+    words = ["node", "--input-type=module", "-e", there(block)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, "2 + 3 = 5" in done.stdout) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -278,7 +278,7 @@ def _with_openai(tour: _Tour) -> None:
     )
 
     def ask() -> Completion:
-        if find_spec("openai") is None:
+        if not _installed("openai"):
             tour.say(f"{_INDENT}The openai package is not installed, so Quoth asks the same over HTTP.", "yellow")
             return _by_hand(tour, front, question)
         import openai
@@ -329,9 +329,16 @@ def _through_the_gateway(tour: _Tour, question: str, ask: Callable[[], Completio
     tour.took(Told(tour.model, text, answer.usage, answer.cost, answer.warnings, trace.seconds, answer))
 
 
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:
+        return False  # somebody has put something else in its place
+
+
 def _by_hand(tour: _Tour, front: Front, question: str) -> Completion:
-    with Client(provider="custom_openai", api_key=front.key, base_url=front.base_url) as client:
-        answer = client.completion(tour.model, _user(question), stream=False, **tour.keywords)
+    with Client(api_key=front.key, base_url=front.base_url) as client:
+        answer = client.completion(f"custom_openai/{tour.model}", _user(question), stream=False, **tour.keywords)
     return Completion.model_validate(answer.model_dump())
 
 
@@ -489,6 +496,7 @@ def _sum_up(tour: _Tour, emulator: Emulator | None, charged: int | None) -> None
         (f'{key}{quoth} chat "Hello"', "ask a model"),
         (f'{key}{quoth} image "A fox"', "draw; also speak, video, transcribe"),
         (f"{quoth} models claude", "what there is, and its price"),
+        (f"{key}{quoth} serve", "the gateway, for programs of any language"),
         (f"{quoth} emulate", "an offline Poe for your own tests"),
         ("from quoth import completion", "the same in Python: see README.md"),
     )

@@ -109,6 +109,16 @@ def test_a_second_signal_does_not_wait(number: signal.Signals, tmp_path: Path) -
         assert gateway.ended() == 128 + number
 
 
+def test_a_second_signal_ends_the_delay_too(tmp_path: Path) -> None:
+    with Running(tmp_path, drain_delay=3600.0) as gateway:
+        gateway.signal(signal.SIGTERM)
+        gateway.line("say", "draining")
+        gateway.signal(signal.SIGTERM)
+        assert gateway.ended() == 128 + signal.SIGTERM
+        with pytest.raises(AssertionError, match="the gateway ended"):
+            gateway.line("warn", "did not end in time")
+
+
 def test_a_second_signal_ends_a_worker_that_hears_nothing(tmp_path: Path) -> None:
     with Running(tmp_path, drain_timeout=3600.0) as gateway:
         (worker,) = gateway.workers()
