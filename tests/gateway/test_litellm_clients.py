@@ -178,7 +178,7 @@ def test_an_idempotency_key_is_for_one_model(gateway: Serving, upstream: FaultSe
     assert gateway.ask("POST", "/openai/deployments/m/chat/completions", body, NEW).status == 200
     assert gateway.ask("POST", "/openai/deployments/m/chat/completions", body, NEW).headers["idempotent-replayed"]
     found = gateway.ask("POST", "/openai/deployments/other/chat/completions", body, NEW)
-    assert (found.status, found.error["type"]) == (422, "idempotency_error")
+    assert (found.status, found.error["type"]) == (422, "idempotency_conflict")
 
 
 def test_model_info(gateway: Serving) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
+from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled
@@ -58,6 +59,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
+        self.admission: Admission = AdmitAll()
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -187,7 +189,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task)
+        departure = Departure(receive, task, out)
         self.open[x] = task
         self.observers.begin(x)
         try:
@@ -200,7 +202,7 @@ class App:
                 task.uncancel()
             elif cancelled.args == ("drain",):
                 task.uncancel()
-                await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
+                await _last(out, _SHUTTING_DOWN, _LAST_WORD)
             else:
                 raise
         except Reply as reply:
@@ -284,12 +286,19 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     return hooks
 
 
-async def _last(out: Outgoing, problem: Problem) -> None:
+_SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)
+# Seconds that a client has to take it.
+_LAST_WORD = 1.0
+
+
+async def _last(out: Outgoing, problem: Problem, within: float | None = None) -> None:
+    """The last word, for which a client has `within` seconds where somebody waits for it."""
     out.x.error, out.x.message = problem.slug, problem.message
     try:
-        await out.problem(problem)
-    except (OSError, RuntimeError):
-        out.x.left = True  # the connection was closed under the answer
+        async with asyncio.timeout(within):
+            await out.problem(problem)
+    except (OSError, RuntimeError):  # TimeoutError is an OSError
+        out.x.left = True  # the connection was closed under the answer, or nobody takes it
 
 
 # What a 426 has to say: which protocol is spoken instead.

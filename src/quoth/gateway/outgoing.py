@@ -38,24 +38,39 @@ class Dialect:
 
     __slots__ = ("as_event", "envelope")
 
-    def __init__(self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str], bytes]):
+    def __init__(
+        self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str, int | None], bytes]
+    ):
         self.envelope, self.as_event = envelope, as_event
 
 
-OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id: as_event(problem))
+OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, number: as_event(problem))
 
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
     monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
-    recorded for those who ask for the same."""
+    recorded for those who ask for the same. `number` is the last event's, where the API counts them."""
 
-    __slots__ = ("_tape", "_tape_headers", "busy", "claim", "dialect", "ended", "send", "sent_at", "started", "x")
+    __slots__ = (
+        "_tape",
+        "_tape_headers",
+        "busy",
+        "claim",
+        "dialect",
+        "ended",
+        "number",
+        "send",
+        "sent_at",
+        "started",
+        "x",
+    )
 
     def __init__(self, send: Send, x: Exchange, dialect: Dialect):
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
+        self.number: int | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
         self._tape_headers: list[Header] = []
@@ -119,7 +134,7 @@ class Outgoing:
         if self.ended:
             return
         if self.started:
-            await self.piece(self.dialect.as_event(problem, self.x.id), more=False)
+            await self.piece(self.dialect.as_event(problem, self.x.id, self.number), more=False)
             return
         headers = [*fitting(self.x), *(more or ())]
         if problem.retry_after is not None:
@@ -140,7 +155,7 @@ def fitting(x: Exchange) -> list[Header]:
         headers += _counted(len(x.attempts), x.fallbacks)
     if x.candidate is not None:
         target = x.candidate.target
-        headers += _served_by(target.provider, target.model, target.wire, x.candidate.deployment.id)
+        headers += _served_by(target.provider, target.model, x.wire or target.wire, x.candidate.deployment.id)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))

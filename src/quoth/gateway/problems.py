@@ -30,7 +30,7 @@ SLUGS = {
     "request_too_large": "the request's body is larger than the limit",
     "request_timeout": "the request's body did not arrive in time",
     "context_window_exceeded": "the prompt is longer than the model reads",
-    "idempotency_error": "the same Idempotency-Key with another request, or while the first is under way",
+    "idempotency_conflict": "the same Idempotency-Key with another request, or while the first is under way",
     "budget_exceeded": "the budget is used up",
     "rate_limit_error": "too many requests; `retry-after` says when there is room",
     "queue_timeout": "waited as long as allowed for room under an upstream key's limit",
@@ -79,7 +79,7 @@ def problem_of(error: BaseException, redactor: Redactor) -> Problem:
 
 def envelope(problem: Problem) -> bytes:
     """OpenAI's error body."""
-    if problem.body is not None:
+    if problem.body is not None and problem.body.get("type") != "error":  # which is how Anthropic's begin
         return msgspec.json.encode(problem.body)
     error = {
         "message": problem.message,
@@ -124,7 +124,7 @@ _BY_STATUS = {
     404: "not_found_error",
     405: "method_not_allowed",
     408: "request_timeout",
-    409: "idempotency_error",
+    409: "idempotency_conflict",
     413: "request_too_large",
     422: "invalid_request_error",
     429: "rate_limit_error",

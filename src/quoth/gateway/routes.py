@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from quoth.gateway.dialects import ANTHROPIC, RESPONSES_ERRORS
 from quoth.gateway.outgoing import OPENAI, Dialect
-from quoth.gateway.surfaces import about, completions, embeddings, health, listing
+from quoth.gateway.surfaces import about, completions, embeddings, health, listing, messages, responses
 from quoth.gateway.surfaces.chat import chat
 
 __all__ = ["PATTERNS", "ROUTES", "Handler", "Route", "find"]
@@ -46,6 +47,9 @@ def _with_model(path: str, surface: str, **handlers: Handler) -> dict[str, Route
 ROUTES: dict[str, Route] = {
     **_with_v1("/chat/completions", "chat", POST=chat),
     **_with_v1("/completions", "completions", POST=completions.completions),
+    **_with_v1("/responses", "responses", RESPONSES_ERRORS, POST=responses.responses),
+    **_with_v1("/messages", "messages", ANTHROPIC, POST=messages.messages),
+    **_with_v1("/messages/count_tokens", "count_tokens", ANTHROPIC, POST=messages.count_tokens),
     **_with_v1("/embeddings", "embeddings", POST=embeddings.embeddings),
     **_with_v1("/models", "models", GET=listing.models),
     **_with_v1("/model/info", "model_info", GET=listing.model_info),
@@ -60,6 +64,7 @@ ROUTES: dict[str, Route] = {
 # Paths with something in them, which may have slashes of its own; the first that fits counts.
 PATTERNS: dict[str, Route] = {
     **_with_v1("/models/{model}", "models", GET=listing.model),
+    **_with_v1("/responses/{id}", "responses", GET=responses.kept, DELETE=responses.kept),
     **_with_model("/chat/completions", "chat", POST=chat),
     **_with_model("/completions", "completions", POST=completions.completions),
     **_with_model("/embeddings", "embeddings", POST=embeddings.embeddings),

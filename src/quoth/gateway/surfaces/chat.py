@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
+from quoth.engine.routing import Group
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
+from quoth.gateway.dialects import CHAT, Surface
 from quoth.gateway.entries import placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
 from quoth.gateway.outgoing import Outgoing, fitting, measured
-from quoth.gateway.reading import ChatEvents
+from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
 from quoth.transport.drive import adrive, afinish, failed_of
@@ -49,7 +51,9 @@ async def chat(
     await answer(app, generation, x, call, out)
 
 
-async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing) -> None:
+async def answer(
+    app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing, surface: Surface = CHAT
+) -> None:
     """Find who serves the model, and pass call and answer on."""
     x.model, x.stream = call.model, call.stream
     controls = steering(call, x.headers, x.warnings)
@@ -59,19 +63,37 @@ async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out
     plan = _cache_plan(app, x, call) if app.cache is not None else None
     if plan is not None and await _from_cache(app.cache, plan, x, out):
         return
-    relayed = Relayed(generation, x, call, controls, app.world)
+    relayed = Relayed(generation, x, call, controls, app.world, surface)
+    async with app.admission.admitted(x):
+        await _called(app, generation, x, call, out, group, relayed, plan)
+
+
+async def _called(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    call: Asked,
+    out: Outgoing,
+    group: Group,
+    relayed: Relayed,
+    plan: Plan | None,
+) -> None:
+    """The call itself, to the last byte of its answer."""
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        _noted(x, relayed)
-        if keeper is not None:
-            await keeper.pause()
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if keeper is None:
-        await _whole(generation, x, got, out, plan)
-    else:
-        await streamed(generation, x, got, out, keeper, recorder, plan)
+    try:
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            _noted(x, relayed)
+        if keeper is None:
+            await _whole(generation, x, got, out, plan)
+        else:
+            # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
@@ -108,7 +130,7 @@ async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out:
 def _noted(x: Exchange, relayed: Relayed) -> None:
     journey = relayed.journey
     candidate = x.candidate = journey.candidate or x.candidate
-    if candidate is not None:
+    if candidate is not None and not x.wire:
         x.wire = candidate.target.wire
     x.fallbacks, x.place, x.waited = journey.fallbacks, journey.place, journey.waited
     x.estimated = journey.estimated
@@ -148,16 +170,17 @@ async def streamed(
     begun = time.monotonic()
     error: errors.QuothError | None = None
     try:
+        await keeper.pause()
         if not out.started:
             headers = fitting(x)
             if plan is not None:
                 headers.append((b"x-litellm-cache-key", plan.key.encode()))
             await out.begin(headers)
         failed = await _passed_on(x, events, got.reply, out, recorder)
+        out.number = events.number
         if not events.complete:
             error = _broken(got, failed)
     finally:
-        await keeper.stop()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         x.warnings += events.warnings
         x.cost = generation.price(candidate).cost(x.tokens)
@@ -167,7 +190,7 @@ async def streamed(
             _succeeded(x, got, begun)
         else:
             candidate.released()
-        if got.reply is not None and not events.complete:
+        if got.reply is not None and not out.ended:
             got.reply.reply.close()
     if error is not None:
         raise error
@@ -176,7 +199,7 @@ async def streamed(
 
 
 async def _passed_on(
-    x: Exchange, events: ChatEvents, reply: Any, out: Outgoing, recorder: Recorder | None
+    x: Exchange, events: Events, reply: Any, out: Outgoing, recorder: Recorder | None
 ) -> Failed | None:
     """Everything up to the end of the stream; what broke it, if it was the connection."""
     pending, size = events.out, 0

@@ -14,6 +14,7 @@ from quoth.engine.routing import Candidate
 from quoth.errors import BadRequestError
 from quoth.gateway.asked import asked, steering
 from quoth.gateway.departure import Departure
+from quoth.gateway.dialects import EMBEDDINGS
 from quoth.gateway.entries import opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
@@ -55,21 +56,22 @@ async def embeddings(
             title = candidate.target.row.title or candidate.target.provider
             raise BadRequestError(f"{title} has no embeddings", param="model")
     controls = steering(call, x.headers, x.warnings)
-    relayed = _Embedded(generation, x, call, controls, app.world, "/embeddings")
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        journey = relayed.journey
-        x.candidate, x.fallbacks, x.place, x.waited = (
-            journey.candidate,
-            journey.fallbacks,
-            journey.place,
-            journey.waited,
-        )
-        x.upstream_seconds = journey.waited + journey.paused + sum(attempt.seconds for attempt in journey.attempts)
-    tokens = x.tokens
-    got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
-    await out.json(got.body, fitting(x))
+    relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
+    async with app.admission.admitted(x):
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            journey = relayed.journey
+            x.candidate, x.fallbacks, x.place, x.waited = (
+                journey.candidate,
+                journey.fallbacks,
+                journey.place,
+                journey.waited,
+            )
+            x.upstream_seconds = journey.waited + journey.paused + sum(attempt.seconds for attempt in journey.attempts)
+        tokens = x.tokens
+        got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
+        await out.json(got.body, fitting(x))
 
 
 class _Answer(msgspec.Struct):
