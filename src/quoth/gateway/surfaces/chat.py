@@ -63,18 +63,23 @@ async def answer(
     if plan is not None and await _from_cache(app.cache, plan, x, out):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
-    keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        _noted(x, relayed)
-        if keeper is not None:
-            await keeper.pause()
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if keeper is None:
-        await _whole(generation, x, got, out, plan)
+    if call.stream:
+        keeper = KeepAlive(out, generation.settings.quoth.commit_after)
+        try:
+            try:
+                got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+            finally:
+                _noted(x, relayed)
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+        finally:
+            await keeper.stop()
     else:
-        await streamed(generation, x, got, out, keeper, recorder, plan)
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            _noted(x, relayed)
+        await _whole(generation, x, got, out, plan)
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
@@ -151,6 +156,7 @@ async def streamed(
     begun = time.monotonic()
     error: errors.QuothError | None = None
     try:
+        await keeper.pause()
         if not out.started:
             headers = fitting(x)
             if plan is not None:
@@ -161,10 +167,8 @@ async def streamed(
         if not events.complete:
             error = _broken(got, failed)
     finally:
-        await keeper.stop()
+        # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        x.warnings += events.warnings
-        x.cost = generation.price(candidate).cost(x.tokens)
         if error is not None:
             candidate.failed(time.monotonic(), error)
         elif events.complete:
@@ -173,6 +177,8 @@ async def streamed(
             candidate.released()
         if got.reply is not None and not events.complete:
             got.reply.reply.close()
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
     if error is not None:
         raise error
     if got.reply is not None:
