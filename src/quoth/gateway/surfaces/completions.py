@@ -21,7 +21,7 @@ from quoth.gateway.outgoing import Header, Outgoing
 from quoth.gateway.receiving import received
 from quoth.gateway.surfaces import chat as chats
 from quoth.types import Warning
-from quoth.wire.frames import data_of
+from quoth.wire.frames import Frames, data_of
 
 if TYPE_CHECKING:
     from quoth.gateway.app import App
@@ -98,13 +98,14 @@ class _AsText(Outgoing):
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         self.busy, self.sent_at = True, time.monotonic()
-        await self._out.piece(b"".join(map(self._event, data.split(b"\n\n"))), more)
+        frames = Frames(len(data) + 1)  # whole events, whatever their lines end with
+        await self._out.piece(b"".join(map(self._event, [*frames.feed(data), *frames.end()])), more)
         self.busy, self.ended = False, not more
 
     def _event(self, event: bytes) -> bytes:
-        data, _ = data_of(event + b"\n\n") if event else (None, b"")
+        data, _ = data_of(event)
         if not data or data.startswith(b"[DONE]"):
-            return event + b"\n\n" if event else b""
+            return event
         before, self._before = self._before, ""
         return b"data: " + msgspec.json.encode(_text_completion(msgspec.json.decode(data), before)) + b"\n\n"
 
