@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
 import os
 import re
 import shlex
@@ -70,19 +69,37 @@ def there(request: pytest.FixtureRequest, offline: str, monkeypatch: pytest.Monk
     return found
 
 
+# Runs blocks of Python one after the other, in one namespace as a page is read, and writes what each has printed as a
+# line of JSON.
+PROGRAM = """
+import contextlib, io, json, sys
+names = {"__name__": "__main__"}
+for place, line, body in json.load(sys.stdin):
+    # Line numbers of the page, so that a traceback points into it.
+    code = compile("\\n" * (line - 1) + body, place, "exec")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)
+    print(json.dumps(printed.getvalue()), flush=True)
+"""
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
 def test_python_runs_and_prints_what_it_says(page: Path, there: Callable[[Block], str]) -> None:
-    """The blocks of a page are one program, in order; where it says Poe's address it gets the emulator's."""
-    names: dict[str, object] = {"__name__": "__main__"}
-    for block in python_of(page):
-        # Line numbers of the page, so that a traceback points into it.
-        code = compile("\n" * (block.line - 1) + there(block), str(page), "exec")
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(code, names)
+    """The blocks of a page are one program, in order; where it says Poe's address it gets the emulator's. Warnings are
+    errors, also of what it leaves open at its end."""
+    found = python_of(page)
+    given = [(str(page), block.line, there(block)) for block in found]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM], input=json.dumps(given), capture_output=True, text=True
+    )
+    printed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"after {len(printed)} of {len(found)} blocks:\n{done.stderr}"
+    assert "Warning" not in done.stderr, done.stderr
+    for block, text in zip(found, printed, strict=True):
         promised = PRINTED.findall(block.body)
         if promised:
-            assert printed.getvalue().splitlines() == promised, block.place
+            assert text.splitlines() == promised, block.place
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -21,8 +21,8 @@ from quoth.engine.effects import World
 from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
-from quoth.gateway.collector import settled
-from quoth.gateway.departure import Departure
+from quoth.gateway.collector import settled, thrifty
+from quoth.gateway.departure import Departure, Lookout
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
@@ -70,6 +70,7 @@ class App:
         self.draining = False
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
+        self._lookout = Lookout()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
 
@@ -166,6 +167,7 @@ class App:
         await receive()
         try:
             settled()
+            thrifty()
             async with self._upkeep:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -189,7 +191,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task, out)
+        departure = Departure(receive, task, out, self._lookout)
         self.open[x] = task
         self.observers.begin(x)
         try:
@@ -265,7 +267,8 @@ class App:
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
-            logger.warning("request %s: %s", x.id, self.redactor(error.message))
+            logger.warning("request %s: %s", x.id, self.redactor(_told(error, problem)))
+            logger.debug("request %s: %s", x.id, self.redactor(error.message))
         await _last(out, problem)
 
     def _over(self, x: Exchange) -> None:
@@ -284,6 +287,14 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     for warning in hooks.warnings:
         logger.warning("%s", warning)
     return hooks
+
+
+def _told(error: errors.QuothError, problem: Problem) -> str:
+    """What whoever runs this is told of a failure: all of it, but for the beginning of what came where an answer was
+    due, since that may be somebody's answer."""
+    if error.code == "bad_upstream_response" and (error.status_code or 200) < 300:
+        return f"{problem.message} (HTTP {error.status_code}); at log.level debug its beginning is shown"
+    return error.message
 
 
 _SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)
