@@ -155,9 +155,10 @@ def test_files(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
     picture.write_bytes(PNG)
     words = ("-f", str(paper), "--file", str(notes), "-f", str(picture), "--image", str(picture))
     assert quoth("chat", "What is this?", *words).code == 0
-    parts = sent(emulator)["messages"][0]["content"]
-    assert [part["type"] for part in parts] == ["text", "image_url", "file", "file", "image_url"]
-    assert [part["file"]["filename"] for part in parts[2:4]] == ["paper.pdf", "notes.md"]
+    parts = sent(emulator)["input"][0]["content"]
+    kinds = ["input_text", "input_image", "input_file", "input_file", "input_image"]
+    assert [part["type"] for part in parts] == kinds
+    assert [part["filename"] for part in parts[2:4]] == ["paper.pdf", "notes.md"]
 
 
 def test_a_file_at_an_address_is_fetched(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_file_at_an_address_is_fetched(quoth: Quoth, emulator: Emulator, tmp_p
     done = quoth("chat", "What is this?", "--image", "https://example.org/paper.pdf")
     assert (done.code, "--file fetches and sends any file" in done.err) == (2, True)
     assert quoth("chat", "What is this?", "--file", picture.url).code == 0
-    assert sent(emulator)["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert sent(emulator)["input"][0]["content"][1]["image_url"].startswith("data:image/png;base64,")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -172,6 +173,16 @@ class Serving:
             if time.monotonic() > end:
                 raise AssertionError(f"no line of {id}")
             time.sleep(0.01)
+
+    def wait_for_line(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """A request in the log, which is written a little after its answer."""
+        end = time.monotonic() + LONG
+        while time.monotonic() < end:
+            for line in self.lines:
+                if wanted(line):
+                    return line
+            time.sleep(0.01)
+        raise AssertionError(f"no such line among {self.lines}")
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.host, self.port, timeout=LONG)

@@ -18,6 +18,7 @@ from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
+from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled
@@ -58,6 +59,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
+        self.admission: Admission = AdmitAll()
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -321,7 +323,7 @@ _ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
+    given = headers.get(b"x-request-id") or headers.get(b"x-litellm-call-id")
     if given is not None and 0 < len(given) <= 128 and _ID.issuperset(given):
         return given.decode("ascii")
     return f"req_{random.getrandbits(128):032x}"

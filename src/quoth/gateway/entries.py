@@ -14,7 +14,7 @@ import msgspec
 
 from quoth.errors import BadRequestError
 
-__all__ = ["Entries", "joined", "kind_of", "opened", "outline", "split"]
+__all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "outline", "placed", "split"]
 
 Entries = dict[str, msgspec.Raw]
 
@@ -61,6 +61,11 @@ def joined(entries: Mapping[str, msgspec.Raw]) -> bytes:
     return msgspec.json.encode(entries)
 
 
+def placed(entries: Entries, model: str) -> Entries:
+    """The same for this model, which stood in the path and so counts."""
+    return {**entries, "model": msgspec.Raw(msgspec.json.encode(model))}
+
+
 def opened(entries: Mapping[str, msgspec.Raw], name: str) -> Any:
     """One entry's value. Raises BadRequestError for what cannot be read though it is well-formed, such as 1e999."""
     try:
@@ -105,3 +110,13 @@ def outline(messages: msgspec.Raw) -> list[tuple[str, list[str] | None]]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
     return found
+
+
+def kinds(items: msgspec.Raw | None) -> frozenset[str]:
+    """The types of the items of a list; empty for anything else."""
+    if items is None or memoryview(items)[0] != _LIST:
+        return frozenset()
+    try:
+        return frozenset(part.type for part in _PARTS.decode(items))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return frozenset()

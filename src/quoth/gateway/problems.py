@@ -79,7 +79,7 @@ def problem_of(error: BaseException, redactor: Redactor) -> Problem:
 
 def envelope(problem: Problem) -> bytes:
     """OpenAI's error body."""
-    if problem.body is not None:
+    if problem.body is not None and problem.body.get("type") != "error":  # which is how Anthropic's begin
         return msgspec.json.encode(problem.body)
     error = {
         "message": problem.message,
@@ -169,6 +169,7 @@ _REFUSED = {
     402: "upstream_insufficient_funds",
     403: "permission_error",
     408: "upstream_timeout",
+    409: "upstream_rejected",
     413: "context_window_exceeded",
     422: "invalid_request_error",
     429: "rate_limit_error",

@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["received"]
 
-_PER_ANSWER = frozenset({b"x-request-id", b"date", b"server", b"transfer-encoding", b"connection"})
+_PER_ANSWER = frozenset(
+    {b"x-request-id", b"x-litellm-call-id", b"date", b"server", b"transfer-encoding", b"connection"}
+)
 
 
 async def received(
-    app: App, x: Exchange, receive: Receive, out: Outgoing, departure: Departure, limit: int
+    app: App,
+    x: Exchange,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+    limit: int,
+    parameter: str = "",
 ) -> bytes | None:
     """The body; None where the request has an Idempotency-Key whose result is known, which has been sent then.
 
@@ -37,7 +45,7 @@ async def received(
         departure.watch()
         return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
     caller = "" if x.caller is None else x.caller.id
-    claimed = await app.keys.claim(caller, key, digest(x.method, x.route, body))
+    claimed = await app.keys.claim(caller, key, digest(x.method, f"{x.route} {parameter}", body))
     if isinstance(claimed, Replay):
         await _replayed(claimed, out)
         return None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from quoth.call import Row, Timeouts
 from quoth.engine.attempts import Answer, Policy
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from quoth.transport.ports import AsyncTransport, Transport
 
 __all__ = ["AsyncClient", "Client"]
+
+T = TypeVar("T")
 
 
 class _Client(ABC):
@@ -104,6 +106,7 @@ class _Client(ABC):
         self._core = Core(settings, providers)
         self._given_transport = transport
         self._own_transport: Any = None
+        self._first_made: dict[str, Any] = {}
 
     def with_options(self, **options: Any) -> Self:
         """A client with these arguments of `Client(...)` changed, as openai's has it. It shares this one's connections
@@ -117,6 +120,14 @@ class _Client(ABC):
             other._given_transport = self._transport()
             other._arguments["transport"] = self._given_transport
         return other
+
+    def _own(self, made: T) -> T:
+        """The transport of this client's own: the first that is made, for threads whose first calls come together each
+        make one, and what they did not share would have connections of its own that nobody closes."""
+        # A lock could be held in another thread at the moment of a fork; this is one step of the interpreter.
+        first: T = self._first_made.setdefault("transport", made)
+        self._own_transport = first
+        return first
 
     @abstractmethod
     def _transport(self) -> Any:
@@ -176,11 +187,11 @@ class Client(_Client):
         if self._given_transport is not None:
             given: Transport = self._given_transport
             return given
-        if self._own_transport is None:
+        own: Transport | None = self._own_transport
+        if own is None:
             from quoth.transport.blocking import BlockingTransport
 
-            self._own_transport = BlockingTransport(self._core.settings.network, environment)
-        own: Transport = self._own_transport
+            own = self._own(BlockingTransport(self._core.settings.network, environment))
         return own
 
     @cached_property
@@ -281,11 +292,11 @@ class AsyncClient(_Client):
         if self._given_transport is not None:
             given: AsyncTransport = self._given_transport
             return given
-        if self._own_transport is None:
+        own: AsyncTransport | None = self._own_transport
+        if own is None:
             from quoth.transport.aio import AsyncioTransport
 
-            self._own_transport = AsyncioTransport(self._core.settings.network, environment)
-        own: AsyncTransport = self._own_transport
+            own = self._own(AsyncioTransport(self._core.settings.network, environment))
         return own
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: the older API, mapped onto chat; and chat under the paths that Azure's clients use.
+"""`POST /v1/completions`: the older API, mapped onto chat.
 
 Source: OpenAI's API reference, completions (legacy).
 """
@@ -14,7 +14,7 @@ import msgspec
 from quoth.errors import BadGatewayError, BadRequestError
 from quoth.gateway.asked import Asked, asked
 from quoth.gateway.departure import Departure
-from quoth.gateway.entries import Entries, opened, split
+from quoth.gateway.entries import Entries, opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
@@ -29,30 +29,10 @@ from quoth.wire.openai_chat import without_lone_surrogates
 if TYPE_CHECKING:
     from quoth.gateway.app import App
 
-__all__ = ["completions", "deployed_chat"]
+__all__ = ["completions"]
 
 # What chat has no word for. `logprobs` is a number here and a flag there.
 _UNKNOWN = ("best_of", "suffix")
-
-
-async def deployed_chat(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    """Chat with the model in the path; one in the body has to be the same."""
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
-    if body is None:
-        return
-    entries = split(body)
-    if "model" not in entries:
-        entries = {"model": msgspec.Raw(msgspec.json.encode(parameter)), **entries}
-        body = msgspec.json.encode(entries)
-    await chats.answer(app, generation, x, asked(entries, body), out)
 
 
 async def completions(
@@ -64,10 +44,11 @@ async def completions(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
     if body is None:
         return
-    call, before = _as_chat(split(body), x.warnings)
+    entries = split(body)
+    call, before = _as_chat(placed(entries, parameter) if parameter else entries, x.warnings)
     await chats.answer(app, generation, x, call, _AsText(out, before))
 
 
