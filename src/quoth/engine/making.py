@@ -28,14 +28,15 @@ from quoth.results import ImagesResponse, Transcription, Video
 from quoth.types import Attempt, Completion, Trace, Usage, Warning
 from quoth.wire import audio, images, openai_chat, videos
 
-__all__ = ["Made", "Making", "make", "ready", "what_came", "with_chat_instead"]
+__all__ = ["Made", "Making", "as_one", "make", "ready", "what_came", "with_chat_instead"]
 
 _NOT_THERE = (404, 405)
 
 
 class Made(Struct):
     """What was made. `result`: the object in openai's shape, None for something spoken, which is `sound`: its bytes
-    with their media type, or the address where it is."""
+    with their media type, or the address where it is. `body`: the answer as it came from an endpoint of its own, empty
+    on the chat route."""
 
     target: Target
     plan: Plan
@@ -45,6 +46,8 @@ class Made(Struct):
     sound: tuple[bytes | str, str] | None = None
     completion: Completion | None = None
     media: tuple[Media, ...] = ()
+    body: bytes = b""
+    content_type: str = ""
 
 
 class Making(Struct, frozen=True):
@@ -112,7 +115,7 @@ def _by_plan(
         except errors.QuothError as error:
             attempts += error.attempts
             raise
-        return _together(found, attempts)
+        return as_one(found, attempts)
     try:
         return (yield from _one(wish, plan, target, way, world, budget, purse, attempts, last_target))
     except errors.APIError as error:
@@ -239,22 +242,29 @@ def what_came(
         warnings=list(making.warnings),
         headers=reader.headers,
     )
-    made = Made(target, making.plan, making.way, trace)
+    made = Made(
+        target,
+        making.plan,
+        making.way,
+        trace,
+        body=reader.body,
+        content_type=reader.headers.get("content-type", ""),
+    )
     kind = making.wish.kind
     try:
         if kind in ("image", "edit"):
-            made.result = images.parse(reader.body)
+            made.result = images.parse(made.body)
             made.result._trace = trace
             trace.cost = price_of(target)(_counted(made.result.usage))
         elif kind == "speech":
-            made.sound = audio.spoken(reader.body, reader.headers.get("content-type", ""))
+            made.sound = audio.spoken(made.body, made.content_type)
             trace.cost = price_of(target)(Completion())
         elif kind == "transcription":
-            made.result = audio.parse_transcription(reader.body, str(making.fields.get("response_format") or "json"))
+            made.result = audio.parse_transcription(made.body, str(making.fields.get("response_format") or "json"))
             made.result._trace = trace
             trace.cost = price_of(target)(_counted(made.result.usage))
         else:
-            made.result = videos.parse(reader.body)
+            made.result = videos.parse(made.body)
             made.result._trace = trace
             trace.cost = price_of(target)(_counted(made.result.usage))
     except openai_chat.Unreadable as wrong:
@@ -323,7 +333,7 @@ def _film(making: Making, media: Media, completion: Completion, now: int) -> Vid
     )
 
 
-def _together(found: Sequence[Made], attempts: list[Attempt]) -> Made:
+def as_one(found: Sequence[Made], attempts: list[Attempt]) -> Made:
     """Several calls as one: their pictures, their cost, each warning once."""
     whole = found[0]
     trace = whole.trace

@@ -23,6 +23,7 @@ from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.films.jobs import FilmJobs
 from quoth.gateway.generation import Generation
 from quoth.gateway.idempotency import Keys
 from quoth.gateway.incoming import Left, Receive, authenticated, header_map
@@ -36,6 +37,8 @@ from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
+from quoth.transport.network import Network
+from quoth.transport.reach import public_address
 
 __all__ = ["App"]
 
@@ -65,6 +68,8 @@ class App:
         self._idle = asyncio.Event()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
+        self.outside = self._to_the_internet()
+        self.films = FilmJobs(self.world.today)
 
     # What the server and the parent call
 
@@ -84,6 +89,7 @@ class App:
         if generation.network != before.network:
             self.transport = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
+        self.outside = self._to_the_internet()
         settled()
 
     def renew(self) -> None:
@@ -103,6 +109,12 @@ class App:
             self.cache = None
         elif self.cache is None or before.settings.cache != settings.cache:
             self.cache = ResponseCache(settings.cache, time.monotonic)
+
+    def _to_the_internet(self) -> AsyncioTransport:
+        """For addresses that callers give, or that stand in answers: to hosts of the public internet alone, straight to
+        the address that was looked at, without anything that says who is calling."""
+        network = Network(ssl_verify=self.generation.network.ssl_verify)
+        return AsyncioTransport(network, self._environment, public_address)
 
     def _redact(self, text: str) -> str:
         return self.redactor(text)
@@ -151,11 +163,12 @@ class App:
         await receive()
         try:
             settled()
-            async with self._upkeep:
+            async with self._upkeep, self.films:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
             await self.transport.aclose()
+            await self.outside.aclose()
             self.log.close(2.0)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -169,6 +182,7 @@ class App:
             route, parameter = find(scope["path"])
         headers = dict(scope["headers"])
         x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
+        x.query = scope.get("query_string", b"")
         client = scope.get("client")
         x.client = client[0] if client else None
         task = asyncio.current_task()
@@ -199,11 +213,15 @@ class App:
             departure.stop()
             out.settle()
             x.ended = time.monotonic()
-            del self.open[x]
-            self.metrics.in_flight -= 1
-            if not self.open:
-                self._idle.set()
-            self._over(x)
+            self.closed(x)
+            self.over(x)
+
+    def closed(self, x: Exchange) -> None:
+        """Nothing goes on for this exchange any more."""
+        del self.open[x]
+        self.metrics.in_flight -= 1
+        if not self.open:
+            self._idle.set()
 
     async def _answer(
         self,
@@ -250,7 +268,7 @@ class App:
             logger.warning("request %s: %s", x.id, self.redactor(error.message))
         await _last(out, problem)
 
-    def _over(self, x: Exchange) -> None:
+    def over(self, x: Exchange) -> None:
         """Everything is known now."""
         self.metrics.over(x)
         self.log.over(x)

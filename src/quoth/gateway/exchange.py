@@ -36,8 +36,8 @@ class Exchange:
     the same if it is a model here, else "". `started`, `first_at`, `ended` are seconds on a monotonic clock, `first_at`
     when the first byte of the answer left; `upstream_seconds` the time that was spent waiting for providers, lines
     included. `status` is the HTTP status that the client got, `error` the slug of what went wrong, "" for nothing;
-    `left`: the client went away. `headers` are the request's, names in lower case. `request` and `answer` hold texts
-    only where a hook asked for them.
+    `left`: the client went away. `headers` are the request's, names in lower case, `query` is its query string.
+    `request` and `answer` hold texts only where a hook asked for them.
     """
 
     __slots__ = (
@@ -65,6 +65,7 @@ class Exchange:
         "model",
         "notes",
         "place",
+        "query",
         "request",
         "route",
         "started",
@@ -85,6 +86,7 @@ class Exchange:
         self.route = route
         self.surface = surface
         self.headers = headers
+        self.query = b""
         self.client: str | None = None
         self.caller: Caller | None = None
         self.model = ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.forms import Form, received_form
 from quoth.gateway.idempotency import Replay, digest
 from quoth.gateway.incoming import Receive, body_of
 from quoth.gateway.outgoing import Outgoing
@@ -13,7 +14,7 @@ from quoth.gateway.outgoing import Outgoing
 if TYPE_CHECKING:
     from quoth.gateway.app import App
 
-__all__ = ["received"]
+__all__ = ["received", "received_form_of"]
 
 _PER_ANSWER = frozenset({b"x-request-id", b"date", b"server", b"transfer-encoding", b"connection"})
 
@@ -28,19 +29,49 @@ async def received(
     """
     body = await body_of(receive, x.headers, limit)
     x.bytes_in = len(body)
-    key = x.headers.get(b"idempotency-key")
-    if key is None or not app.keys.enabled:
+    if not _has_key(app, x):
         departure.watch()
         return body
-    caller = "" if x.caller is None else x.caller.id
-    claimed = await app.keys.claim(caller, key, digest(x.method, x.route, body))
-    if isinstance(claimed, Replay):
-        await _replayed(claimed, out)
+    if not await _is_first(app, x, out, digest(x.method, x.route, body)):
         return None
-    out.claim = claimed
     if b'"stream"' in body:
         departure.watch()
     return body
+
+
+async def received_form_of(
+    app: App, x: Exchange, receive: Receive, out: Outgoing, departure: Departure, limit: int
+) -> Form | None:
+    """The same of a form."""
+    form = await received_form(receive, x.headers, limit)
+    x.bytes_in = form.size
+    if not _has_key(app, x):
+        departure.watch()
+        return form
+    try:
+        first = await _is_first(app, x, out, digest(x.method, x.route, form.digest))
+    except BaseException:
+        form.close()
+        raise
+    if not first:
+        form.close()
+        return None
+    return form
+
+
+def _has_key(app: App, x: Exchange) -> bool:
+    return b"idempotency-key" in x.headers and app.keys.enabled
+
+
+async def _is_first(app: App, x: Exchange, out: Outgoing, seen: bytes) -> bool:
+    """Whether the request is to be executed. If not, its result has been sent."""
+    caller = "" if x.caller is None else x.caller.id
+    claimed = await app.keys.claim(caller, x.headers[b"idempotency-key"], seen)
+    if isinstance(claimed, Replay):
+        await _replayed(claimed, out)
+        return False
+    out.claim = claimed
+    return True
 
 
 async def _replayed(replay: Replay, out: Outgoing) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quoth.gateway.outgoing import OPENAI, Dialect
-from quoth.gateway.surfaces import about, completions, embeddings, health, listing
+from quoth.gateway.surfaces import about, audio, completions, embeddings, health, images, listing, videos
 from quoth.gateway.surfaces.chat import chat
 
 __all__ = ["ROUTES", "Handler", "Route", "find"]
@@ -40,6 +40,11 @@ ROUTES: dict[str, Route] = {
     **_with_v1("/chat/completions", "chat", POST=chat),
     **_with_v1("/completions", "completions", POST=completions.completions),
     **_with_v1("/embeddings", "embeddings", POST=embeddings.embeddings),
+    **_with_v1("/images/generations", "images", POST=images.generations),
+    **_with_v1("/images/edits", "images", POST=images.edits),
+    **_with_v1("/audio/speech", "audio", POST=audio.speech),
+    **_with_v1("/audio/transcriptions", "audio", POST=audio.transcriptions),
+    **_with_v1("/videos", "videos", POST=videos.create),
     **_with_v1("/models", "models", GET=listing.models),
     **_with_v1("/model/info", "model_info", GET=listing.model_info),
     **_alone("/health", "health", GET=health.health),
@@ -52,6 +57,18 @@ ROUTES: dict[str, Route] = {
 }
 # The rest is named by what stands in the path.
 _PATTERNS: list[tuple[re.Pattern[str], Route]] = [
+    (
+        re.compile(r"(?:/v1)?/videos/([^/]+)"),
+        Route("/v1/videos/{video_id}", "videos", {"GET": videos.retrieve, "DELETE": videos.delete}),
+    ),
+    (
+        re.compile(r"(?:/v1)?/videos/([^/]+)/content"),
+        Route("/v1/videos/{video_id}/content", "videos", {"GET": videos.content}),
+    ),
+    (
+        re.compile(r"(?:/v1)?/videos/([^/]+)/remix"),
+        Route("/v1/videos/{video_id}/remix", "videos", {"POST": videos.remix}),
+    ),
     (re.compile(r"(?:/v1)?/models/(.+)"), Route("/v1/models/{model}", "models", {"GET": listing.model})),
     (
         re.compile(r"(?:/openai/deployments|/engines)/(.+)/chat/completions"),

@@ -33,7 +33,7 @@ class Content:
 
     @classmethod
     def of(cls, data: bytes, content_type: str = "") -> Content:
-        made = cls(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # type: ignore[arg-type]
+        made = cls.empty()
         made._file.write(data)
         made.content_type = content_type
         return made

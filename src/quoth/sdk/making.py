@@ -28,6 +28,7 @@ from quoth.sdk.past import remember
 from quoth.transport.download import MAX_BYTES, Download
 from quoth.types import Warning
 from quoth.wire import openai_chat, videos
+from quoth.wire.audio import FORMATS
 from quoth.wire.media_types import ENDINGS, HEAD, sniffed
 
 if TYPE_CHECKING:
@@ -52,15 +53,6 @@ Steps: TypeAlias = Generator[Flow[Any] | Download, Any, T]
 
 _FILES = 600.0  # seconds for one file, unless `timeout` says otherwise
 _ENDED = ("completed", "failed", "cancelled", "expired")
-# What OpenAI calls a kind of file, and what its first bytes say that it is.
-_FORMATS = {
-    "mp3": ("audio/mpeg",),
-    "wav": ("audio/wav",),
-    "flac": ("audio/flac",),
-    "opus": ("audio/ogg", "video/webm"),
-    "aac": ("audio/aac", "audio/mp4", "video/mp4"),
-    "pcm": ("audio/pcm",),
-}
 
 
 def image_made(core: Core, model: str, prompt: str, given: Mapping[str, Any], *files: Any) -> Steps[ImagesResponse]:
@@ -103,7 +95,7 @@ def said_aloud(core: Core, model: str, text: str, given: Mapping[str, Any]) -> S
         speech = Speech(file._handed_over(), file.content_type, None if data.startswith("data:") else data)
     speech._trace = found.trace
     wanted = given.get("response_format")
-    if isinstance(wanted, str) and speech.content_type not in _FORMATS.get(wanted.lower(), (wanted,)):
+    if isinstance(wanted, str) and speech.content_type not in FORMATS.get(wanted.lower(), (wanted,)):
         message = f"response_format {wanted!r} is not this model's to choose; the file is {speech.content_type}"
         speech.warnings.append(Warning("nearest", "response_format", message))
     return speech

@@ -11,10 +11,19 @@ from quoth.wire.documents import decoded, read
 from quoth.wire.media_types import HEAD, sniffed
 from quoth.wire.openai_chat import Unreadable
 
-__all__ = ["TEXTS", "parse_transcription", "spoken"]
+__all__ = ["FORMATS", "TEXTS", "parse_transcription", "spoken"]
 
 # Forms of a transcript that are no JSON.
 TEXTS = ("text", "srt", "vtt")
+# What OpenAI calls a kind of file, and what its first bytes say that it is.
+FORMATS = {
+    "mp3": ("audio/mpeg",),
+    "wav": ("audio/wav",),
+    "flac": ("audio/flac",),
+    "opus": ("audio/ogg", "video/webm"),
+    "aac": ("audio/aac", "audio/mp4", "video/mp4"),
+    "pcm": ("audio/pcm",),
+}
 
 
 def spoken(raw: bytes, content_type: str) -> tuple[bytes | str, str]:
