@@ -12,7 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from quoth.errors import BadRequestError
+from quoth.errors import BadGatewayError, BadRequestError, QuothError
 from quoth.media import Kind
 from quoth.transport.download import Download, adownloaded
 
@@ -41,9 +41,21 @@ async def fetched(
             follows=False,
             param=param,
         )
-        await adownloaded(download, transport)
+        try:
+            await adownloaded(download, transport)
+        except QuothError as error:
+            raise _blamed(error, param) from None
         file.seek(0)
         return file.read(), download.content_type
+
+
+def _blamed(error: QuothError, param: str | None) -> QuothError:
+    """An address that a caller gave is the caller's; one in an answer is the provider's."""
+    if param is not None:
+        return BadRequestError(error.message, param=param)
+    return BadGatewayError(
+        f"what was made could not be fetched: {error.message}", code="bad_upstream_response", status_code=502
+    )
 
 
 def checked(url: str, param: str | None = None) -> str:
