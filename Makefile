@@ -27,12 +27,15 @@ test: lint types test-only ## Everything that must pass: lint, types, architectu
 
 .PHONY: test-only
 test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
-# On a busy machine a deadline can pass by itself: what failed has to fail again, alone.
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST) || $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 .PHONY: crash
 crash: $(VENV)/.dev ## Kill a running batch fifty times: nothing that is finished is lost, or paid twice
 	QUOTH_KILLS=50 $(BIN)/python -m pytest tests/cli/test_bulk.py -k killed
+
+.PHONY: soak
+soak: $(VENV)/.dev ## 200,000 requests through one worker, with faults and clients that leave: nothing is left of them
+	$(BIN)/python -m pytest tests/gateway/test_soak.py -m slow
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Style, and the laws of the floors (import-linter)

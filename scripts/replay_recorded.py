@@ -1,10 +1,11 @@
 """Give recorded exchanges to the SDK as if upstream: `python scripts/replay_recorded.py DIR`.
 
-Every recorded chat exchange in DIR (`chat-*.json` with endpoint, request, status, headers, body) is served by a local
-server, and asked for with `Client` and with `AsyncClient`. The answer has to be a typed result that keeps every
-recorded fact, fields that nobody has heard of included; a refusal has to be a typed error with status and body as
-recorded. What the server received has to be what was recorded, save for what a warning tells of. Prints a table, exits
-1 on any difference.
+Every recorded exchange in DIR (JSON files with endpoint, request, status, headers, body: chat completions, Responses,
+Messages) is served by a local server, and asked for with `Client` and with `AsyncClient`, in the shape of its own API.
+The answer has to be a typed result that keeps every recorded fact, fields that nobody has heard of included; a refusal
+has to be a typed error with status and body as recorded. What the server received has to be what was recorded, save for
+what a warning tells of. Then the answer is told to a client of each other API, whole and as a stream, and read back:
+text, tools, reasoning and usage have to be the same. Prints a table, exits 1 on any difference.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from quoth import AsyncClient, Client, Completion, QuothError
+from quoth.wire.assemble import assemble
+from quoth.wire.openai_chat import Done, as_chunk
+from quoth.wire.sse import SSEDecoder
+from quoth.wire.wires import NAMES, wire_named
 
+WIRES = dict(zip(("/v1/chat/completions", "/v1/responses", "/v1/messages"), NAMES, strict=True))
 # What belongs to the connection on which the answer was recorded, and not to the answer.
 CONNECTION = {"connection", "content-encoding", "content-length", "transfer-encoding", "server", "date"}
 
@@ -74,43 +80,82 @@ def replay(recorded: dict[str, Any]) -> Iterator[str]:
     for ask in (blocking, on_a_loop):
         with serving(recorded) as (base_url, upstream):
             settings = {"provider": "poe", "api_key": "replayed", "base_url": base_url, "num_retries": 0}
-            result = ask(settings, dict(recorded["request"]))
+            result = ask(settings, dict(recorded["request"]), WIRES[recorded["endpoint"]])
         for difference in differences(recorded, result, upstream.received):
             yield f"{ask.__name__}: {difference}"
+    if recorded["status"] < 400:
+        yield from across(recorded)
 
 
-def blocking(settings: dict[str, Any], request: dict[str, Any]) -> Completion | QuothError:
+def across(recorded: dict[str, Any]) -> Iterator[str]:
+    """What is lost when the answer is told to clients of the other APIs."""
+    own = WIRES[recorded["endpoint"]]
+    answer = wire_named(own).parse(json.dumps(recorded["body"]).encode(), None)[0]
+    for name in NAMES:
+        if name == own:
+            continue
+        wire = wire_named(name)
+        document, _ = wire.render(answer, recorded["request"] if name == own else None)
+        encoder = wire.encoder(None)
+        raw = encoder.feed(as_chunk(answer)) + encoder.finish()
+        read = wire.reader([], None)
+        chunks = [chunk for chunk in map(read, SSEDecoder().feed(raw)) if chunk is not None]
+        ways = {
+            "whole": wire.parse(json.dumps(document).encode(), None)[0],
+            "streamed": assemble(chunk for chunk in chunks if not isinstance(chunk, Done)),
+        }
+        for way, again in ways.items():
+            if (before := essence(answer)) != (after := essence(again)):
+                yield f"told to {name} {way}: {after!r}, recorded {before!r}"
+
+
+def essence(answer: Completion) -> Any:
+    """What of an answer every API can say."""
+    message = answer.choices[0].message
+    calls = [
+        (call.id, call.function.name, json.loads(call.function.arguments))
+        for call in message.tool_calls or ()
+        if call.function.name
+    ]
+    usage = answer.usage
+    cached = usage.prompt_tokens_details.cached_tokens if usage and usage.prompt_tokens_details else None
+    counts = (usage.prompt_tokens, usage.completion_tokens, cached or 0) if usage else None
+    return message.content or "", message.reasoning_content or "", calls, answer.choices[0].finish_reason, counts
+
+
+def blocking(settings: dict[str, Any], request: dict[str, Any], wire: str) -> Any:
     with Client(**settings) as client:
+        calls: dict[str, Any] = dict(
+            zip(NAMES, (client.completion, client.responses.create, client.messages.create), strict=True)
+        )
         try:
-            answer: Completion = client.completion(request.pop("model"), request.pop("messages"), **request)
-            return answer
+            return calls[wire](**request, wire=wire)
         except QuothError as error:
             return error
 
 
-def on_a_loop(settings: dict[str, Any], request: dict[str, Any]) -> Completion | QuothError:
-    async def ask() -> Completion | QuothError:
+def on_a_loop(settings: dict[str, Any], request: dict[str, Any], wire: str) -> Any:
+    async def ask() -> Any:
         async with AsyncClient(**settings) as client:
+            calls: dict[str, Any] = dict(
+                zip(NAMES, (client.acompletion, client.responses.create, client.messages.create), strict=True)
+            )
             try:
-                model, messages = request.pop("model"), request.pop("messages")
-                answer: Completion = await client.acompletion(model, messages, **request)
-                return answer
+                return await calls[wire](**request, wire=wire)
             except QuothError as error:
                 return error
 
     return asyncio.run(ask())
 
 
-def differences(
-    recorded: dict[str, Any], result: Completion | QuothError, received: list[tuple[str, Any]]
-) -> Iterator[str]:
+def differences(recorded: dict[str, Any], result: Any, received: list[tuple[str, Any]]) -> Iterator[str]:
     if len(received) != 1:
         yield f"upstream was asked {len(received)} times"
         return
     path, sent = received[0]
     if path != recorded["endpoint"]:
         yield f"sent to {path}, recorded {recorded['endpoint']}"
-    warnings = result.warnings if isinstance(result, Completion) else []
+    warnings = [] if isinstance(result, QuothError) else result.warnings
     for name in sorted({*sent, *recorded["request"]}):
         told = any(name == warning.param or name in warning.message for warning in warnings)
         if sent.get(name) != recorded["request"].get(name) and not told:
@@ -123,7 +168,7 @@ def differences(
         yield from differences_of_answer(recorded["body"], result)
 
 
-def differences_of_error(recorded: dict[str, Any], result: Completion | QuothError) -> Iterator[str]:
+def differences_of_error(recorded: dict[str, Any], result: Any) -> Iterator[str]:
     if not isinstance(result, QuothError):
         yield f"recorded {recorded['status']}, got an answer"
         return
@@ -139,12 +184,12 @@ def differences_of_error(recorded: dict[str, Any], result: Completion | QuothErr
             yield f"{name} {getattr(result, name)!r}, recorded {said.get(name)!r}"
 
 
-def differences_of_answer(body: dict[str, Any], result: Completion) -> Iterator[str]:
+def differences_of_answer(body: dict[str, Any], result: Any) -> Iterator[str]:
     if result.model_dump(mode="json") != body:
         yield f"dumped {result.model_dump(mode='json')!r}, recorded {body!r}"
     yield from differences_of_attributes("body", body, result)
     usage = body["usage"]
-    if result.usage is None or result.usage.total_tokens != usage["total_tokens"]:
+    if result.usage is None or result.usage["total_tokens"] != usage["total_tokens"]:
         yield f"usage {result.usage!r}, recorded {usage!r}"
     if result.cost.source not in ("estimated", "unknown") or (result.cost.usd is None) != (
         result.cost.source == "unknown"
@@ -170,9 +215,10 @@ def differences_of_attributes(place: str, recorded: Any, typed: Any) -> Iterator
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, help="where the recordings are")
-    files = sorted(parser.parse_args().directory.glob("chat-*.json"))
+    directory = parser.parse_args().directory
+    files = [path for kind in ("chat", "responses", "messages") for path in sorted(directory.glob(f"{kind}-*.json"))]
     if not files:
-        print("No chat-*.json there: name the directory that holds the recorded exchanges.")
+        print("No recorded exchanges there: name the directory that holds the recorded exchanges.")
         return 2
     failed = 0
     width = max(len(path.stem) for path in files)

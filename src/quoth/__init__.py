@@ -103,6 +103,7 @@ if TYPE_CHECKING:
         video_remix,
         video_status,
     )
+    from quoth.sdk.dialects import AnthropicMessage, Response
     from quoth.sdk.info import (
         get_llm_provider,
         get_supported_openai_params,
@@ -114,6 +115,14 @@ if TYPE_CHECKING:
     from quoth.sdk.router import Router
     from quoth.sdk.signatures import acompletion, completion
     from quoth.sdk.streams import AsyncStream, Stream
+    from quoth.sdk.surfaces import (
+        AsyncEventStream,
+        EventStream,
+        anthropic_messages,
+        aresponses,
+        messages,
+        responses,
+    )
     from quoth.sdk.tokens import token_counter
     from quoth.types import (
         Attempt,
@@ -174,6 +183,8 @@ _HOMES = {
     "quoth.sdk.router": "Router",
     "quoth.sdk.signatures": "acompletion completion",
     "quoth.sdk.streams": "AsyncStream Stream",
+    "quoth.sdk.dialects": "AnthropicMessage Response",
+    "quoth.sdk.surfaces": "AsyncEventStream EventStream anthropic_messages aresponses messages responses",
     "quoth.sdk.tokens": "token_counter",
     "quoth.types": "Attempt Choice Chunk ChunkChoice Completion Cost Delta Function Message ToolCall Usage Warning",
 }
@@ -193,7 +204,9 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AnthropicMessage",
     "AsyncClient",
+    "AsyncEventStream",
     "AsyncStream",
     "Attempt",
     "AuthenticationError",
@@ -215,6 +228,7 @@ __all__ = [
     "ContextWindowExceededError",
     "Cost",
     "Delta",
+    "EventStream",
     "Function",
     "Image",
     "ImagesResponse",
@@ -230,6 +244,7 @@ __all__ = [
     "QuothError",
     "RateLimitError",
     "Reconciled",
+    "Response",
     "Router",
     "ServiceUnavailableError",
     "Speech",
@@ -256,7 +271,9 @@ __all__ = [
     "aimage_edit",
     "aimage_generation",
     "amodels",
+    "anthropic_messages",
     "areconcile",
+    "aresponses",
     "aspeech",
     "atranscription",
     "attach",
@@ -279,9 +296,11 @@ __all__ = [
     "get_valid_models",
     "image_edit",
     "image_generation",
+    "messages",
     "models",
     "reconcile",
     "register_model",
+    "responses",
     "speech",
     "stream_chunk_builder",
     "supports_audio_input",

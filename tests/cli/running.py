@@ -51,8 +51,15 @@ class Quoth:
         self.variables: dict[str, str | None] = {"POE_API_BASE": base_url, "POE_API_KEY": "emulated-key"}
 
     def __call__(self, *words: str, stdin: bytes | None = None, **extra: str | None) -> Done:
+        return self._run([*COMMAND, *words], stdin, extra)
+
+    def python(self, program: str) -> Done:
+        """A program in place of the command."""
+        return self._run([sys.executable, "-W", "error", "-c", program], None, {})
+
+    def _run(self, command: list[str], stdin: bytes | None, extra: Mapping[str, str | None]) -> Done:
         done = subprocess.run(
-            [*COMMAND, *words],
+            command,
             env=environment({**self.variables, **extra}),
             stdin=subprocess.DEVNULL if stdin is None else None,
             input=stdin,

@@ -33,7 +33,7 @@ def test_without_a_key_it_is_offline(quoth: Quoth, emulator: Emulator, temporary
     for said in (
         "The capital of France is Paris.",
         "1, 2, 3, 4, 5, 6, 7, 8, 9",
-        'get_weather({"city": "Lisbon"})',
+        'get_weather({"city":"Lisbon"})',
         "get_weather returned: 21 °C and sunny in Lisbon",
         "17 * 19 = 323",
         "Total: 10 calls",
@@ -61,7 +61,10 @@ def test_with_a_key_it_calls_the_provider(quoth: Quoth, emulator: Emulator) -> N
     assert "`quoth demo --clip` makes such calls" in done.out
     bodies = [request.body for request in emulator.requests if request.method == "POST"]
     assert [body["model"] for body in bodies if isinstance(body, dict)][7:] == ["Imagen-4-Fast", "Sonic-3.0"]
-    assert all(isinstance(body, dict) and body["max_tokens"] == 77 for body in bodies[:7])
+    assert all(
+        isinstance(body, dict) and (body.get("max_tokens") or body.get("max_output_tokens")) == 77
+        for body in bodies[:7]
+    )
     assert [bool(body.get("stream")) for body in bodies if isinstance(body, dict)].count(True) == 1
 
 

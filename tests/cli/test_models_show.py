@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import quoth as package
 from quoth.cli.show import calls
 from quoth.emulator import Emulator
 from quoth.providers.catalogue import known, shipped
@@ -80,16 +79,12 @@ def test_calls_of_media_bots_are_right(facts: object) -> None:
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4.6", "veo-3.1", "elevenlabs-v3", "imagen-4"])
-def test_the_call_in_python_runs(
-    model: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("POE_API_BASE", emulator.base_url)
-    monkeypatch.setenv("POE_API_KEY", "emulated-key")
+def test_the_call_in_python_runs(model: str, quoth: Quoth) -> None:
     facts = shipped().get(model)
     assert facts is not None
-    exec(calls(facts)["Python"], {})
-    assert capsys.readouterr().out.strip()
-    assert package.__version__
+    done = quoth.python(calls(facts)["Python"])
+    assert (done.code, done.err) == (0, "")
+    assert done.out.strip()
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4.6", "veo-3.1"])

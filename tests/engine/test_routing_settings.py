@@ -80,6 +80,10 @@ def test_every_word() -> None:
     assert found.info["base_model"] == "gpt"
 
 
+def test_an_id_may_be_a_number() -> None:
+    assert deployment({}, model_info={"id": 7}).id == "7"
+
+
 def test_an_id_is_the_same_for_the_same_entry_and_gives_nothing_away() -> None:
     one, same, other = deployment({"seed": 1}), deployment({"seed": 1}), deployment({"seed": 2})
     assert one.id == same.id != other.id

@@ -34,6 +34,14 @@ def nested(depth: int, value: Any = 1) -> Any:
     return value
 
 
+def shared(depth: int) -> Any:
+    """A list of two lists of two lists ...: few objects, and a great many values."""
+    value: Any = ["a", "b"]
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
 def user(content: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}]}
 
@@ -69,6 +77,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "content: an object of a class": (user(Thing()), "messages[0].content"),
     "content: a cycle": (user(cycle()), "messages[0].content"),
     "content: 1000 deep": (user([nested(1000)]), "messages[0].content[0]"),
+    "content: shared without measure": (user([{"type": "text", "more": shared(100)}]), "messages[0].content[0].more"),
     "content: a lone surrogate": (user("a\ud800b"), "messages[0].content"),
     "content: a lone surrogate in a part": (user([{"type": "text", "text": "\udfff"}]), "messages[0].content[0].text"),
     "content: a lone surrogate in a key": (user([{"type": "text", "\ud800": 1}]), "messages[0].content[0]"),

@@ -104,7 +104,7 @@ async def test_a_look_changes_nothing_and_shows_no_credentials():
     looking = Looking()
     headers = {b"authorization": b"Bearer secret", b"x-api-key": b"secret", b"cookie": b"a=b", b"user-agent": b"curl"}
     one = exchange(headers=headers, client="10.0.0.1", model="gpt", stream=True)
-    assert await hooks(looking).before(one, {**BODY, "stream": True}) is None
+    assert await hooks(looking).before(one, {**BODY, "stream": True}) == {**BODY, "stream": True}
     [call] = looking.calls
     assert (call.id, call.surface, call.caller.id, call.client, call.stream, call.model) == (
         "req_1",

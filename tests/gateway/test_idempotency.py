@@ -63,7 +63,7 @@ async def test_another_request_with_the_same_key_is_refused():
     other = digest("POST", "/v1/chat/completions", b'{"n": 2}')
     with pytest.raises(UnprocessableEntityError) as caught:
         await table.claim("anna", b"k1", other)
-    assert (caught.value.status_code, caught.value.type) == (422, "idempotency_error")
+    assert (caught.value.status_code, caught.value.type) == (422, "idempotency_conflict")
     async with asyncio.timeout(5):
         under_way = await first(table, b"k2")
         with pytest.raises(UnprocessableEntityError):

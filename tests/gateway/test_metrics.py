@@ -243,6 +243,21 @@ def test_workers_add_up():
     assert total(one.render(), "quoth_requests_total") == 1, "asking the others changes nothing here"
 
 
+async def test_a_long_page_is_the_same_page():
+    metrics = Metrics()
+    for number in range(100):
+        metrics.over(exchange(known_model=f"m{number}"))
+    page = await metrics.page([metrics.snapshot()])
+    assert total(page, "quoth_requests_total") == 200
+
+
+def test_labels_are_escaped():
+    odd = 'a "quoted" \\ name\nof two lines'
+    metrics = Metrics()
+    metrics.over(exchange(known_model=odd))
+    assert total(metrics.render(), "quoth_requests_total", model=odd) == 1
+
+
 def test_of_a_worker_that_is_no_more_the_counts_stay():
     gone, here = Metrics(2), Metrics(2)
     gone.routes = here.routes = routes()

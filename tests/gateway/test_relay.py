@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faultserver import FaultServer, Send, chat, sse
+from tests.faultserver import Close, FaultServer, Read, Send, chat, sse
 from tests.gateway.serving import SERVERS, UPSTREAM_KEY, Serving, chat_body
 
 
@@ -50,7 +50,8 @@ def test_the_answer_keeps_its_bytes_but_for_the_model(gateway: Serving, upstream
         b'"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
     )
     upstream.play_once(
-        Send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw)
+        Read(),
+        Send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw),
     )
     answer = gateway.post(chat_body())
     assert answer.status == 200
@@ -94,7 +95,8 @@ def test_events_end_as_the_provider_ends_them(gateway: Serving, upstream: FaultS
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
     first = json.dumps({"model": "up", "choices": [{"index": 0, "delta": {"content": "é"}}]}).encode()
     last = json.dumps({"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}).encode()
-    upstream.play_once(Send(head + b": hello" + cut + b"data: " + first + cut + b"data: " + last + cut))
+    events = b": hello" + cut + b"data: " + first + cut + b"data: " + last + cut
+    upstream.play_once(Read(), Send(head + events), Close())
     answer = gateway.post(chat_body(stream=True))
     assert b": hello" + cut in answer.body
     assert b"data: " + last + cut in answer.body

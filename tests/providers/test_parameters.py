@@ -220,6 +220,15 @@ class TestCustom:
             "did you mean thinking_budget?"
         )
 
+    @pytest.mark.parametrize(("given", "meant"), [("temprature", "temperature"), ("max_token", "max_tokens")])
+    def test_one_of_openais_may_be_meant(self, wire: Wire, given: str, meant: str):
+        assert wire.send("poe/claude-haiku-4.5", **{given: 1})[given] == 1
+        assert wire.warnings[0].message.endswith(f"; did you mean {meant}?")
+
+    def test_but_not_of_a_model_that_does_not_talk(self, wire: Wire):
+        wire.send("poe/Veo-3.1-Lite", temprature=1)
+        assert "did you mean" not in wire.warnings[0].message
+
     def test_of_an_unknown_model_nothing_is_doubted(self, wire: Wire):
         assert wire.send("poe/my-own-bot", depth=3)["depth"] == 3
         assert wire.codes == [("unknown_model", "model")]
@@ -430,7 +439,7 @@ class City(BaseModel):
 def test_a_class_goes_where_the_model_honours_a_schema(wire: Wire):
     """As `response_format` to a plain provider and to grok-4, into the prompt elsewhere."""
     complete: Any = wire.client.completion
-    where = {"api_base": wire.server.url, "api_key": "k", "response_format": City}
+    where = {"api_base": wire.server.url, "api_key": "k", "response_format": City, "wire": "openai_chat"}
     for model, honours in (("custom_openai/m", True), ("poe/Grok-4", True), ("poe/claude-haiku-4.5", False)):
         wire.server.play_once(chat('{"name": "Oslo"}'))
         assert complete(model, HELLO, **where).choices[0].message.parsed == City(name="Oslo")

@@ -483,6 +483,12 @@ def test_wrong_settings_are_said_when_the_router_is_made(server: FaultServer, gi
     assert caught.value.param == path
 
 
+def test_a_limit_of_a_deployment_that_nobody_would_keep_is_refused(server: FaultServer) -> None:
+    with pytest.raises(quoth.BadRequestError, match="not enforced") as caught:
+        quoth.Router([entry(server, max_budget=1)])
+    assert caught.value.param == "model_list[0].litellm_params.max_budget"
+
+
 def test_a_missing_key_is_said_when_the_router_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POE_API_KEY", raising=False)
     with pytest.raises(quoth.AuthenticationError, match="POE_API_KEY") as caught:

@@ -16,6 +16,7 @@ import quoth.exceptions
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 FUNCTIONS = (
+    "anthropic_messages aresponses messages responses "
     "aattach aget_valid_models amodels abalance abatch_completion acompletion adownload areconcile attach "
     "ausage_history balance batch_completion budget "
     "completion completion_cost cost_per_token download get_llm_provider get_supported_openai_params reconcile "
@@ -27,8 +28,10 @@ FUNCTIONS = (
     "image_edit image_generation speech transcription video_content video_generation video_remix video_status"
 ).split()
 CLASSES = (
-    "AsyncClient AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice Client Completion Cost Delta "
-    "Function Media Message ModelInfo Reconciled Router "
+    "AnthropicMessage AsyncClient AsyncEventStream AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice "
+    "Client Completion Cost "
+    "Delta EventStream "
+    "Function Media Message ModelInfo Reconciled Response Router "
     "Stream Timeouts ToolCall Usage UsageRow Warning "
     "Content Image ImagesResponse Speech Transcription Video"
 ).split()

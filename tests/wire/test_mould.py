@@ -54,6 +54,10 @@ ALIKE: dict[str, Callable[[str], bytes]] = {
     "reasoning beside empty content": lambda text: event({"content": "", "reasoning": text}),
     "reasoning beside no content": lambda text: event({"content": None, "reasoning_content": text}),
     "reasoning beside its empty twin": lambda text: event({"reasoning": None, "reasoning_content": text}),
+    "reasoning under both names": lambda text: event({"reasoning_content": text, "reasoning": text}),
+    "reasoning under both names beside empty content": lambda text: event(
+        {"role": "assistant", "content": "", "reasoning": text, "reasoning_content": text}
+    ),
     "nulls": lambda text: event({"content": text, "refusal": None, "tool_calls": None}, {"logprobs": None}, usage=None),
     "unknown fields": lambda text: event({"content": text, "x": 1}, {"y": "z"}, by="p", flag=True, none=None, part=0.5),
     "an error that is none": lambda text: event({"content": text}, error=None),
@@ -99,7 +103,9 @@ OTHERS = {
     "no text": event({}),
     "empty text": event({"role": "assistant", "content": ""}),
     "two texts": event({"content": "a", "reasoning": "b"}),
-    "a text under two names": event({"reasoning": "a", "reasoning_content": "a"}),
+    "a text under three names": event({"content": "a", "reasoning": "a", "reasoning_content": "a"}),
+    "a text that is twice the same by chance": event({"content": "a", "reasoning": "a"}, {"content": "a"}),
+    "a text and the same in another place": event({"content": "a"}, content="a"),
     "a refusal beside it": event({"content": "a", "refusal": "no"}),
     "a refusal": event({"refusal": "no"}),
     "a tool call": event({"content": "a", "tool_calls": [{"index": 0, "function": {"arguments": "1"}}]}),
@@ -112,7 +118,7 @@ OTHERS = {
     "an object around it": event({"content": "a"}, x={"content": "b"}),
     "two choices": json.dumps({"choices": [{"delta": {"content": "a"}}, {"index": 1, "delta": {}}]}).encode(),
     "no choices": json.dumps({**HEAD, "choices": [], "content": "a"}).encode(),
-    "the text is said twice": b'{"choices": [{"delta": {"content": "a", "content": "a"}}]}',
+    "the text is said twice": b'{"choices": [{"delta": {"content": "a", "content": "b"}}]}',
     "another place": event({}, content="a"),
     "a key in disguise": event({"content": "a", "reasoning": "b"}).replace(b'"reasoning"', b'"\\u0072easoning"'),
     "long": event({"content": "a" * LONGEST}),
@@ -141,6 +147,21 @@ def test_whatever_is_cast_would_have_been_read_so(before: bytes, body: bytes, af
         cast = found.cast(other)
         if cast is not None:
             assert inside(cast) == inside(Chunk.model_validate_json(other))
+
+
+@settings(deadline=None, max_examples=300)
+@given(one=BODIES, other=BODIES, cut=st.integers(0, 60))
+@example(one=b"b", other=b"b", cut=0)
+def test_twins_are_cast_only_if_they_are(one: bytes, other: bytes, cut: int):
+    data = ALIKE["reasoning under both names"]("a")
+    found = mould(data)
+    assert found is not None
+    head, between, tail = data.split(b'"a"')
+    for changed in (b'%b"%b"%b"%b"%b' % (head, one, between, other, tail), data[:-cut], data[cut:]):
+        cast = found.cast(changed)
+        if cast is not None:
+            assert inside(cast) == inside(Chunk.model_validate_json(changed))
+            assert cast.choices[0].delta.reasoning == cast.choices[0].delta.reasoning_content
 
 
 def one_by_one(raw: bytes) -> list[Chunk]:

@@ -13,6 +13,7 @@ __all__ = ["check_params", "messages_of", "plain", "unencodable"]
 
 DEEPEST = 200
 MOST_BITS = 1024
+MOST_VALUES = 2**20
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NUMBER, _INT, _LIST = (int, float), (int,), (list, tuple)
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -47,10 +48,10 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
         raise _wrong(f"messages is {_kind(messages)}; it has to be a list of messages", "messages")
     if not messages:
         raise _wrong("messages is empty; there has to be at least one message", "messages")
-    found = []
+    found, count = [], _Count()
     for number, message in enumerate(messages):
         where = f"messages[{number}]"
-        value = plain(message, where)
+        value = _plain(message, where, 0, count)
         if not isinstance(value, dict):
             raise _wrong(f"{where} is {_kind(message)}; it has to be an object with role and content", where)
         role = value.get("role")
@@ -80,9 +81,28 @@ def check_params(params: Mapping[str, Any]) -> None:
             raise _wrong(f"{name} is {_kind(value)}; it has to be {expected[1]}", name)
 
 
-def plain(value: Any, where: str, depth: int = 0) -> Any:
+class _Count:
+    """How many values there are. A dozen lists that each hold the next one several times may stand for billions, which
+    no request could hold."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values = 0
+
+    def add(self, values: int, where: str) -> None:
+        self.values += values
+        if self.values > MOST_VALUES:
+            raise _wrong(f"{where[:80]}… brings the values of the request to more than {MOST_VALUES:,}", where[:80])
+
+
+def plain(value: Any, where: str) -> Any:
     """The value in plain JSON types: objects with `model_dump` become dicts. Raises BadRequestError that names the
-    place of whatever JSON cannot say: NaN, infinity, bytes, other objects, cycles."""
+    place of whatever JSON cannot say: NaN, infinity, bytes, other objects, cycles; and of what is too much."""
+    return _plain(value, where, 0, _Count())
+
+
+def _plain(value: Any, where: str, depth: int, count: _Count) -> Any:
     if value is None or type(value) is str or type(value) is bool:
         return value
     if isinstance(value, str | int | float):
@@ -90,19 +110,21 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise _wrong(f"{where[:80]}… is nested deeper than {DEEPEST} levels, or contains itself", where[:80])
     if isinstance(value, Mapping):
+        count.add(len(value), where)
         found = {}
         for key, item in value.items():
             if not isinstance(key, str):
                 raise _wrong(f"{where} has the key {key!r}; keys have to be texts", where)
-            found[key] = plain(item, f"{where}.{key}", depth + 1)
+            found[key] = _plain(item, f"{where}.{key}", depth + 1, count)
         return found
     if isinstance(value, list | tuple):
-        return [plain(item, f"{where}[{number}]", depth + 1) for number, item in enumerate(value)]
+        count.add(len(value), where)
+        return [_plain(item, f"{where}[{number}]", depth + 1, count) for number, item in enumerate(value)]
     if isinstance(value, Enum):
-        return plain(value.value, where, depth + 1)
+        return _plain(value.value, where, depth + 1, count)
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
-        return plain(dump(exclude_unset=True), where, depth + 1)
+        return _plain(dump(exclude_unset=True), where, depth + 1, count)
     raise _wrong(f"{where} is {_kind(value)}, which JSON cannot say", where)
 
 

@@ -34,6 +34,7 @@ _BY_CODE: dict[str, type[errors.APIError]] = {
     "content_policy_violation": errors.ContentPolicyViolationError,
     "moderation_error": errors.ContentPolicyViolationError,
     "model_not_found": errors.NotFoundError,
+    "rate_limit_exceeded": errors.RateLimitError,
 }
 # For an error object inside an answer whose status said success.
 _BY_TYPE: dict[str, type[errors.APIError]] = {
@@ -42,6 +43,7 @@ _BY_TYPE: dict[str, type[errors.APIError]] = {
     "insufficient_credits": errors.PaymentRequiredError,
     "insufficient_quota": errors.PaymentRequiredError,
     "insufficient_points": errors.PaymentRequiredError,
+    "billing_error": errors.PaymentRequiredError,
     "permission_error": errors.PermissionDeniedError,
     "moderation_error": errors.ContentPolicyViolationError,
     "not_found_error": errors.NotFoundError,

@@ -25,10 +25,11 @@ from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.films.jobs import FilmJobs
 from quoth.gateway.generation import Generation
+from quoth.gateway.hooked import Hooked, answered_by_hook
+from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
 from quoth.gateway.incoming import Left, Receive, authenticated, header_map
-from quoth.gateway.log import Log
-from quoth.gateway.metrics import Metrics
+from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, problem_of
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
@@ -37,7 +38,9 @@ from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
+from quoth.transport.mock import MockingAsync
 from quoth.transport.network import Network
+from quoth.transport.ports import AsyncTransport
 from quoth.transport.reach import public_address
 
 __all__ = ["App"]
@@ -58,9 +61,11 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
-        self.transport = AsyncioTransport(self.generation.network, self._environment)
-        self.metrics = Metrics(workers)
-        self.log = Log(settings.quoth.log, self._redact)
+        self._connections = AsyncioTransport(self.generation.network, self._environment)
+        self.transport: AsyncTransport = self._connections
+        self.hooks = _loaded_hooks(settings)
+        self.observers = Observers(settings, self.generation.environment, workers, self._redact)
+        self.observers.watch(lambda: self.cache, lambda: self.hooks)
         self.keys = Keys(settings.quoth.idempotency.ttl, time.monotonic)
         self._take(self.generation)
         self.draining = False
@@ -86,10 +91,17 @@ class App:
         """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""
         before = self.generation
         generation = Generation(settings, environment(), self.world, self.catalogues.of, before)
+        hooks = self.hooks
+        if settings.hooks or hooks.any:
+            hooks = await asyncio.to_thread(_loaded_hooks, settings)  # a hook's imports may take their time
         if generation.network != before.network:
-            self.transport = AsyncioTransport(generation.network, self._environment)
+            self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
         self.outside = self._to_the_internet()
+        self.observers.changed(settings)
+        if hooks is not self.hooks:
+            self.hooks = hooks
+            self._upkeep.host(hooks)
         settled()
 
     def renew(self) -> None:
@@ -102,7 +114,8 @@ class App:
         """From now on this one counts."""
         before = self.generation
         self.generation = generation
-        self.metrics.routes = generation.routes
+        self.transport = MockingAsync(self._connections) if generation.mocks else self._connections
+        self.observers.metrics.routes = generation.routes
         settings = generation.settings
         self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
         if settings.cache is None:
@@ -137,14 +150,14 @@ class App:
 
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
-        return self.metrics.snapshot()
+        return self.observers.metrics.snapshot()
 
     async def metrics_page(self) -> bytes:
         """The metrics of all workers, as Prometheus reads them."""
         if self.control is None or self.workers == 1:
-            return self.metrics.render()
+            return await self.observers.metrics.page()
         others = await self.control.gather()
-        return self.metrics.render(others.living, others.departed)
+        return await self.observers.metrics.page(others.living, others.departed)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
@@ -167,9 +180,9 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
-            await self.transport.aclose()
+            await self._connections.aclose()
             await self.outside.aclose()
-            self.log.close(2.0)
+            self.observers.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     # One request
@@ -187,10 +200,10 @@ class App:
         x.client = client[0] if client else None
         task = asyncio.current_task()
         assert task is not None
-        out = Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task)
+        out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
+        departure = Departure(receive, task, out)
         self.open[x] = task
-        self.metrics.in_flight += 1
+        self.observers.begin(x)
         try:
             await self._answer(scope, receive, x, route, parameter, out, departure)
         except Left:
@@ -201,9 +214,11 @@ class App:
                 task.uncancel()
             elif cancelled.args == ("drain",):
                 task.uncancel()
-                await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
+                await _last(out, _SHUTTING_DOWN, _LAST_WORD)
             else:
                 raise
+        except Reply as reply:
+            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
         except errors.QuothError as error:
             await self._failed(out, x, error)
         except Exception as error:
@@ -219,7 +234,6 @@ class App:
     def closed(self, x: Exchange) -> None:
         """Nothing goes on for this exchange any more."""
         del self.open[x]
-        self.metrics.in_flight -= 1
         if not self.open:
             self._idle.set()
 
@@ -236,7 +250,7 @@ class App:
         generation = self.generation
         if len(x.headers) != len(scope["headers"]):
             header_map(scope["headers"])
-        if not route.open:
+        if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get(x.method)
         if handler is None:
@@ -262,6 +276,8 @@ class App:
 
     async def _failed(self, out: Outgoing, x: Exchange, error: Exception) -> None:
         """The error as the caller gets it. One that nobody can be told any more is only noted."""
+        if self.hooks.any and isinstance(error, errors.QuothError):
+            error = await self.hooks.failed(x, error) or error
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
@@ -270,16 +286,35 @@ class App:
 
     def over(self, x: Exchange) -> None:
         """Everything is known now."""
-        self.metrics.over(x)
-        self.log.over(x)
+        self.observers.over(x)
+        if self.hooks.any:
+            self.hooks.over(x)
 
 
-async def _last(out: Outgoing, problem: Problem) -> None:
+def _loaded_hooks(settings: Settings) -> Hooks:
+    """Raises BadRequestError for hooks that cannot be loaded."""
+    try:
+        hooks = load_hooks(settings)
+    except HooksNotLoaded as error:
+        raise errors.BadRequestError(str(error)) from None
+    for warning in hooks.warnings:
+        logger.warning("%s", warning)
+    return hooks
+
+
+_SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)
+# Seconds that a client has to take it.
+_LAST_WORD = 1.0
+
+
+async def _last(out: Outgoing, problem: Problem, within: float | None = None) -> None:
+    """The last word, for which a client has `within` seconds where somebody waits for it."""
     out.x.error, out.x.message = problem.slug, problem.message
     try:
-        await out.problem(problem)
-    except (OSError, RuntimeError):
-        out.x.left = True  # the connection was closed under the answer
+        async with asyncio.timeout(within):
+            await out.problem(problem)
+    except (OSError, RuntimeError):  # TimeoutError is an OSError
+        out.x.left = True  # the connection was closed under the answer, or nobody takes it
 
 
 # What a 426 has to say: which protocol is spoken instead.
@@ -295,7 +330,7 @@ _ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
+    given = headers.get(b"x-request-id") or headers.get(b"x-litellm-call-id")
     if given is not None and 0 < len(given) <= 128 and _ID.issuperset(given):
         return given.decode("ascii")
     return f"req_{random.getrandbits(128):032x}"

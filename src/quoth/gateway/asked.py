@@ -13,6 +13,7 @@ from quoth.engine.routing import Controls
 from quoth.errors import BadRequestError
 from quoth.gateway.entries import Entries, kind_of, opened
 from quoth.providers.controls import CONTROLS, INERT
+from quoth.transport.mock import TESTING
 from quoth.types import Warning
 
 __all__ = ["Asked", "asked", "steering"]
@@ -63,7 +64,7 @@ _NOT_THE_CALLERS = frozenset(
     "api_base api_key base_url client client_cert custom_llm_provider extra_headers extra_query headers organization "
     "proxy ssl_verify api_version model_list".split()
 )
-_OURS = frozenset({"cache", "disable_fallbacks", "tags"})
+_OURS = frozenset({"cache", "disable_fallbacks", "tags", *TESTING})
 _STEERING = (frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS) - {"wire"} | {"wire"}
 
 _MODEL = msgspec.json.Decoder(str)
@@ -148,7 +149,10 @@ def _tags_of_metadata(found: Asked) -> None:
         return
     found.steering.setdefault("tags", metadata.pop("tags"))
     entries = dict(found.entries)
-    entries["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+    if metadata:
+        entries["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+    else:
+        del entries["metadata"]
     found.entries, found.body = entries, None
 
 

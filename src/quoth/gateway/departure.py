@@ -6,21 +6,23 @@ import asyncio
 from typing import Any
 
 from quoth.gateway.incoming import Receive
+from quoth.gateway.outgoing import Outgoing
 
 __all__ = ["Departure"]
 
 
 class Departure:
-    """Cancels `task` when the client goes away, unless `stop` was called before. `left` tells that it did.
+    """Cancels `task` when the client goes away before its answer `out` is complete. `left` tells that it did.
 
     What an ASGI server's `receive()` returns is a future under granian, and a coroutine elsewhere.
     """
 
-    __slots__ = ("_receive", "_task", "_waiting", "left")
+    __slots__ = ("_out", "_receive", "_task", "_waiting", "left")
 
-    def __init__(self, receive: Receive, task: asyncio.Task[Any]):
+    def __init__(self, receive: Receive, task: asyncio.Task[Any], out: Outgoing):
         self._receive = receive
         self._task = task
+        self._out = out
         self._waiting: Any = None
         self.left = False
 
@@ -44,6 +46,8 @@ class Departure:
         if message is not None and message["type"] == "http.request":
             self.watch()
             return
-        self.left = True
         self._waiting = None
+        if self._out.ended:
+            return  # servers say the same of a client whose answer is complete
+        self.left = True
         self._task.cancel()

@@ -37,7 +37,8 @@ class Exchange:
     when the first byte of the answer left; `upstream_seconds` the time that was spent waiting for providers, lines
     included. `status` is the HTTP status that the client got, `error` the slug of what went wrong, "" for nothing;
     `left`: the client went away. `headers` are the request's, names in lower case, `query` is its query string.
-    `request` and `answer` hold texts only where a hook asked for them.
+    `request` and `answer` hold texts only where a hook asked for them. `trace`: headers by which a provider's trace
+    goes on from here.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class Exchange:
         "surface",
         "tags",
         "tokens",
+        "trace",
         "upstream_seconds",
         "waited",
         "warnings",
@@ -118,6 +120,7 @@ class Exchange:
         self.request: dict[str, Any] | None = None
         self.answer: Any = None
         self.notes: dict[str, Any] | None = None
+        self.trace: Mapping[str, str] | None = None
 
     @property
     def overhead(self) -> float:

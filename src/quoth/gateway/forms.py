@@ -55,6 +55,7 @@ class Form:
         self.listed: set[str] = set()
         self.size = 0
         self.digest = b""
+        self.changed: dict[str, Any] | None = None  # the fields as a hook wants them
 
     def __enter__(self) -> Self:
         return self
@@ -70,12 +71,17 @@ class Form:
             for upload in uploads:
                 upload.file.close()
 
-    def entries(self) -> dict[str, msgspec.Raw]:
+    def plain(self) -> dict[str, Any]:
         """The fields as a JSON body would have them: numbers and flags as such where OpenAI has them so."""
         found: dict[str, Any] = {}
         for name, values in self.fields.items():
             read = [_typed(name, value) for value in values]
             found[name] = read if name in self.listed or len(read) > 1 else read[0]
+        return found
+
+    def entries(self) -> dict[str, msgspec.Raw]:
+        """The same, each value as its bytes."""
+        found = self.plain() if self.changed is None else self.changed
         return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in found.items()}
 
 

@@ -138,7 +138,7 @@ class Keys:
             if entry.body != body:
                 raise UnprocessableEntityError(
                     "this Idempotency-Key was used with another request; use a new key for a new request",
-                    type="idempotency_error",
+                    type="idempotency_conflict",
                 )
             if entry.done.is_set():
                 return self._replay(name, entry)
@@ -154,7 +154,7 @@ class Keys:
                 await entry.done.wait()
         except TimeoutError:
             raise ConflictError(
-                "a request with this Idempotency-Key is still under way; ask again later", type="idempotency_error"
+                "a request with this Idempotency-Key is still under way; ask again later", type="idempotency_conflict"
             ) from None
         finally:
             entry.waiters -= 1
@@ -164,7 +164,7 @@ class Keys:
             raise ConflictError(
                 "the request with this Idempotency-Key was executed, and its answer was too large to be kept; "
                 "use a new key to execute it again",
-                type="idempotency_error",
+                type="idempotency_conflict",
             )
         self._entries.move_to_end(name)
         return entry.replay

@@ -1,8 +1,7 @@
 """OpenTelemetry traces: a span for each request, and one below it for each attempt at a provider.
 
     traces = Traces(settings, environment)      # OtelMissing without the extra; `settings.quoth.otel` says whether
-    traces.begin(exchange)                      # when a request has come
-    traces.headers(exchange)                    # what to send upstream: traceparent, tracestate
+    traces.begin(exchange)                      # when a request has come; fills exchange.trace
     traces.over(exchange)
     traces.close(timeout=2.0)
 
@@ -111,18 +110,14 @@ class Traces:
         self._with_span = propagation.set_span_in_context
 
     def begin(self, exchange: Exchange) -> None:
-        """A request has come: its span continues the trace that its `traceparent` names."""
+        """A request has come: its span continues the trace that its `traceparent` names, and what is sent upstream
+        carries it on."""
         if exchange.notes is None:
             exchange.notes = {}
-        exchange.notes[_SPAN] = self._started(exchange, time.time_ns())
-
-    def headers(self, exchange: Exchange) -> dict[str, str]:
-        """The headers that let the provider's own trace go on from here."""
+        span = exchange.notes[_SPAN] = self._started(exchange, time.time_ns())
         carrier: dict[str, str] = {}
-        span = None if exchange.notes is None else exchange.notes.get(_SPAN)
-        if span is not None:
-            self._propagator.inject(carrier, self._with_span(span))
-        return carrier
+        self._propagator.inject(carrier, self._with_span(span))
+        exchange.trace = carrier
 
     def over(self, exchange: Exchange) -> None:
         """The spans of one request."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
-__all__ = ["Dialect", "Header", "Outgoing", "fitting"]
+__all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
 
 Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -28,29 +29,48 @@ _NO_RETRY = frozenset(
 )
 
 
+# Seconds; a provider that asks for more patience is asked again after an hour all the same.
+_LONGEST_HINT = 3600
+
+
 class Dialect:
     """How one API says that something went wrong: as a body, and as the last event of a stream."""
 
     __slots__ = ("as_event", "envelope")
 
-    def __init__(self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str], bytes]):
+    def __init__(
+        self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str, int | None], bytes]
+    ):
         self.envelope, self.as_event = envelope, as_event
 
 
-OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id: as_event(problem))
+OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, number: as_event(problem))
 
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
     monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
-    recorded for those who ask for the same."""
+    recorded for those who ask for the same. `number` is the last event's, where the API counts them."""
 
-    __slots__ = ("_tape", "_tape_headers", "busy", "claim", "dialect", "ended", "send", "sent_at", "started", "x")
+    __slots__ = (
+        "_tape",
+        "_tape_headers",
+        "busy",
+        "claim",
+        "dialect",
+        "ended",
+        "number",
+        "send",
+        "sent_at",
+        "started",
+        "x",
+    )
 
     def __init__(self, send: Send, x: Exchange, dialect: Dialect):
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
+        self.number: int | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
         self._tape_headers: list[Header] = []
@@ -60,8 +80,11 @@ class Outgoing:
         claim, self.claim = self.claim, None
         if claim is None:
             return
+        x = self.x
         with claim:
-            if self.ended and keeps(self.x.status) and not (self.x.error and self.x.status < 300):
+            # A failure is a result only if somebody was asked: before that nothing was executed.
+            good = not x.error if x.status < 300 else x.candidate is not None
+            if self.ended and good and keeps(x.status):
                 claim.settle(self.x.status, self._tape_headers, b"".join(self._tape))
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
@@ -73,7 +96,7 @@ class Outgoing:
         x.first_at = time.monotonic()
         if status != 204:
             headers.append((b"content-length", str(len(body)).encode()))
-        headers.append((b"x-request-id", x.id.encode()))
+        headers += _named(x.id)
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
         send = self.send
@@ -89,7 +112,7 @@ class Outgoing:
         self.started = True
         x.status = 200
         headers += _EVENTS
-        headers.append((b"x-request-id", x.id.encode()))
+        headers += _named(x.id)
         x.first_at = time.monotonic()
         if self.claim is not None:
             self._tape_headers = headers
@@ -120,11 +143,11 @@ class Outgoing:
         if self.ended:
             return
         if self.started:
-            await self.piece(self.dialect.as_event(problem, self.x.id), more=False)
+            await self.piece(self.dialect.as_event(problem, self.x.id, self.number), more=False)
             return
         headers = [*fitting(self.x), *(more or ())]
         if problem.retry_after is not None:
-            headers.append((b"retry-after", str(max(0, round(problem.retry_after))).encode()))
+            headers.append((b"retry-after", str(min(_LONGEST_HINT, ceil(max(0.0, problem.retry_after)))).encode()))
         if problem.slug in _NO_RETRY:
             headers.append((b"x-should-retry", b"false"))
         if problem.hint:
@@ -138,10 +161,10 @@ def fitting(x: Exchange) -> list[Header]:
     """The headers that say what became of a call. What is not known is absent."""
     headers: list[Header] = []
     if x.attempts:
-        headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
+        headers += _counted(len(x.attempts), x.fallbacks)
     if x.candidate is not None:
         target = x.candidate.target
-        headers += _served_by(target.provider, target.model, x.wire or target.wire)
+        headers += _served_by(target.provider, target.model, x.wire or target.wire, x.candidate.deployment.id)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -152,9 +175,40 @@ def fitting(x: Exchange) -> list[Header]:
     return headers
 
 
+# Beside ours go the headers of LiteLLM's proxy that programs read: the same facts under its names.
+
+
+def _named(id: str) -> tuple[Header, Header]:
+    name = id.encode()
+    return (b"x-request-id", name), (b"x-litellm-call-id", name)
+
+
+@lru_cache(maxsize=1024)
+def _counted(attempts: int, fallbacks: int) -> tuple[Header, Header, Header]:
+    return (
+        (b"x-quoth-attempts", b"%d" % attempts),
+        (b"x-litellm-attempted-retries", b"%d" % max(0, attempts - 1 - fallbacks)),
+        (b"x-litellm-attempted-fallbacks", b"%d" % fallbacks),
+    )
+
+
 @lru_cache(maxsize=4096)
-def _served_by(provider: str, model: str, wire: str) -> tuple[Header, Header]:
-    return (b"x-quoth-model", _header_text(f"{provider}/{model}")), (b"x-quoth-wire", _header_text(wire))
+def _served_by(provider: str, model: str, wire: str, deployment: str) -> tuple[Header, Header, Header]:
+    return (
+        (b"x-quoth-model", _header_text(f"{provider}/{model}")),
+        (b"x-quoth-wire", _header_text(wire)),
+        (b"x-litellm-model-id", _header_text(deployment)),
+    )
+
+
+def measured(x: Exchange, now: float) -> list[Header]:
+    """What only an answer as a whole can say of itself: its cost, and the milliseconds that were the gateway's own."""
+    overhead = b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)
+    headers = [(b"x-quoth-overhead-ms", overhead), (b"x-litellm-overhead-duration-ms", overhead)]
+    if x.cost is not None and x.cost.usd is not None:
+        cost = f"{x.cost.usd:f}".encode()
+        headers += [(b"x-quoth-cost-usd", cost), (b"x-litellm-response-cost", cost)]
+    return headers
 
 
 def _header_text(text: str) -> bytes:

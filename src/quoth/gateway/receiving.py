@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from quoth.errors import BadRequestError
 from quoth.gateway.departure import Departure
+from quoth.gateway.entries import split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.forms import Form, received_form
 from quoth.gateway.idempotency import Replay, digest
@@ -16,11 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["received", "received_form_of"]
 
-_PER_ANSWER = frozenset({b"x-request-id", b"date", b"server", b"transfer-encoding", b"connection"})
+_PER_ANSWER = frozenset(
+    {b"x-request-id", b"x-litellm-call-id", b"date", b"server", b"transfer-encoding", b"connection"}
+)
 
 
 async def received(
-    app: App, x: Exchange, receive: Receive, out: Outgoing, departure: Departure, limit: int
+    app: App,
+    x: Exchange,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+    limit: int,
+    parameter: str = "",
 ) -> bytes | None:
     """The body; None where the request has an Idempotency-Key whose result is known, which has been sent then.
 
@@ -31,31 +43,52 @@ async def received(
     x.bytes_in = len(body)
     if not _has_key(app, x):
         departure.watch()
-        return body
-    if not await _is_first(app, x, out, digest(x.method, x.route, body)):
+        return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
+    if not await _is_first(app, x, out, digest(x.method, f"{x.route} {parameter}", body)):
         return None
     if b'"stream"' in body:
         departure.watch()
-    return body
+    return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
+
+
+async def _seen_by_hooks(app: App, x: Exchange, body: bytes) -> bytes:
+    """The body as hooks want it. What they could not read is not sent past them. Raises BadRequestError."""
+    split(body)
+    try:
+        found: dict[str, Any] = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        # Well-formed, so that it could be passed on, and yet not usable: 1e999, or bytes that are no UTF-8.
+        raise BadRequestError(f"the request's body is not usable: {wrong}", code="400") from None
+    x.model, x.stream = str(found.get("model", "")), found.get("stream") is True
+    changed = await app.hooks.before(x, found)
+    return body if changed is None else msgspec.json.encode(changed)
 
 
 async def received_form_of(
-    app: App, x: Exchange, receive: Receive, out: Outgoing, departure: Departure, limit: int
+    app: App,
+    x: Exchange,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+    limit: int,
+    parameter: str = "",
 ) -> Form | None:
-    """The same of a form."""
+    """The same of a form. Hooks are shown its fields, not its files."""
     form = await received_form(receive, x.headers, limit)
     x.bytes_in = form.size
-    if not _has_key(app, x):
-        departure.watch()
-        return form
     try:
-        first = await _is_first(app, x, out, digest(x.method, x.route, form.digest))
+        if not _has_key(app, x):
+            departure.watch()
+        elif not await _is_first(app, x, out, digest(x.method, f"{x.route} {parameter}", form.digest)):
+            form.close()
+            return None
+        if app.hooks.wants_request:
+            found = form.plain()
+            x.model = str(found.get("model", ""))
+            form.changed = await app.hooks.before(x, found)
     except BaseException:
         form.close()
         raise
-    if not first:
-        form.close()
-        return None
     return form
 
 

@@ -8,6 +8,8 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,19 +17,27 @@ from typing import Any
 import msgspec
 
 from quoth import errors
-from quoth.engine import failures
+from quoth.call import Call, WireRequest
+from quoth.engine import check, failures
+from quoth.engine.attempts import Plan, prepared
 from quoth.engine.effects import Effect, Failed, Flow, Opened, Together, World
 from quoth.engine.merge import merged
 from quoth.engine.reading import BodyReader
 from quoth.engine.routing import Candidate, Controls, Group, Journey, Try, routed
 from quoth.gateway.asked import Asked
+from quoth.gateway.dialects import CHAT, Surface
+from quoth.gateway.entries import opened
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
-from quoth.gateway.reading import ChatEvents
+from quoth.gateway.reading import ChatEvents, Events, NativeEvents, TranslatedEvents
+from quoth.providers.controls import MOCKS
+from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
+from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
-from quoth.wire.observe import Answered, Tokens, read, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
+from quoth.wire.wires import Wire, wire_named
 
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
 
@@ -42,15 +52,29 @@ class Got(msgspec.Struct):
 
     candidate: Candidate
     reply: Any = None
-    events: ChatEvents | None = None
+    events: Events | None = None
     body: bytes = b""
     content_type: str = ""
 
 
 class Relayed:
-    """One call in OpenAI's chat protocol (or one that is alike: `path`)."""
+    """One call in the API of `surface`. It goes over that API's own wire to candidates that serve it, and is told in
+    another to those that do not."""
 
-    __slots__ = ("asked", "controls", "generation", "journey", "path", "today", "warnings", "world", "x")
+    __slots__ = (
+        "_told",
+        "asked",
+        "controls",
+        "fails",
+        "generation",
+        "journey",
+        "mock",
+        "surface",
+        "today",
+        "warnings",
+        "world",
+        "x",
+    )
 
     def __init__(
         self,
@@ -59,12 +83,16 @@ class Relayed:
         asked: Asked,
         controls: Controls,
         world: World,
-        path: str = "/chat/completions",
+        surface: Surface = CHAT,
     ):
         self.generation, self.x, self.asked, self.controls = generation, x, asked, controls
         self.world = world
         self.today: Callable[[], datetime] = world.today
-        self.path = path
+        self.surface = surface
+        self._told: Call | None = None
+        given = asked.steering
+        self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
+        self.fails = tested(given) if given else None
         self.journey = Journey(attempts=x.attempts)
         self.warnings: list[Warning] = []
 
@@ -90,36 +118,181 @@ class Relayed:
     # One attempt
 
     def __call__(self, candidate: Candidate) -> Try[Any, Got]:
-        asked, shape = self.asked, self.generation.shape(candidate, self.path)
+        if self.fails is not None and self.journey.fallbacks == 0:
+            raise self.fails(ON_PURPOSE, model=self.asked.model)
         self.x.candidate = candidate
+        mocking = bool(self.mock or candidate.deployment.mock)
+        if self.surface.look is not None or self.generation.wires(candidate)[0] is not None:
+            return self._other(candidate, mocking)
+        asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
+        self.x.wire = CHAT.wire
         warnings = list(shape.warnings)
         streams = asked.stream and not shape.makes_media
         if asked.stream and shape.makes_media:
             warnings.append(Warning("media_not_streamed", "stream", f"{candidate.target.model} {_MEDIA}"))
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
-        new_reader: Callable[[], Any]
-        if asked.stream:
-            new_reader = partial(
-                ChatEvents,
-                model=msgspec.json.encode(asked.model),
-                hides_usage=not asked.usage,
-                event_limit=self.generation.settings.server.event_limit,
-                body_limit=ANSWER_LIMIT,
-            )
-        else:
-            new_reader = partial(BodyReader, ANSWER_LIMIT)
+        if self.x.trace:
+            request = replace(request, headers={**request.headers, **self.x.trace})
+        if mocking:
+            request = self._mocked(candidate, request, streams)
+        return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+
+    def _try(
+        self,
+        candidate: Candidate,
+        request: WireRequest,
+        streams: bool,
+        makes_media: bool,
+        events: Callable[[], Events],
+        whole: Callable[[Candidate, BodyReader], bytes],
+    ) -> Try[Any, Got]:
+        new_reader: Callable[[], Any] = events if self.asked.stream else partial(BodyReader, ANSWER_LIMIT)
         return Try(
             request,
             new_reader,
-            partial(self._interpret, candidate, shape.makes_media),
+            partial(self._interpret, candidate, makes_media, whole),
             streams,
-            shape.makes_media,
+            makes_media,
             len(request.body) // 4 if candidate.tokens is not None else 0,
         )
 
+    def _chat_reader(self) -> Events:
+        return ChatEvents(
+            model=msgspec.json.encode(self.asked.model), hides_usage=not self.asked.usage, **self._limits()
+        )
+
+    def _limits(self) -> dict[str, int]:
+        return {"event_limit": self.generation.settings.server.event_limit, "body_limit": ANSWER_LIMIT}
+
+    # One attempt in another API than chat, or told in another than the caller's
+
+    def _other(self, candidate: Candidate, mocking: bool) -> Try[Any, Got]:
+        surface = self.surface
+        if not mocking and surface.look is not None and surface.wire in self.generation.wires(candidate):
+            return self._native(candidate)
+        call = self._as_call(candidate)
+        if mocking:
+            call = replace(call, wire=CHAT.wire)  # which is what mocks are written in
+        sending = prepared(Plan(call, lambda: candidate.target), candidate.target, self.world)
+        self.x.wire = sending.target.wire
+        self.warnings = [*sending.warnings]
+        request = sending.request
+        if self.x.trace:
+            request = replace(request, headers={**request.headers, **self.x.trace})
+        if mocking:
+            request = self._mocked(candidate, request, sending.streams)
+        created = int(self.today().timestamp())
+        return self._try(
+            candidate,
+            request,
+            sending.streams,
+            sending.makes_media,
+            partial(self._told_events, sending.wire, call, created),
+            partial(self._told_answer, sending.wire, call, created),
+        )
+
+    def _native(self, candidate: Candidate) -> Try[Any, Got]:
+        """Over the caller's own wire, byte for byte."""
+        surface = self.surface
+        assert surface.look is not None
+        shape = self.generation.native(candidate, surface.wire)
+        self.x.wire = surface.wire
+        warnings: list[Warning] = []
+        request = shape.request(self.asked, self.x.headers, warnings, self.journey.overrides)
+        self.warnings = warnings
+        if self.x.trace:
+            request = replace(request, headers={**request.headers, **self.x.trace})
+        events = partial(NativeEvents, wire_named(surface.wire), surface.look, **self._limits())
+        return self._try(candidate, request, self.asked.stream, False, events, self._native_answer)
+
+    def _native_answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
+        assert self.surface.read is not None
+        with _judged(candidate, reader):
+            said = self.surface.read(reader.body)
+        self.x.finish_reason, self.x.tokens = said.finish_reason, said.tokens
+        return reader.body
+
+    def _told_events(self, wire: Wire, call: Call, created: int) -> Events:
+        chat = self.surface is CHAT
+        return TranslatedEvents(
+            wire,
+            wire_named(self.surface.wire).encoder(call.document),
+            created=created,
+            model=self.asked.model if chat else None,
+            hides_usage=chat and not self.asked.usage,
+            **self._limits(),
+        )
+
+    def _told_answer(self, wire: Wire, call: Call, created: int, candidate: Candidate, reader: BodyReader) -> bytes:
+        with _judged(candidate, reader):
+            completion, found = wire.parse(reader.body, created)
+        self.warnings += found
+        usage = completion.usage
+        tokens = None if usage is None else tokens_of(usage.model_dump_json().encode())
+        if tokens is not None:
+            self.x.tokens = tokens if self.x.tokens is None else _sum(self.x.tokens, tokens)
+        self.x.finish_reason = next((one.finish_reason for one in completion.choices if one.finish_reason), None)
+        if self.surface is CHAT:
+            completion.model = self.asked.model
+        document, lost = wire_named(self.surface.wire).render(completion, call.document)
+        self.warnings += lost
+        return msgspec.json.encode(document)
+
+    def _as_call(self, candidate: Candidate) -> Call:
+        """The call as the engine has it, with what this candidate's settings add. Raises BadRequestError."""
+        deployment, surface = candidate.deployment, self.surface
+        given = {**deployment.params, **{name: opened(self.asked.entries, name) for name in self.asked.entries}}
+        given.update(self.journey.overrides or {})
+        given["model"] = candidate.target.model
+        document: dict[str, Any] | None = None
+        lost: list[Warning] = []
+        if surface is not CHAT:
+            document = given
+            given, lost = wire_named(surface.wire).to_chat(given)
+        params = {name: value for name, value in given.items() if name not in ("model", "messages", "stream")}
+        settings = self.generation.settings
+        if lost:
+            self.x.warnings += [warning for warning in lost if warning not in self.x.warnings]
+        return Call(
+            model=candidate.target.model,
+            messages=check.messages_of(given.get("messages")),
+            params=params,
+            stream=self.asked.stream,
+            drop_params=settings.drop_params if deployment.drop_params is None else deployment.drop_params,
+            additional_drop_params=deployment.additional_drop_params,
+            allowed_openai_params=deployment.allowed_openai_params,
+            keep_usage_chunk=True,
+            surface=surface.wire,
+            document=document,
+        )
+
+    def _mocked(self, candidate: Candidate, request: WireRequest, streams: bool) -> WireRequest:
+        """The request as one that nobody is called for; what the call says of that wins over what its deployment
+        says."""
+        mock = {**candidate.deployment.mock, **self.mock}
+        given = self.controls.timeouts or (
+            (candidate.deployment.stream_timeouts if streams else None) or candidate.deployment.timeouts
+        )
+        return mocked(
+            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
+        )
+
+    # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
+    # returns the other.
+    _mock_answer: Any = None
+
+    def carrier(self, transport: AsyncTransport) -> AsyncTransport:
+        """What carries this call: a transport that answers by itself where the call says so."""
+        return MockingAsync(transport) if self.mock else transport
+
     def _interpret(
-        self, candidate: Candidate, makes_media: bool, outcome: Opened | Failed, reader: BodyReader | ChatEvents
+        self,
+        candidate: Candidate,
+        makes_media: bool,
+        whole: Callable[[Candidate, BodyReader], bytes],
+        outcome: Opened | Failed,
+        reader: BodyReader | Events,
     ) -> Got:
         """The answer, or the error that it is. Raises QuothError."""
         target = candidate.target
@@ -134,25 +307,21 @@ class Relayed:
         if not 200 <= status < 300 or document is not None:
             sent = _Sent(self.asked.entries)
             failures.check_document(target, sent, document, status, reader.headers, self.today)
-        if isinstance(reader, ChatEvents):
+        if isinstance(reader, Events):
             if not reader.good:
                 raise _no_stream(candidate, reader, makes_media)
             return Got(candidate, reply, reader)
         return Got(
             candidate,
             None,
-            body=self._answer(candidate, reader),
+            body=whole(candidate, reader),
             content_type=reader.headers.get("content-type", "application/json"),
         )
 
     def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
         body = reader.body
-        try:
+        with _judged(candidate, reader):
             answered = read(body)
-        except openai_chat.Unreadable as wrong:
-            raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
-        except openai_chat.UpstreamError as wrong:
-            raise failures.in_answer(candidate.target, wrong, reader.headers) from None
         self._note(answered)
         return renamed(body, answered.model, msgspec.json.encode(self.asked.model))
 
@@ -193,6 +362,17 @@ class Relayed:
         return msgspec.structs.replace(got[0], body=whole.model_dump_json().encode())
 
 
+@contextmanager
+def _judged(candidate: Candidate, reader: BodyReader) -> Iterator[None]:
+    """What goes wrong in reading an answer, as the error that it is."""
+    try:
+        yield
+    except openai_chat.Unreadable as wrong:
+        raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
+    except openai_chat.UpstreamError as wrong:
+        raise failures.in_answer(candidate.target, wrong, reader.headers) from None
+
+
 def _sum(first: Tokens, second: Tokens) -> Tokens:
     def add(one: int | None, other: int | None) -> int | None:
         return None if one is None or other is None else one + other
@@ -206,7 +386,7 @@ def _sum(first: Tokens, second: Tokens) -> Tokens:
     )
 
 
-def _no_stream(candidate: Candidate, reader: ChatEvents, makes_media: bool) -> errors.APIError:
+def _no_stream(candidate: Candidate, reader: Events, makes_media: bool) -> errors.APIError:
     """The error of a stream that ended or failed before its first good event."""
     target, failure = candidate.target, reader.failure
     if isinstance(failure, openai_chat.UpstreamError):
@@ -226,7 +406,10 @@ class _Sent(Mapping[str, Any]):
         self._entries = entries
 
     def __getitem__(self, name: str) -> Any:
-        return msgspec.json.decode(self._entries[name])
+        try:
+            return msgspec.json.decode(self._entries[name])
+        except NOT_JSON:
+            return None  # such as 1e999: well-formed, and no value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -11,6 +11,7 @@ from quoth.call import Target, Timeouts
 from quoth.engine.fetch import fetch
 from quoth.engine.retrying import Policy
 from quoth.errors import QuothError
+from quoth.gateway.hooks import Hooks
 from quoth.providers.catalogue import Source, Unlisted, from_list
 from quoth.providers.rows import host_of
 from quoth.transport.drive import adrive
@@ -34,14 +35,27 @@ class Upkeep:
         self._app = app
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._leave: asyncio.Event | None = None
 
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
         for work in (self._catalogues, self._balances):
             self._tasks.append(self._group.create_task(work()))
+        self.host(self._app.hooks)
         return self
 
+    def host(self, hooks: Hooks) -> None:
+        """Give hooks a home for their observers, in place of those before. These end when what they watch has."""
+        if self._leave is not None:
+            self._leave.set()
+            self._leave = None
+        if hooks.any and self._group is not None:
+            self._leave = asyncio.Event()
+            self._group.create_task(_at_home(hooks, self._leave))
+
     async def __aexit__(self, *exception: Any) -> None:
+        if self._leave is not None:
+            self._leave.set()
         for task in self._tasks:
             task.cancel()
         assert self._group is not None
@@ -106,3 +120,8 @@ class Upkeep:
             return None
         points = data.get("current_point_balance") if isinstance(data, dict) else None
         return float(points) if isinstance(points, int | float) and not isinstance(points, bool) else None
+
+
+async def _at_home(hooks: Hooks, leave: asyncio.Event) -> None:
+    async with hooks:
+        await leave.wait()

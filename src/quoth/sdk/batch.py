@@ -15,12 +15,12 @@ from quoth.sdk import budget, defaults
 from quoth.sdk.arguments import said
 from quoth.sdk.core import Core, Job
 from quoth.sdk.log import noted
-from quoth.sdk.mock import canned, waiting
 from quoth.sdk.pace import Pace, pace_towards
 from quoth.sdk.past import remember
 from quoth.transport.canned import Answer as CannedAnswer
 from quoth.transport.canned import Canned, CannedAsync
 from quoth.transport.drive import adrive, drive
+from quoth.transport.mock import canned, waiting
 from quoth.types import Completion
 
 __all__ = ["abatch_completion", "batch_completion"]

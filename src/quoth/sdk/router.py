@@ -16,11 +16,11 @@ from quoth.errors import BadRequestError
 from quoth.sdk.client import AsyncClient, Client, _AsyncChat, _Chat
 from quoth.sdk.core import USER_AGENT, Core, Settings
 from quoth.sdk.log import noted
-from quoth.sdk.mock import MockingAsync, MockingBlocking
 from quoth.sdk.routing import Asked, group_of
 from quoth.sdk.shelf import SHELF
 from quoth.transport.drive import adrive, drive
 from quoth.transport.environment import environment
+from quoth.transport.mock import MockingAsync, MockingBlocking
 from quoth.types import Completion, Warning
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ INERT = frozenset(
 )
 # Those that would promise to guard something.
 _UNENFORCED = ("provider_budget_config",)
+_UNENFORCED_OF_DEPLOYMENTS = ("budget_duration", "itpm", "max_budget", "otpm", "rpd", "tpd")
 # What `update_settings` and `get_settings` are about.
 _SETTINGS = (
     "allowed_fails allowed_fails_policy content_policy_fallbacks context_window_fallbacks cooldown_time "
@@ -286,6 +287,11 @@ class Router:
 
     def _deployment(self, entry: Mapping[str, Any], where: str) -> Deployment:
         given = entry
+        params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
+        for name in _UNENFORCED_OF_DEPLOYMENTS:
+            if isinstance(params, Mapping) and params.get(name) is not None:
+                path = f"{where}.litellm_params.{name}"
+                raise BadRequestError(f"{path}: it is not enforced here, so it is not taken", param=path)
         if self._defaults and isinstance(entry, Mapping) and isinstance(entry.get("litellm_params"), Mapping):
             given = {**entry, "litellm_params": {**self._defaults, **entry["litellm_params"]}}
         return deployment_from(

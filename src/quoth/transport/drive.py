@@ -10,10 +10,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from quoth.engine.effects import Failed, Flow, Open, Opened, Sleep, Together
 from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport, TransportFailure
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["adrive", "afinish", "aread", "drive", "failed_of", "finish", "read"]
 
@@ -149,16 +152,18 @@ def _together(effect: Together, transport: Transport, parent: _Scope | None) -> 
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
     pool = ThreadPoolExecutor(min(effect.at_once, len(effect.flows)), "quoth")
+    running: list[Future[Any]] = []
     try:
         with parent.waiting(scope) if parent is not None else nullcontext():
-            running = [pool.submit(drive, flow, transport, scope) for flow in effect.flows]
+            running += (pool.submit(drive, flow, transport, scope) for flow in effect.flows)
             for one in wait(running, return_when=FIRST_EXCEPTION).done:
                 one.result()
         return [one.result() for one in running]
     finally:
-        # Whoever still waits is woken. Only a connection that is being made cannot be, and nobody waits for that here.
+        # Whoever still waits is woken. Only a connection that is being made cannot be, and nobody waits for that here;
+        # the threads of calls that are done end at once, and are not left behind.
         scope.abandon()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=all(one.done() for one in running), cancel_futures=True)
 
 
 def read(handle: Handle) -> bytes | Failed:

@@ -192,7 +192,10 @@ class Connection(asyncio.Protocol):
         if self._size > HIGH_WATER and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
-        _wake(self._waiter)
+        # What `_wake` does, without its call: this comes once for each piece of a stream.
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True

@@ -1,8 +1,9 @@
 """The events of a stream are alike but for one text: what is alike is read once.
 
-A mould is the JSON of one event with a hole where its text was. JSON that fits around another text means the same but
-for that text; so its chunk is a copy of the first one's with the text exchanged, and nothing else has to be read,
-checked or built anew. What does not fit is read as ever.
+A mould is the JSON of one event with a hole where its text was; with two, where a provider says its reasoning under
+both names. JSON that fits around another text means the same but for that text; so its chunk is a copy of the first
+one's with the text exchanged, and nothing else has to be read, checked or built anew. What does not fit is read as
+ever.
 
 That the hole is where it seems is not assumed but tried: the event is read once more with another text in it, and
 nothing but the text may have changed.
@@ -24,6 +25,7 @@ __all__ = ["Mould", "mould_of"]
 LONGEST = 4096
 _TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning)"\s*:\s*"((?:[^"\\]|\\.)+)"', re.DOTALL)
 _MARK = "\uf8ff"
+_MARKED = _MARK.encode()
 _SCALARS = (str, int, float, bool, type(None))
 
 # The four slots of a pydantic model. Filling them is what validation ends with.
@@ -39,12 +41,19 @@ class Mould:
     """Casts chunks from the bytes of events. `names` are the fields of the delta that hold the text; `texts` are lists
     to which the text of each chunk is added."""
 
-    __slots__ = ("_from", "_head", "_parts", "_tail", "_to", "names", "texts")
+    __slots__ = ("_between", "_from", "_head", "_parts", "_tail", "_to", "names", "texts")
 
-    def __init__(self, head: bytes, tail: bytes, names: tuple[str, ...], parts: tuple[_Slots, _Slots, _Slots]):
-        """`head` and `tail` are what stands around the text, its quotes included; `parts` those of a chunk, its choice
-        and its delta."""
-        self._head, self._tail = head, tail
+    def __init__(
+        self,
+        head: bytes,
+        between: bytes,
+        tail: bytes,
+        names: tuple[str, ...],
+        parts: tuple[_Slots, _Slots, _Slots],
+    ):
+        """`head` and `tail` are what stands around the text, its quotes included, and `between` what does when it is
+        said twice; `parts` are those of a chunk, its choice and its delta."""
+        self._head, self._between, self._tail = head, between, tail
         self._from, self._to = len(head) - 1, 1 - len(tail)
         self._parts = parts
         self.names = names
@@ -52,7 +61,7 @@ class Mould:
 
     def within(self, before: bytes, after: bytes) -> Mould:
         """The same for events that stand between these bytes."""
-        mould = Mould(before + self._head, self._tail + after, self.names, self._parts)
+        mould = Mould(before + self._head, self._between, self._tail + after, self.names, self._parts)
         mould.texts = self.texts
         return mould
 
@@ -60,8 +69,15 @@ class Mould:
         """The chunk of an event; None when it is of another shape."""
         if not (data.startswith(self._head) and data.endswith(self._tail)):
             return None
+        said = data[self._from : self._to]
+        if self._between:
+            # A text, what is between, and the same text.
+            half = (len(said) - len(self._between)) // 2 + 1
+            if said[:half] + self._between[1:-1] + said[:half] != said:
+                return None
+            said = said[:half]
         try:
-            text = _string(data[self._from : self._to])
+            text = _string(said)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         for pieces in self.texts:
@@ -102,13 +118,13 @@ def mould_of(data: bytes, chunk: Chunk) -> Mould | None:
     if len(data) > LONGEST or len(chunk.choices) != 1 or not _is_plain(chunk):
         return None
     found = [match.span(1) for match in _TEXT.finditer(data)]
-    if len(found) != 1:
+    said = {data[begin:end] for begin, end in found}
+    if len(said) != 1 or len(found) > 2:
         return None
-    begin, end = found[0]
-    head, tail = data[:begin], data[end:]
+    head, between, tail = data[: found[0][0]], data[found[0][1] : found[-1][0]], data[found[-1][1] :]
     try:
-        text = _string(data[begin - 1 : end + 1])
-        marked = Chunk.model_validate_json(b"%b%b%b" % (head, _MARK.encode(), tail))
+        text = _string(b'"%b"' % said.pop())
+        marked = Chunk.model_validate_json(head + (_MARKED + between if between else b"") + _MARKED + tail)
     except (ValidationError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     choice = marked.choices[0]
@@ -116,7 +132,7 @@ def mould_of(data: bytes, chunk: Chunk) -> Mould | None:
     names = tuple(name for name, value in fields.items() if value == _MARK)
     if not names or text == _MARK or any(fields[name] for name in TEXTS if name not in names):
         return None
-    mould = Mould(head, tail, names, (_slots(marked), _slots(choice), _slots(choice.delta)))
+    mould = Mould(head, between, tail, names, (_slots(marked), _slots(choice), _slots(choice.delta)))
     return mould if mould.cast(data) == chunk else None
 
 

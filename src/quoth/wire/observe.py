@@ -12,10 +12,22 @@ import msgspec
 
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts
 
-__all__ = ["Answered", "Seen", "Tokens", "decode_seen", "is_good_event", "look", "read", "renamed", "tokens_of"]
+__all__ = [
+    "NOT_JSON",
+    "Answered",
+    "Seen",
+    "Tokens",
+    "decode_seen",
+    "is_good_event",
+    "look",
+    "read",
+    "renamed",
+    "tokens_of",
+]
 
 _NULL = (b"", b"null")
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# What the decoder raises for what it cannot read.
+NOT_JSON = _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Tokens(msgspec.Struct):
@@ -79,7 +91,7 @@ _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _ENTRIES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-# One event, where that is one of the shape that nearly all have; raises msgspec's DecodeError for any other.
+# One event, where that is one of the shape that nearly all have; raises one of NOT_JSON for any other.
 decode_seen = _SEEN.decode
 
 
@@ -126,7 +138,10 @@ def _leniently(kind: Any, data: bytes) -> Any:
         raise Unreadable("JSON, but not an object") from None
     choices: list[_Choice] | None = None
     if "choices" in entries:
-        found = _ANY.decode(entries["choices"])
+        try:
+            found = _ANY.decode(entries["choices"])
+        except _NOT_JSON as wrong:
+            raise Unreadable(f"not JSON ({wrong})") from None
         choices = []
         for choice in found if isinstance(found, list) else ():
             reason = choice.get("finish_reason") if isinstance(choice, dict) else None

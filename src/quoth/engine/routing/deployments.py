@@ -135,7 +135,7 @@ def deployment_from(
     find, sample = _finder(model, given, registry, environment, path, headers, catalogue, mocked=bool(mock))
     fingerprint = _fingerprint(model_name, given)
     return Deployment(
-        id=values.text(info.get("id"), f"{at}model_info.id") or fingerprint,
+        id=_id_of(info, f"{at}model_info.id") or fingerprint,
         model_name=model_name,
         model=model,
         sample=sample,
@@ -163,6 +163,11 @@ def deployment_from(
         info=info,
         fingerprint=fingerprint,
     )
+
+
+def _id_of(info: Mapping[str, Any], path: str) -> str | None:
+    id = info.get("id")
+    return str(id) if isinstance(id, int) and not isinstance(id, bool) else values.text(id, path)
 
 
 def _check_wildcards(model_name: str, model: str, at: str, path: str) -> None:
@@ -237,7 +242,7 @@ def _target(model: str, registry: Registry, how: Mapping[str, Any], wire: str | 
             rest = bare if registry.get(before.partition("/")[0]) is row else rest
         model = model.replace("*", rest)
     target = resolve(model, registry, **how)
-    return target if wire is None or wire == target.wire else replace(target, wire=wire)
+    return target if wire is None else replace(target, wire=wire, fixed_wire=True)
 
 
 def _first(given: Mapping[str, Any], *words: str) -> Any:

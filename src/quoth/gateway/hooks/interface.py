@@ -52,7 +52,7 @@ class Call:
 class Refuse(QuothError):
     """Raised by a hook: the call is not made, or its answer not given. `status` is what the caller gets."""
 
-    slug = "refused_by_hook"
+    slug = "hook_refused"
 
     def __init__(self, message: str, status: int = 400, **facts: Any):
         super().__init__(message, status_code=status if 400 <= status < 600 else 400, **facts)

@@ -92,7 +92,11 @@ class Hooks:
             await group.__aexit__(None, None, None)  # an error of whoever serves goes its own way
 
     async def before(self, exchange: Exchange, body: dict[str, Any]) -> dict[str, Any] | None:
-        """The body as hooks want it; None for unchanged. The body given is theirs to change."""
+        """The body as hooks want it; None if none of them guards it. The body given is theirs to change.
+
+        With a guard it is always a body, changed or not: what is sent has to be what the guard has seen, and of a key
+        that comes twice in the bytes, another reader may see the other value.
+        """
         call = Call(exchange, exchange.caller or ANYBODY, _headers(exchange.headers), body)
         if exchange.notes is None:
             exchange.notes = {}
@@ -101,7 +105,6 @@ class Hooks:
             exchange.request = body
         if not self._before:
             return None
-        was = msgspec.json.encode(body)
         for name, hook in self._before:
             changes = await self._guarded(name, "before", hook.before, call)
             self._check(name, "before", changes, Mapping)
@@ -112,7 +115,8 @@ class Hooks:
                     call.body[entry] = value
         if self._texts:
             exchange.request = call.body
-        return None if _json(call.body) == was else call.body
+        _json(call.body)
+        return call.body
 
     async def after(self, exchange: Exchange, answer: dict[str, Any]) -> dict[str, Any] | None:
         """The answer as hooks want it; None for unchanged. The answer given is theirs to change."""
@@ -183,8 +187,9 @@ class Hooks:
 
     async def _guarded(self, name: str, method: str, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """What a hook that guards returns. Raises what it refuses with, or HookFailed."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            async with limit:
                 return await function(*arguments)
         except (Refuse, Reply):
             raise
@@ -204,8 +209,9 @@ class Hooks:
         self, name: str, method: str, function: Callable[..., Awaitable[T]], *arguments: Any
     ) -> T | None:
         """What an observer returns; None when it fails."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            async with limit:
                 return await function(*arguments)
         except Exception as error:
             self._count(name, method, None if isinstance(error, TimeoutError) and limit.expired() else error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 
@@ -20,6 +21,8 @@ __all__ = ["Metrics"]
 # However many models there are, and whoever makes up names for them.
 _MOST_LINES, _MOST_FAILURES, _MOST_OUTCOMES = 2_000, 1_000, 200
 _OTHER = "other"
+# From so many lines on the page takes longer to write than other requests should wait.
+_MANY_LINES = 40
 
 
 class Metrics:
@@ -165,10 +168,20 @@ class Metrics:
     def render(self, others: Iterable[bytes] = (), departed: Iterable[bytes] = ()) -> bytes:
         """The page in Prometheus's text format. `others`: the snapshots of the other workers; `departed`: the last ones
         of workers that are no more, whose counts stay and whose state does not."""
-        everybody = [self.snapshot(), *others]  # its own too, since adding up changes what is added to
-        numbers = [msgspec.msgpack.decode(one, type=Numbers) for one in everybody]
-        gone = [counts_of(msgspec.msgpack.decode(one, type=Numbers)) for one in departed]
-        return page(merged([*numbers, *gone]))
+        return _page([self.snapshot(), *others], list(departed))
+
+    async def page(self, others: Iterable[bytes] = (), departed: Iterable[bytes] = ()) -> bytes:
+        """The same; a long page is written beside what the event loop has to do."""
+        arguments = [self.snapshot(), *others], list(departed)
+        if len(self._lines) < _MANY_LINES:
+            return _page(*arguments)
+        return await asyncio.to_thread(_page, *arguments)
+
+
+def _page(snapshots: Iterable[bytes], departed: Iterable[bytes]) -> bytes:
+    numbers = [msgspec.msgpack.decode(one, type=Numbers) for one in snapshots]
+    gone = [counts_of(msgspec.msgpack.decode(one, type=Numbers)) for one in departed]
+    return page(merged([*numbers, *gone]))
 
 
 def _first_of(outcomes: dict[tuple[int, bool, str], int], outcome: tuple[int, bool, str]) -> None:

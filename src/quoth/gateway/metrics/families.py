@@ -7,14 +7,13 @@ there reads as "" in a query.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple
 
 from quoth._version import __version__
 from quoth.gateway.metrics.numbers import LATENCY, OVERHEAD, Histogram, Line, Numbers, State
-
-if TYPE_CHECKING:
-    from prometheus_client import Metric
 
 __all__ = ["CONTENT_TYPE", "WATCHED", "described", "page"]
 
@@ -27,6 +26,7 @@ WATCHED: dict[str, tuple[str, Literal["counter", "gauge"], str]] = {
     "cache_misses": ("quoth_cache_misses", "counter", "Requests that the response cache had no answer for"),
     "cache_entries": ("quoth_cache_entries", "gauge", "Answers in the response cache"),
     "cache_bytes": ("quoth_cache_bytes", "gauge", "Bytes of answers in the response cache"),
+    "tasks": ("quoth_tasks", "gauge", "Tasks of the event loop"),
 }
 
 _Found = Iterator[tuple[tuple[str, ...], Any]]
@@ -362,32 +362,69 @@ _STATES = (
 
 
 _HOOK_FAILURES = (("quoth_hook_failures", "hook"), ("litellm_callback_logging_failures_metric", "callback_name"))
+_HOOKS = "Hooks that failed or took too long"
+_ERRORS = ("provider", "model", "status", "error")
+
+
+class Metric(NamedTuple):
+    """A metric as it stands on the page. `values`: label values to a number, or to a Histogram."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+    values: Mapping[Any, Any]
 
 
 def described() -> list[tuple[str, str, tuple[str, ...], str]]:
     """Every metric: its name as it stands on the page, its kind, its labels, and what it says."""
     empty = Numbers(watched=dict.fromkeys(WATCHED, 0.0))
-    return [
-        (
-            f"{metric.name}_total" if metric.type == "counter" else metric.name,
-            metric.type,
-            tuple(getattr(metric, "_labelnames", ())),
-            metric.documentation,
-        )
-        for metric in _metrics(empty)
-    ]
+    return [(_shown(metric), metric.kind, metric.labels, metric.help) for metric in _metrics(empty)]
 
 
 def page(numbers: Numbers) -> bytes:
-    from prometheus_client import CollectorRegistry, generate_latest
+    """Prometheus's text format. Written here, since prometheus_client's own writer takes a hundred times as long, and
+    hundreds of models make for tens of thousands of lines."""
+    lines: list[str] = []
+    for metric in _metrics(numbers):
+        name = _shown(metric)
+        lines += (f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}")
+        for values, number in metric.values.items():
+            labels = ",".join(
+                [f'{label}="{_escaped(value)}"' for label, value in zip(metric.labels, values, strict=True)]
+            )
+            if isinstance(number, Histogram):
+                lines += _histogram_lines(name, labels, number)
+            elif labels:
+                lines.append(f"{name}{{{labels}}} {number!r}")
+            else:
+                lines.append(f"{name} {number!r}")
+    lines.append("")
+    return "\n".join(lines).encode("utf-8", "replace")
 
-    class Collector:
-        def collect(self) -> Iterable[Metric]:
-            return _metrics(numbers)
 
-    registry = CollectorRegistry()
-    registry.register(Collector())
-    return generate_latest(registry)
+def _shown(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.kind == "counter" else metric.name
+
+
+def _histogram_lines(name: str, labels: str, histogram: Histogram) -> list[str]:
+    """Buckets are cumulative, as Prometheus wants them."""
+    bounds = _TEXTS[_BOUNDS.get(name, LATENCY)]
+    comma = "," if labels else ""
+    start = f'{name}_bucket{{{labels}{comma}le="'
+    lines = [f'{start}{bound}"}} {count}' for bound, count in zip(bounds, accumulate(histogram.counts), strict=True)]
+    where = f"{{{labels}}}" if labels else ""
+    lines += (f"{name}_count{where} {sum(histogram.counts)}", f"{name}_sum{where} {histogram.sum!r}")
+    return lines
+
+
+_TEXTS = {bounds: (*map(repr, bounds), "+Inf") for bounds in (LATENCY, OVERHEAD)}
+_ODD = re.compile(r'[\\"\n]')
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def _escaped(value: str) -> str:
+    return value if _ODD.search(value) is None else value.translate(_ESCAPES)
 
 
 def _metrics(numbers: Numbers) -> Iterator[Metric]:
@@ -397,67 +434,48 @@ def _metrics(numbers: Numbers) -> Iterator[Metric]:
 
 
 def _of_lines(numbers: Numbers) -> Iterator[Metric]:
-    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-
     for family in (*_OWN, *_LITELLM):
         totals: dict[tuple[str, ...], Any] = {}
         for line in numbers.lines:
             for labels, number in family.take(line):
                 _add(totals, labels, number)
-        if family.kind == "counter":
-            counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
-            for labels, number in totals.items():
-                counter.add_metric(labels, number)
-            yield counter
-        else:
-            histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-            for labels, found in totals.items():
-                histogram.add_metric(labels, _buckets(found, _BOUNDS.get(family.name, LATENCY)), found.sum)
-            yield histogram
-    failures = CounterMetricFamily(
-        "quoth_upstream_errors", "Attempts at providers that failed", labels=("provider", "model", "status", "error")
-    )
-    for (provider, model, status, error), number in numbers.failures.items():
-        failures.add_metric((provider, model, str(status) if status else "", error), number)
-    yield failures
+        yield Metric(family.name, family.kind, family.help, family.labels, totals)
+    failures = {
+        (provider, model, str(status) if status else "", error): number
+        for (provider, model, status, error), number in numbers.failures.items()
+    }
+    yield Metric("quoth_upstream_errors", "counter", "Attempts at providers that failed", _ERRORS, failures)
 
 
 def _of_deployments(numbers: Numbers) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
-
     for gauge in _STATES:
-        states = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
-        for state in numbers.states:
-            if (value := gauge.take(state)) is not None:
-                states.add_metric((state.deployment, state.model, state.provider), value)
-        yield states
-    waiting = GaugeMetricFamily("quoth_queue_length", "Calls that wait their turn", labels=("provider",))
-    for provider, length in numbers.waiting.items():
-        waiting.add_metric((provider,), length)
-    yield waiting
+        states = {
+            (state.deployment, state.model, state.provider): value
+            for state in numbers.states
+            if (value := gauge.take(state)) is not None
+        }
+        yield Metric(gauge.name, "gauge", gauge.help, gauge.labels, states)
+    waiting = {(provider,): length for provider, length in numbers.waiting.items()}
+    yield Metric("quoth_queue_length", "gauge", "Calls that wait their turn", ("provider",), waiting)
 
 
 def _of_others(numbers: Numbers) -> Iterator[Metric]:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
     for name, label in _HOOK_FAILURES:
-        hooks = CounterMetricFamily(name, "Hooks that failed or took too long", labels=(label,))
-        for hook, number in numbers.hook_failures.items():
-            hooks.add_metric((hook,), number)
-        yield hooks
+        yield Metric(name, "counter", _HOOKS, (label,), {(hook,): n for hook, n in numbers.hook_failures.items()})
     for name in ("quoth_in_flight", "litellm_in_flight_requests"):
-        yield GaugeMetricFamily(name, "Requests under way", value=numbers.in_flight)
+        yield _alone(name, "gauge", "Requests under way", numbers.in_flight)
     for key, (name, kind, text) in WATCHED.items():
         if key in numbers.watched:
-            make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-            yield make(name, text, value=numbers.watched[key])
-    yield GaugeMetricFamily("quoth_workers", "Workers whose numbers are on this page", value=numbers.workers)
-    info = GaugeMetricFamily("quoth_build_info", "Always 1", labels=("version",))
-    info.add_metric((__version__,), 1)
-    yield info
+            yield _alone(name, kind, text, numbers.watched[key])
+    yield _alone("quoth_workers", "gauge", "Workers whose numbers are on this page", numbers.workers)
+    yield Metric("quoth_build_info", "gauge", "Always 1", ("version",), {(__version__,): 1})
     for name, value in numbers.process.items():
-        make = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-        yield make(name, "Of all workers together; the start of the oldest", value=value)
+        kind = "counter" if name.endswith("_total") else "gauge"
+        yield _alone(name.removesuffix("_total"), kind, "Of all workers together; the start of the oldest", value)
+
+
+def _alone(name: str, kind: Literal["counter", "gauge"], text: str, value: float) -> Metric:
+    return Metric(name, kind, text, (), {(): value})
 
 
 def _add(totals: dict[tuple[str, ...], Any], labels: tuple[str, ...], number: Any) -> None:
@@ -467,12 +485,3 @@ def _add(totals: dict[tuple[str, ...], Any], labels: tuple[str, ...], number: An
     if labels not in totals:
         totals[labels] = Histogram([0] * len(number.counts))
     totals[labels].add(number)
-
-
-def _buckets(histogram: Histogram, bounds: tuple[float, ...]) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus wants them."""
-    found, count = [], 0
-    for bound, number in zip((*bounds, float("inf")), histogram.counts, strict=True):
-        count += number
-        found.append(("+Inf" if bound == float("inf") else repr(bound), float(count)))
-    return found

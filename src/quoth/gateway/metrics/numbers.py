@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import add
 
 from msgspec import Struct, field
 
@@ -20,7 +21,7 @@ class Histogram(Struct):
     sum: float = 0.0
 
     def add(self, other: Histogram) -> None:
-        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
+        self.counts = list(map(add, self.counts, other.counts))
         self.sum += other.sum
 
 

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: relayed in the protocol in which it came."""
+"""`POST /v1/chat/completions`: relayed in the protocol in which it came. A model in the path is the one that counts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from quoth.engine.effects import Failed
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
-from quoth.gateway.entries import split
+from quoth.gateway.dialects import CHAT, Surface
+from quoth.gateway.entries import placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
-from quoth.gateway.outgoing import Outgoing, fitting
-from quoth.gateway.reading import ChatEvents
+from quoth.gateway.outgoing import Outgoing, fitting, measured
+from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
 from quoth.transport.drive import adrive, afinish, failed_of
@@ -41,14 +42,17 @@ async def chat(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
     if body is None:
         return
-    call = asked(split(body), body)
+    entries = split(body)
+    call = asked(entries, body) if not parameter else asked(placed(entries, parameter), None)
     await answer(app, generation, x, call, out)
 
 
-async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing) -> None:
+async def answer(
+    app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing, surface: Surface = CHAT
+) -> None:
     """Find who serves the model, and pass call and answer on."""
     x.model, x.stream = call.model, call.stream
     controls = steering(call, x.headers, x.warnings)
@@ -58,19 +62,22 @@ async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out
     plan = _cache_plan(app, x, call) if app.cache is not None else None
     if plan is not None and await _from_cache(app.cache, plan, x, out):
         return
-    relayed = Relayed(generation, x, call, controls, app.world)
+    relayed = Relayed(generation, x, call, controls, app.world, surface)
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    try:
-        got = await adrive(relayed.flow(group), app.transport)
-    finally:
-        _noted(x, relayed)
-        if keeper is not None:
-            await keeper.pause()
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if keeper is None:
-        await _whole(generation, x, got, out, plan)
-    else:
-        await streamed(generation, x, got, out, keeper, recorder, plan)
+    try:
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            _noted(x, relayed)
+        if keeper is None:
+            await _whole(generation, x, got, out, plan)
+        else:
+            # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
@@ -107,7 +114,7 @@ async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out:
 def _noted(x: Exchange, relayed: Relayed) -> None:
     journey = relayed.journey
     candidate = x.candidate = journey.candidate or x.candidate
-    if candidate is not None:
+    if candidate is not None and not x.wire:
         x.wire = candidate.target.wire
     x.fallbacks, x.place, x.waited = journey.fallbacks, journey.place, journey.waited
     x.estimated = journey.estimated
@@ -125,11 +132,8 @@ async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, p
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
     said = tokens.completion if tokens else None
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
-    cost = x.cost = generation.price(candidate).cost(tokens)
-    headers = fitting(x)
-    if cost is not None and cost.usd is not None:
-        headers.append((b"x-quoth-cost-usd", f"{cost.usd:f}".encode()))
-    headers.append((b"x-quoth-overhead-ms", b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)))
+    x.cost = generation.price(candidate).cost(tokens)
+    headers = [*fitting(x), *measured(x, now)]
     if plan is not None:
         headers.append((b"x-litellm-cache-key", plan.key.encode()))
     await out.json(got.body, headers)
@@ -150,16 +154,17 @@ async def streamed(
     begun = time.monotonic()
     error: errors.QuothError | None = None
     try:
+        await keeper.pause()
         if not out.started:
             headers = fitting(x)
             if plan is not None:
                 headers.append((b"x-litellm-cache-key", plan.key.encode()))
             await out.begin(headers)
         failed = await _passed_on(x, events, got.reply, out, recorder)
+        out.number = events.number
         if not events.complete:
             error = _broken(got, failed)
     finally:
-        await keeper.stop()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         x.warnings += events.warnings
         x.cost = generation.price(candidate).cost(x.tokens)
@@ -169,7 +174,7 @@ async def streamed(
             _succeeded(x, got, begun)
         else:
             candidate.released()
-        if got.reply is not None and not events.complete:
+        if got.reply is not None and not out.ended:
             got.reply.reply.close()
     if error is not None:
         raise error
@@ -178,13 +183,15 @@ async def streamed(
 
 
 async def _passed_on(
-    x: Exchange, events: ChatEvents, reply: Any, out: Outgoing, recorder: Recorder | None
+    x: Exchange, events: Events, reply: Any, out: Outgoing, recorder: Recorder | None
 ) -> Failed | None:
     """Everything up to the end of the stream; what broke it, if it was the connection."""
     pending, size = events.out, 0
     send = out.piece
     try:
-        if reply is not None:
+        read: Any = None
+        waiting: Any = None
+        if reply is not None:  # else the events are there already, and end before anything is read
             read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if pending:

@@ -1,10 +1,11 @@
-"""`POST /v1/completions`: the older API, mapped onto chat; and chat under the paths that Azure's clients use.
+"""`POST /v1/completions`: the older API, mapped onto chat.
 
 Source: OpenAI's API reference, completions (legacy).
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,11 +13,11 @@ import msgspec
 from quoth.errors import BadRequestError
 from quoth.gateway.asked import Asked, asked
 from quoth.gateway.departure import Departure
-from quoth.gateway.entries import Entries, opened, split
+from quoth.gateway.entries import Entries, opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing
+from quoth.gateway.outgoing import Header, Outgoing
 from quoth.gateway.receiving import received
 from quoth.gateway.surfaces import chat as chats
 from quoth.types import Warning
@@ -25,30 +26,10 @@ from quoth.wire.frames import data_of
 if TYPE_CHECKING:
     from quoth.gateway.app import App
 
-__all__ = ["completions", "deployed_chat"]
+__all__ = ["completions"]
 
 # What chat has no word for. `logprobs` is a number here and a flag there.
 _UNKNOWN = ("best_of", "suffix")
-
-
-async def deployed_chat(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    """Chat with the model in the path; one in the body has to be the same."""
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
-    if body is None:
-        return
-    entries = split(body)
-    if "model" not in entries:
-        entries = {"model": msgspec.Raw(msgspec.json.encode(parameter)), **entries}
-        body = msgspec.json.encode(entries)
-    await chats.answer(app, generation, x, asked(entries, body), out)
 
 
 async def completions(
@@ -60,10 +41,11 @@ async def completions(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
     if body is None:
         return
-    call, before = _as_chat(split(body), x.warnings)
+    entries = split(body)
+    call, before = _as_chat(placed(entries, parameter) if parameter else entries, x.warnings)
     await chats.answer(app, generation, x, call, _AsText(out, before))
 
 
@@ -104,35 +86,27 @@ class _AsText(Outgoing):
         self._out = out
         self._before = before
 
-    async def json(self, body: bytes, headers: Any = None, status: int = 200) -> None:
+    async def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> None:
         if status == 200:
             body = msgspec.json.encode(_text_completion(msgspec.json.decode(body), self._before))
-        await super().json(body, headers, status)
-        self._told()
+        self.started = self.ended = True
+        await self._out.json(body, headers, status)
 
-    async def begin(self, headers: Any) -> None:
-        await super().begin(headers)
-        self._told()
+    async def begin(self, headers: list[Header]) -> None:
+        self.started = True
+        await self._out.begin(headers)
 
     async def piece(self, data: bytes, more: bool = True) -> None:
-        await super().piece(b"".join(map(self._event, data.split(b"\n\n"))) if more or data else data, more)
-        self._told()
-
-    def _told(self) -> None:
-        # Whoever holds the one that came first wants to know what has been sent.
-        self._out.started, self._out.ended = self.started, self.ended
+        self.busy, self.sent_at = True, time.monotonic()
+        await self._out.piece(b"".join(map(self._event, data.split(b"\n\n"))), more)
+        self.busy, self.ended = False, not more
 
     def _event(self, event: bytes) -> bytes:
-        if not event:
-            return b""
-        data, _ = data_of(event + b"\n\n")
-        if data is None or data.startswith(b"[DONE]"):
-            return event + b"\n\n"
-        chunk = msgspec.json.decode(data)
-        if "error" in chunk:
-            return event + b"\n\n"
+        data, _ = data_of(event + b"\n\n") if event else (None, b"")
+        if not data or data.startswith(b"[DONE]"):
+            return event + b"\n\n" if event else b""
         before, self._before = self._before, ""
-        return b"data: " + msgspec.json.encode(_text_completion(chunk, before)) + b"\n\n"
+        return b"data: " + msgspec.json.encode(_text_completion(msgspec.json.decode(data), before)) + b"\n\n"
 
 
 def _text_completion(answer: dict[str, Any], before: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,7 +14,8 @@ from quoth.engine.routing import Candidate
 from quoth.errors import BadRequestError
 from quoth.gateway.asked import asked, steering
 from quoth.gateway.departure import Departure
-from quoth.gateway.entries import split
+from quoth.gateway.dialects import EMBEDDINGS
+from quoth.gateway.entries import opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
@@ -38,10 +40,13 @@ async def embeddings(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
     if body is None:
         return
-    call = asked(split(body), body, listed="input")
+    entries = split(body)
+    if parameter:
+        entries, body = placed(entries, parameter), None
+    call = asked(entries, body, listed="input")
     call.stream = False
     x.model = call.model
     group = generation.group(call.model)
@@ -51,9 +56,9 @@ async def embeddings(
             title = candidate.target.row.title or candidate.target.provider
             raise BadRequestError(f"{title} has no embeddings", param="model")
     controls = steering(call, x.headers, x.warnings)
-    relayed = _Embedded(generation, x, call, controls, app.world, "/embeddings")
+    relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
     try:
-        got = await adrive(relayed.flow(group), app.transport)
+        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
     finally:
         journey = relayed.journey
         x.candidate, x.fallbacks, x.place, x.waited = (
@@ -78,6 +83,15 @@ class _Embedded(Relayed):
     """The same call, with an answer that is read otherwise."""
 
     __slots__ = ()
+
+    def _mock_answer(self, given: Any) -> Mapping[str, Any]:
+        vector = given if isinstance(given, list) else [0.0] * 1536
+        asked = opened(self.asked.entries, "input")
+        # One text, several, one row of token numbers, or several.
+        several = isinstance(asked, list) and not all(isinstance(one, int) for one in asked)
+        rows = [{"object": "embedding", "index": n, "embedding": vector} for n in range(len(asked) if several else 1)]
+        usage = {"prompt_tokens": 10, "total_tokens": 10}
+        return {"object": "list", "data": rows, "model": "mock", "usage": usage}
 
     def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
         body = reader.body

@@ -10,10 +10,12 @@ import msgspec
 
 from quoth._version import __version__
 from quoth.engine.routing.candidates import COOLING, CROWDED, READY
+from quoth.errors import NotFoundError
 from quoth.gateway.departure import Departure
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
+from quoth.gateway.metrics import CONTENT_TYPE
 from quoth.gateway.outgoing import Outgoing
 
 if TYPE_CHECKING:
@@ -92,5 +94,7 @@ async def metrics(
     out: Outgoing,
     departure: Departure,
 ) -> None:
+    if not generation.settings.quoth.metrics:
+        raise NotFoundError("metrics are switched off: quoth: {metrics: false}", code="not_found_error")
     page = await app.metrics_page()
-    await out.whole(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")], page)
+    await out.whole(200, [(b"content-type", CONTENT_TYPE.encode())], page)

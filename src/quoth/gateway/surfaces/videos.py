@@ -138,7 +138,7 @@ def _as_job(app: App, generation: Generation, x: Exchange, creation: Creation) -
 
     task = app.films.start(job, work)
     app.open[own] = task
-    app.metrics.in_flight += 1
+    app.observers.begin(own)
     film = FilmId(_caller(x), call.model, "", job.id, app.films.host, job.created_at)
     return {**job.shown(written(film, generation.master)), "status": "queued", "progress": 0}
 

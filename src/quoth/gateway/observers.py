@@ -1,0 +1,81 @@
+"""Whoever is shown each exchange when it is over: metrics, the log, traces. Hooks are told by the application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from quoth.errors import BadRequestError
+from quoth.gateway.cache import ResponseCache
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.hooks import Hooks
+from quoth.gateway.log import Log
+from quoth.gateway.metrics import Metrics
+from quoth.gateway.otel import OtelMissing, Traces
+from quoth.gateway.settings import Settings
+
+__all__ = ["Observers"]
+
+_FLUSH_SECONDS = 2.0
+
+
+class Observers:
+    """`redact` takes secrets out of a text. Raises BadRequestError for traces without their extra."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], workers: int, redact: Callable[[str], str]):
+        self.metrics = Metrics(workers)
+        self._redact = redact
+        self._log_options = settings.quoth.log
+        self.log = Log(settings.quoth.log, redact)
+        self.traces: Traces | None = None
+        if settings.quoth.otel:
+            try:
+                self.traces = Traces(settings, environment, redact)
+            except OtelMissing as missing:
+                raise BadRequestError(str(missing)) from None
+            self.metrics.watch("spans_dropped", lambda: float(self.traces.failed if self.traces else 0))
+        self.metrics.watch("log_lines_dropped", lambda: float(self.log.dropped))
+        self.metrics.watch("tasks", _tasks)
+
+    def watch(self, cache: Callable[[], ResponseCache | None], hooks: Callable[[], Hooks]) -> None:
+        """Show these on the metrics page."""
+
+        def of_cache(number: Callable[[ResponseCache], float]) -> Callable[[], float]:
+            return lambda: 0.0 if (found := cache()) is None else number(found)
+
+        self.metrics.watch("cache_misses", of_cache(lambda cache: cache.misses))
+        self.metrics.watch("cache_entries", of_cache(lambda cache: len(cache.memory)))
+        self.metrics.watch("cache_bytes", of_cache(lambda cache: cache.memory.bytes))
+        self.metrics.watch_hooks(lambda: hooks().failures)
+
+    def changed(self, settings: Settings) -> None:
+        """Other settings are in force. Traces stay as they were until a restart."""
+        if settings.quoth.log != self._log_options:
+            old, self.log = self.log, Log(settings.quoth.log, self._redact)
+            self._log_options = settings.quoth.log
+            old.close(_FLUSH_SECONDS)
+
+    def begin(self, exchange: Exchange) -> None:
+        self.metrics.in_flight += 1
+        if self.traces is not None:
+            self.traces.begin(exchange)
+
+    def over(self, exchange: Exchange) -> None:
+        self.metrics.in_flight -= 1
+        self.metrics.over(exchange)
+        self.log.over(exchange)
+        if self.traces is not None:
+            self.traces.over(exchange)
+
+    def close(self) -> None:
+        """Write and send what waits."""
+        self.log.close(_FLUSH_SECONDS)
+        if self.traces is not None:
+            self.traces.close(_FLUSH_SECONDS)
+
+
+def _tasks() -> float:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0.0  # there is no loop
