@@ -20,13 +20,14 @@ from urllib.parse import unquote_to_bytes
 
 from quoth.errors import BadRequestError, QuothError
 from quoth.media import Kind, Media
+from quoth.sdk.content import Content
 from quoth.transport.download import MAX_BYTES, Download, adownloaded, downloaded
 from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.transport.ports import Transport
 from quoth.wire.media_types import ENDINGS
 
-__all__ = ["MAX_BYTES", "adownload", "afetched", "download", "fetched"]
+__all__ = ["MAX_BYTES", "adownload", "afetched", "download", "fetched", "kept"]
 
 
 def download(
@@ -193,6 +194,28 @@ class _Saving(Download):
                     os.replace(self._part, free)
                     return free
         raise FileExistsError(17, "it is there already (overwrite=True replaces it)", str(path))
+
+
+def kept(
+    content: Content, kind: Kind, path: str | os.PathLike[str] | None, name: str, *, overwrite: bool = False
+) -> Path:
+    """Save what is here already, as `download` saves what is not. `name`: what a name in a folder is made of."""
+    with _Here(name, kind, path, overwrite) as saving:
+        for piece in content.iter_bytes():
+            saving.feed(piece)
+        saving.end()
+        return saving.keep()
+
+
+class _Here(_Saving):
+    """The same for bytes that are here."""
+
+    def __init__(self, name: str, kind: Kind, path: str | os.PathLike[str] | None, overwrite: bool):
+        super().__init__(Media(kind, "data:,"), path, overwrite, MAX_BYTES, 1.0)
+        self._name = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:12]
+
+    def _inline(self) -> None:
+        """There is nothing in the address."""
 
 
 class _Whatever(_Saving):

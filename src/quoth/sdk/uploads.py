@@ -31,6 +31,8 @@ def uploads(given: Any, param: str) -> tuple[File, ...]:
 
 def upload(given: Any, param: str) -> File:
     """Raises BadRequestError, and OSError where it cannot be read."""
+    if isinstance(given, File):
+        return given
     name, media_type = "", ""
     if isinstance(given, tuple):
         if not 2 <= len(given) <= 4:
