@@ -82,9 +82,10 @@ class Creation:
         x.tags = self.controls.tags
         self.group = generation.group(call.model)
         x.known_model = generation.known(self.group)
-        self._params = {
-            name: opened(call.entries, name) for name in call.entries if name not in ("model", "prompt", "input")
-        }
+        if "mock_response" in call.steering:
+            raise errors.BadRequestError("mock_response is for chat; quoth emulate makes media", param="mock_response")
+        text = "input" if wish.kind == "speech" else "prompt"
+        self._params = {name: opened(call.entries, name) for name in call.entries if name not in ("model", text)}
 
     def ways(self) -> list[Way]:
         """Those of the candidates."""
@@ -132,8 +133,8 @@ class Creation:
         finally:
             for journey in journeys:
                 self.journey.attempts += journey.attempts
-                self.journey.candidate = journey.candidate or self.journey.candidate
-        for journey in journeys[1:]:
+                self.journey.candidate = self.journey.candidate or journey.candidate
+        for journey in journeys[1:]:  # the first is told with the call as a whole
             if journey.candidate is not None:
                 journey.candidate.succeeded(self.app.world.now())
         return as_one(found, [])
@@ -155,6 +156,8 @@ class Creation:
         """One attempt. Raises QuothError for what is known to be wrong before sending."""
         target, deployment = candidate.target, candidate.deployment
         self.x.candidate = candidate
+        if deployment.mock:
+            raise errors.BadRequestError(f"{candidate.model} answers by itself, and in words alone", param="model")
         way = self.way = way_of(target, self.wish.kind, native=self.native)
         if way.style not in self.styles:
             raise errors.BadRequestError(
