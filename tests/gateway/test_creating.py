@@ -269,6 +269,18 @@ def test_a_job_is_drained(tmp_path: Path) -> None:
             assert again.get(f"/v1/videos/{film['id']}").json["status"] == "completed"
 
 
+def test_a_job_that_is_not_done_in_time_says_so(tmp_path: Path) -> None:
+    with Emulator(media_delay=60) as slow:
+        quoth = {"drain_delay": 0, "drain_timeout": 0.2}
+        with Serving(tmp_path, models=models_of(slow), quoth=quoth) as gateway:
+            film = gateway.ask("POST", "/v1/videos", {"model": "kling-2.6-pro", "prompt": "A raven"}).json
+            assert gateway.stop() == 0
+            [line] = [line for line in gateway.lines if line["method"] == "JOB"]
+            assert (line["status"], line["error"]) == (503, "interrupted")
+        with Serving(tmp_path, models=models_of(slow), quoth=quoth) as again:
+            assert again.get(f"/v1/videos/{film['id']}").json["error"]["code"] == "interrupted"
+
+
 # What is not a usable request
 
 

@@ -341,6 +341,18 @@ def test_other_providers_have_openais_paths(call: Ways, server: FaultServer, png
     assert server.requests[-1].path == "/v1/videos/v1"
 
 
+def test_openais_paths_as_the_emulator_has_them(call: Ways, png: bytes) -> None:
+    with Emulator(openai_media_paths=True) as poe:
+        here = {"api_key": "k", "api_base": poe.base_url}
+        made = call("image_generation", "A raven", "custom_openai/gpt-image-1", n=2, size="1024x1024", **here)
+        assert len(made.data) == 2
+        call("image_edit", [png, png], "Blue", "custom_openai/gpt-image-1", n=1, **here)
+        assert poe.requests[-1].path == "/v1/images/edits"
+        assert call("speech", "custom_openai/elevenlabs-v3", "Hello", "Amy", **here).content_type == "audio/wav"
+        film = call("video_generation", "It flies", "custom_openai/sora-2", input_reference=png, **here)
+        assert call("video_content", film.id, **here).content_type == "video/mp4"
+
+
 def test_what_went_out_is_not_sent_again(call: Ways, server: FaultServer) -> None:
     server.play(Read(), Reset())
     for name, arguments in (

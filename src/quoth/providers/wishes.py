@@ -286,6 +286,8 @@ def _in_native_terms(params: dict[str, Any], kind: Kind, warnings: list[Warning]
 
 def _as_poe(wish: Wish, params: dict[str, Any], target: Target) -> tuple[str, bytes, Any]:
     fields = {"model": target.model, ("input" if wish.kind == "speech" else "prompt"): wish.prompt, **params}
+    if fields.get("response_format") == "b64_json":
+        del fields["response_format"]  # what has an address is downloaded; GPT-Image knows no such parameter
     seconds = fields.get("seconds")
     if isinstance(seconds, str) and seconds.isdigit():
         fields["seconds"] = int(seconds)

@@ -36,11 +36,11 @@ _INTERRUPTED = {
 
 
 class Job(msgspec.Struct):
-    """`status`: in_progress, completed or failed. `url` is where a finished film is; times are Unix seconds."""
+    """`status`: in_progress, completed or failed. `url` is where a finished film is; times are Unix seconds. What was
+    asked for is not kept."""
 
     id: str
     model: str
-    prompt: str
     created_at: int
     owner: str = ""
     status: str = "in_progress"
@@ -62,7 +62,6 @@ class Job(msgspec.Struct):
             "completed_at": self.completed_at if self.status == "completed" else None,
             "expires_at": self.completed_at + KEPT_SECONDS if self.completed_at else None,
             "model": self.model,
-            "prompt": self.prompt,
             "seconds": self.seconds,
             "size": self.size,
             "progress": progress,
@@ -153,6 +152,7 @@ class FilmJobs:
         if job.status == "in_progress" and not self._lives(job.owner):
             self.failed(job, _INTERRUPTED)
         if job.completed_at is not None and self._now() > job.completed_at + KEPT_SECONDS:
+            self._path(job_id).unlink(missing_ok=True)
             return None
         return job
 
@@ -167,7 +167,7 @@ class FilmJobs:
             return None
         if host != self.host and now <= started + LONGEST_SECONDS:
             raise Lost
-        return Job(job_id, model, "", started, status="failed", completed_at=now, error=_INTERRUPTED)
+        return Job(job_id, model, started, status="failed", completed_at=now, error=_INTERRUPTED)
 
     def forget(self, job_id: str) -> None:
         """Delete a job, and end it if it is under way."""

@@ -109,7 +109,6 @@ def _as_job(app: App, generation: Generation, x: Exchange, creation: Creation) -
     job = Job(
         app.films.new_id(),
         call.model,
-        wish.prompt,
         int(app.world.today().timestamp()),
         seconds=str(params["seconds"]) if params.get("seconds") else None,
         size=str(params["size"]) if params.get("size") else None,
@@ -140,7 +139,7 @@ def _as_job(app: App, generation: Generation, x: Exchange, creation: Creation) -
     app.open[own] = task
     app.observers.begin(own)
     film = FilmId(_caller(x), call.model, "", job.id, app.films.host, job.created_at)
-    return {**job.shown(written(film, generation.master)), "status": "queued", "progress": 0}
+    return {**job.shown(written(film, generation.master)), "prompt": wish.prompt, "status": "queued", "progress": 0}
 
 
 async def retrieve(
