@@ -21,8 +21,8 @@ from quoth.engine.effects import World
 from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
-from quoth.gateway.collector import settled
-from quoth.gateway.departure import Departure
+from quoth.gateway.collector import settled, thrifty
+from quoth.gateway.departure import Departure, Lookout
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
@@ -70,6 +70,7 @@ class App:
         self.draining = False
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
+        self._lookout = Lookout()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
 
@@ -166,6 +167,7 @@ class App:
         await receive()
         try:
             settled()
+            thrifty()
             async with self._upkeep:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -189,7 +191,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task, out)
+        departure = Departure(receive, task, out, self._lookout)
         self.open[x] = task
         self.observers.begin(x)
         try:

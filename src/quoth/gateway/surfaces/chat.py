@@ -181,9 +181,8 @@ async def streamed(
         if not events.complete:
             error = _broken(got, failed)
     finally:
+        # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        x.warnings += events.warnings
-        x.cost = generation.price(candidate).cost(x.tokens)
         if error is not None:
             candidate.failed(time.monotonic(), error)
         elif events.complete:
@@ -192,6 +191,8 @@ async def streamed(
             candidate.released()
         if got.reply is not None and not out.ended:
             got.reply.reply.close()
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
     if error is not None:
         raise error
     if got.reply is not None:
