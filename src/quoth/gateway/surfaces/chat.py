@@ -157,10 +157,10 @@ async def streamed(
                 headers.append((b"x-litellm-cache-key", plan.key.encode()))
             await out.begin(headers)
         failed = await _passed_on(x, events, got.reply, out, recorder)
-        out.number = events.number
         if not events.complete:
             error = _broken(got, failed)
     finally:
+        out.number = events.number
         await keeper.stop()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         x.warnings += events.warnings
