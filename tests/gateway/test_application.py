@@ -15,7 +15,7 @@ import yaml
 from quoth.gateway.app import App
 from quoth.gateway.keepalive import KeepAlive
 from quoth.gateway.settings import load
-from tests.faultserver import FaultServer, Read, Stall, chat, error
+from tests.faultserver import FaultServer, Read, Stall, answer, chat, error, html
 from tests.gateway.serving import KEY, chat_body, deployment
 
 pytestmark = pytest.mark.timeout(60)
@@ -41,7 +41,8 @@ class Request:
         self._body: bytes | None = json.dumps(body).encode()
         self._left = asyncio.Event()
         headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-length", b"%d" % len(self._body))]
-        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "client": ("127.0.0.1", 1)}
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
+        scope |= {"headers": headers, "client": ("127.0.0.1", 1)}
         self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:
@@ -111,4 +112,25 @@ async def test_several_choices_free_the_places_that_they_took(upstream: FaultSer
     assert broken.status == 400
     assert places.taken == 0
     assert app.generation.group("m").candidates[0].health.in_flight == 0
+    await closed(app)
+
+
+SECRET_TALK = "the prompt that nobody else may read"
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+async def test_what_a_provider_said_is_written_only_where_it_was_asked_for(
+    level: str, upstream: FaultServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = [deployment("m", upstream.url, num_retries=0)]
+    app = app_with(tmp_path, models, quoth={"log": {"level": level, "path": str(tmp_path / "log")}})
+    for answered in (error(500, SECRET_TALK), answer(f"<p>{SECRET_TALK}"), answer({"said": SECRET_TALK}), html()):
+        upstream.play(answered)
+        request = Request(app, chat_body())
+        await request.task
+        assert request.status in (500, 502)
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert (SECRET_TALK in told) is (level == "debug")
+    assert told.count("upstream_error: ") == 2
+    assert told.count("bad_upstream_response: ") == 2
     await closed(app)
