@@ -28,7 +28,7 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
-from quoth.gateway.incoming import Left, Receive, authenticated, header_map
+from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, header_map
 from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, in_own_words, problem_of
@@ -137,6 +137,12 @@ class App:
                 task.cancel("drain")
             await self._until_idle()
 
+    def hurry(self, now: float) -> None:
+        """End the requests whose bodies do not come. To watch over each by a timer of its own costs too much."""
+        for x, task in list(self.open.items()):
+            if x.method == "POST" and not x.bytes_in and now - x.started > BODY_SECONDS:
+                task.cancel("body")
+
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
         return self.observers.metrics.snapshot()
@@ -212,6 +218,9 @@ class App:
             elif cancelled.args == ("drain",):
                 task.uncancel()
                 await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
+            elif cancelled.args == ("body",):
+                task.uncancel()
+                await _last(out, problem_of(RequestTimeout(), self.redactor))
             else:
                 raise
         finally:
