@@ -65,7 +65,7 @@ _NOT_THE_CALLERS = frozenset(
     "proxy ssl_verify api_version model_list".split()
 )
 _OURS = frozenset({"cache", "disable_fallbacks", "tags", *TESTING})
-_STEERING = (frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS) - {"wire"} | {"wire"}
+_STEERING = frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS
 
 _MODEL = msgspec.json.Decoder(str)
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
