@@ -31,6 +31,7 @@ from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.reading import ChatEvents, Events, NativeEvents, TranslatedEvents
 from quoth.providers.controls import MOCKS
+from quoth.providers.params import honours_json_schema
 from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
 from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
@@ -123,7 +124,11 @@ class Relayed:
             raise self.fails(ON_PURPOSE, model=self.asked.model)
         self.x.candidate = candidate
         mocking = bool(self.mock or candidate.deployment.mock)
-        if self.surface.look is not None or self.generation.wires(candidate)[0] is not None:
+        if (
+            self.surface.look is not None
+            or self.generation.wires(candidate)[0] is not None
+            or ("response_format" in self.asked.entries and self._shaped(candidate))
+        ):
             return self._other(candidate, mocking)
         asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
         self.x.wire = CHAT.wire
@@ -138,6 +143,14 @@ class Relayed:
         if mocking:
             request = self._mocked(candidate, request, streams)
         return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+
+    def _shaped(self, candidate: Candidate) -> bool:
+        """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
+        target = candidate.target
+        if len(self.generation.wires(candidate)) < 3 or target.fixed_wire or honours_json_schema(target):
+            return False
+        wanted = opened(self.asked.entries, "response_format")
+        return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
 
     def _try(
         self,
