@@ -24,6 +24,7 @@ from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled, thrifty
 from quoth.gateway.departure import Departure, Lookout
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.films.jobs import FilmJobs
 from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
@@ -39,7 +40,9 @@ from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
 from quoth.transport.mock import MockingAsync
+from quoth.transport.network import Network
 from quoth.transport.ports import AsyncTransport
+from quoth.transport.reach import public_address
 
 __all__ = ["App"]
 
@@ -73,6 +76,8 @@ class App:
         self._lookout = Lookout()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
+        self.outside = self._to_the_internet()
+        self.films = FilmJobs(self.world.today)
 
     # What the server and the parent call
 
@@ -95,6 +100,7 @@ class App:
         if generation.network != before.network:
             self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
+        self.outside = self._to_the_internet()
         self.observers.changed(settings)
         if hooks is not self.hooks:
             self.hooks = hooks
@@ -119,6 +125,12 @@ class App:
             self.cache = None
         elif self.cache is None or before.settings.cache != settings.cache:
             self.cache = ResponseCache(settings.cache, time.monotonic)
+
+    def _to_the_internet(self) -> AsyncioTransport:
+        """For addresses that callers give, or that stand in answers: to hosts of the public internet alone, straight to
+        the address that was looked at, without anything that says who is calling."""
+        network = Network(ssl_verify=self.generation.network.ssl_verify)
+        return AsyncioTransport(network, self._environment, public_address)
 
     def _redact(self, text: str) -> str:
         return self.redactor(text)
@@ -168,11 +180,12 @@ class App:
         try:
             settled()
             thrifty()
-            async with self._upkeep:
+            async with self._upkeep, self.films:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
             await self._connections.aclose()
+            await self.outside.aclose()
             self.observers.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -186,6 +199,7 @@ class App:
             route, parameter = find(scope["path"])
         headers = dict(scope["headers"])
         x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
+        x.query = scope.get("query_string", b"")
         client = scope.get("client")
         x.client = client[0] if client else None
         task = asyncio.current_task()
@@ -218,10 +232,14 @@ class App:
             departure.stop()
             out.settle()
             x.ended = time.monotonic()
-            del self.open[x]
-            if not self.open:
-                self._idle.set()
-            self._over(x)
+            self.closed(x)
+            self.over(x)
+
+    def closed(self, x: Exchange) -> None:
+        """Nothing goes on for this exchange any more."""
+        del self.open[x]
+        if not self.open:
+            self._idle.set()
 
     async def _answer(
         self,
@@ -271,7 +289,7 @@ class App:
             logger.debug("request %s: %s", x.id, self.redactor(error.message))
         await _last(out, problem)
 
-    def _over(self, x: Exchange) -> None:
+    def over(self, x: Exchange) -> None:
         """Everything is known now."""
         self.observers.over(x)
         if self.hooks.any:
