@@ -32,6 +32,7 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.native import NativeShape
 from quoth.gateway.reading import ChatEvents, Events, NativeEvents, TranslatedEvents
 from quoth.providers.controls import MOCKS
+from quoth.providers.params import honours_json_schema
 from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
 from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
@@ -129,7 +130,8 @@ class Relayed:
         self.x.candidate = candidate
         mocking = bool(self.mock or candidate.deployment.mock)
         over_chat = self.generation.wires(candidate)[0] is None if self.wire is None else self.wire == CHAT.wire
-        if self.surface.look is not None or not over_chat:
+        shaped = "response_format" in self.asked.entries and self._shaped(candidate)
+        if self.surface.look is not None or not over_chat or shaped:
             return self._other(candidate, mocking)
         asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
         self.x.wire = CHAT.wire
@@ -144,6 +146,14 @@ class Relayed:
         if mocking:
             request = self._mocked(candidate, request, streams)
         return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+
+    def _shaped(self, candidate: Candidate) -> bool:
+        """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
+        target = candidate.target
+        if len(self.generation.wires(candidate)) < 3 or target.fixed_wire or honours_json_schema(target):
+            return False
+        wanted = opened(self.asked.entries, "response_format")
+        return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
 
     def _try(
         self,
