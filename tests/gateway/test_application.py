@@ -196,3 +196,52 @@ async def test_whatever_a_provider_lists_the_gateway_serves(listed: Any, upstrea
     assert (request.status, life.done()) == (200, False)
     ends.set()
     await life
+
+
+def headers_of(request: Request) -> dict[bytes, bytes]:
+    return dict(request.sent[0]["headers"])
+
+
+async def test_an_answer_that_nobody_gave_is_not_kept(upstream: FaultServer, tmp_path: Path) -> None:
+    models = [deployment("m", upstream.url), deployment("other", upstream.url)]
+    app = app_with(tmp_path, models, litellm_settings={"cache": True})
+    upstream.play(chat("from the model"))
+    for more in ({"mock_response": "made up"}, {}, {"fallbacks": ["other"]}, {"fallbacks": ["other"]}):
+        request = Request(app, chat_body(**more))
+        await request.task
+        assert (b"made up" in request.body) is ("mock_response" in more)
+    assert headers_of(request)[b"x-quoth-cache"] == b"hit"
+    assert len(upstream.requests) == 2
+    await closed(app)
+
+
+async def test_embeddings_are_priced_and_kept_like_other_answers(upstream: FaultServer, tmp_path: Path) -> None:
+    model = deployment("m", upstream.url, input_cost_per_token=0.001, output_cost_per_token=0.002)
+    app = app_with(tmp_path, [model], litellm_settings={"cache": True})
+    rows = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+    upstream.play(answer({"object": "list", "data": rows, "model": "up", "usage": {"prompt_tokens": 3}}))
+    first = Request(app, {"model": "m", "input": "hello", "wire": "openai_chat"}, "/v1/embeddings")
+    await first.task
+    headers = headers_of(first)
+    assert (first.status, headers[b"x-quoth-cost-usd"]) == (200, b"0.003000000")
+    assert float(headers[b"x-quoth-overhead-ms"]) >= 0
+    assert headers[b"x-quoth-warnings"] == b"no_effect"
+    second = Request(app, {"input": "hello", "model": "m"}, "/v1/embeddings")
+    await second.task
+    assert (headers_of(second)[b"x-quoth-cache"], second.body) == (b"hit", first.body)
+    await closed(app)
+
+
+@pytest.mark.parametrize(("said", "status"), [(True, 200), (False, 400), (None, 400), ("yes", 400)])
+async def test_a_caller_may_have_dropped_what_a_provider_refuses(
+    said: Any, status: int, upstream: FaultServer, tmp_path: Path
+) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url, "groq/llama", num_retries=0)])
+    upstream.play(chat("hello"))
+    request = Request(app, chat_body(logit_bias={"1": 1}, drop_params=said))
+    await request.task
+    assert request.status == status
+    if status == 200:
+        assert "logit_bias" not in upstream.requests[-1].json()
+        assert b"dropped" in headers_of(request)[b"x-quoth-warnings"]
+    await closed(app)

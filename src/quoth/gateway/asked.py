@@ -67,6 +67,15 @@ _NOT_THE_CALLERS = frozenset(
 _OURS = frozenset({"cache", "disable_fallbacks", "tags", *TESTING})
 _STEERING = frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS
 
+# What only a program's own call can say; here it is for the settings.
+_WITHOUT_EFFECT = INERT - _OURS | {
+    "additional_drop_params",
+    "allowed_openai_params",
+    "context_window_fallback_dict",
+    "disable_quirks",
+    "strict",
+}
+
 _MODEL = msgspec.json.Decoder(str)
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
@@ -168,8 +177,9 @@ def steering(found: Asked, headers: Mapping[bytes, bytes], warnings: list[Warnin
     if not given and _STEERING_HEADERS.isdisjoint(headers):
         return _STREAMED if found.stream else _WHOLE_ANSWER
     for name in given:
-        if name in INERT and name not in _OURS:
-            warnings.append(Warning("no_effect", name, f"{name} is a keyword of LiteLLM that has no effect here"))
+        if name in _WITHOUT_EFFECT:
+            warnings.append(Warning("no_effect", name, f"{name} has no effect in a call to a gateway"))
+    _flag(given.get("drop_params"), "drop_params")
     total = _seconds(given.get("timeout", given.get("request_timeout")), "timeout")
     if total is None:
         total = _seconds(_header(headers, b"x-litellm-timeout"), "x-litellm-timeout")

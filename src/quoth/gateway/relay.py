@@ -273,6 +273,7 @@ class Relayed:
         if self.journey.overrides:
             params |= self.journey.overrides
         settings = self.generation.settings
+        drops = self.asked.steering.get("drop_params", deployment.drop_params)
         if lost:
             self.x.warnings += [warning for warning in lost if warning not in self.x.warnings]
         return Call(
@@ -280,7 +281,7 @@ class Relayed:
             messages=check.messages_of(given.get("messages")),
             params=params,
             stream=self.asked.stream,
-            drop_params=settings.drop_params if deployment.drop_params is None else deployment.drop_params,
+            drop_params=settings.drop_params if drops is None else drops,
             additional_drop_params=deployment.additional_drop_params,
             allowed_openai_params=deployment.allowed_openai_params,
             keep_usage_chunk=True,
@@ -306,7 +307,9 @@ class Relayed:
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""
-        return MockingAsync(transport) if self.mock else transport
+        # Settings that have just been replaced may have mocks where those in force have none.
+        mocking = self.mock or self.generation.mocks
+        return MockingAsync(transport) if mocking and not isinstance(transport, MockingAsync) else transport
 
     def _interpret(
         self,
