@@ -482,7 +482,7 @@ def read_through(make: Any, data: bytes, size: int) -> tuple[bytes, Any]:
 @pytest.mark.parametrize("wire", UPSTREAMS)
 def test_readers_do_not_care_where_a_stream_is_split(surface: str, wire: str) -> None:
     names = {"chat": "openai_chat", "messages": "anthropic_messages", "responses": "openai_responses"}
-    limits = {"event_limit": 1 << 20, "body_limit": 1 << 20}
+    limits: Json = {"event_limit": 1 << 20, "body_limit": 1 << 20}
     own = {"messages": MESSAGES, "responses": RESPONSES}.get(surface)
 
     def make() -> Any:
@@ -491,7 +491,7 @@ def test_readers_do_not_care_where_a_stream_is_split(surface: str, wire: str) ->
         if surface == wire and own is not None and own.look is not None:
             return NativeEvents(wire_named(names[wire]), own.look, **limits)
         encoder = wire_named(names[surface]).encoder(None)
-        told = {"created": 7, "model": None, "hides_usage": False}
+        told: Json = {"created": 7, "model": None, "hides_usage": False}
         return TranslatedEvents(wire_named(names[wire]), encoder, **told, **limits)
 
     data = stream_bytes(wire)
