@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
+from quoth.engine.routing import Group
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
@@ -63,18 +64,36 @@ async def answer(
     if plan is not None and await _from_cache(app.cache, plan, x, out):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
+    async with app.admission.admitted(x):
+        await _called(app, generation, x, call, out, group, relayed, plan)
+
+
+async def _called(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    call: Asked,
+    out: Outgoing,
+    group: Group,
+    relayed: Relayed,
+    plan: Plan | None,
+) -> None:
+    """The call itself, to the last byte of its answer."""
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        _noted(x, relayed)
-        if keeper is not None:
-            await keeper.pause()
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if keeper is None:
-        await _whole(generation, x, got, out, plan)
-    else:
-        await streamed(generation, x, got, out, keeper, recorder, plan)
+    try:
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            _noted(x, relayed)
+        if keeper is None:
+            await _whole(generation, x, got, out, plan)
+        else:
+            # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
@@ -151,6 +170,7 @@ async def streamed(
     begun = time.monotonic()
     error: errors.QuothError | None = None
     try:
+        await keeper.pause()
         if not out.started:
             headers = fitting(x)
             if plan is not None:
@@ -160,19 +180,19 @@ async def streamed(
         if not events.complete:
             error = _broken(got, failed)
     finally:
+        # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
         out.number = events.number
-        await keeper.stop()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        x.warnings += events.warnings
-        x.cost = generation.price(candidate).cost(x.tokens)
         if error is not None:
             candidate.failed(time.monotonic(), error)
         elif events.complete:
             _succeeded(x, got, begun)
         else:
             candidate.released()
-        if got.reply is not None and not events.complete:
+        if got.reply is not None and not out.ended:
             got.reply.reply.close()
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
     if error is not None:
         raise error
     if got.reply is not None:
@@ -186,7 +206,9 @@ async def _passed_on(
     pending, size = events.out, 0
     send = out.piece
     try:
-        if reply is not None:
+        read: Any = None
+        waiting: Any = None
+        if reply is not None:  # else the events are there already, and end before anything is read
             read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if pending:
