@@ -19,8 +19,37 @@ from tests.gateway.serving import Answer, Serving
 
 pytestmark = pytest.mark.timeout(60)
 
+# What fails and what is odd was tried one by one on chat; here it is one of each kind.
+FAILING = (
+    "reset after the request,less than promised,silent after the head,much that says nothing,a page,half of the JSON,"
+    "a page for 503,500,529,401,much from little,chunk without a size,redirect 302,an error event first,[DONE] at once"
+).split(",")
+BREAKING = (
+    "fin",
+    "the end without a finish reason",
+    "an error event",
+    "our key",
+    "half of the JSON",
+    "broken compression",
+)
+ODD = (
+    "CRLF",
+    "CR",
+    "comments between",
+    "data in several lines",
+    "no [DONE]",
+    "not streamed",
+    "choices null",
+    "byte by byte",
+)
+
 PATHS = {"messages": "/v1/messages", "responses": "/v1/responses"}
 HI = [{"role": "user", "content": "hi"}]
+
+
+def named(case: Any) -> str:
+    fault: Fault = case.values[0]
+    return fault.name
 
 
 def body_of(api: str, model: str, stream: bool) -> dict[str, Any]:
@@ -34,7 +63,7 @@ def ask(gateway: Serving, api: str, model: str, stream: bool) -> Answer:
 
 
 @pytest.mark.parametrize("api", PATHS)
-@pytest.mark.parametrize(("case", "stream"), CASES)
+@pytest.mark.parametrize(("case", "stream"), [case for case in CASES if named(case) in FAILING])
 def test_a_fault_is_an_error_in_the_apis_own_words(
     case: Fault, stream: bool, api: str, gateway: Serving, upstream: FaultServer, name: str
 ) -> None:
@@ -64,11 +93,16 @@ def named_events(body: bytes) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+def text_of(events: list[tuple[str, dict[str, Any]]]) -> str:
+    deltas = [data["delta"] for _, data in events if "delta" in data]
+    return "".join(delta if isinstance(delta, str) else delta.get("text", "") for delta in deltas)
+
+
 ENDS = {"message_stop", "response.completed"}
 
 
 @pytest.mark.parametrize("api", PATHS)
-@pytest.mark.parametrize("case", [case for case in BREAKS if case.model == "any"], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in BREAKS if case.name in BREAKING], ids=lambda case: case.name)
 def test_a_broken_stream_ends_in_an_error(
     case: Break, api: str, gateway: Serving, upstream: FaultServer, name: str
 ) -> None:
@@ -80,29 +114,17 @@ def test_a_broken_stream_ends_in_an_error(
     assert (kind, last["type"]) == ("error", "error")
     assert not ENDS & {kind for kind, _ in events}
     assert gateway.line(got)["error"] == case.slug
-    text = "".join(
-        data["delta"].get("text", "") if isinstance(data["delta"], dict) else data["delta"]
-        for _, data in events
-        if "delta" in data
-    )
-    assert text == "one two "
+    assert text_of(events) == "one two "
 
 
 @pytest.mark.parametrize("api", PATHS)
-@pytest.mark.parametrize("case", WHOLE, ids=lambda name: name.replace(" ", "-"))
+@pytest.mark.parametrize("case", ODD, ids=lambda name: name.replace(" ", "-"))
 def test_an_odd_stream_is_told_whole(case: str, api: str, gateway: Serving, upstream: FaultServer, name: str) -> None:
-    if case in ("tool calls", "refused"):
-        return
     upstream.play(*WHOLE[case])
     got = ask(gateway, api, f"any/{name}", stream=True)
     events = named_events(got.body)
     assert events[-1][0] in ENDS, events[-1]
-    text = "".join(
-        data["delta"].get("text", "") if isinstance(data["delta"], dict) else data["delta"]
-        for _, data in events
-        if "delta" in data
-    )
-    assert text == TEXT
+    assert text_of(events) == TEXT
 
 
 @pytest.mark.parametrize("api", PATHS)
