@@ -125,9 +125,8 @@ def essence(answer: Completion) -> Any:
 
 def blocking(settings: dict[str, Any], request: dict[str, Any], wire: str) -> Any:
     with Client(**settings) as client:
-        calls: dict[str, Any] = dict(
-            zip(NAMES, (client.completion, client.responses.create, client.messages.create), strict=True)
-        )
+        functions: tuple[Any, ...] = (client.completion, client.responses.create, client.messages.create)
+        calls = dict(zip(NAMES, functions, strict=True))
         try:
             return calls[wire](**request, wire=wire)
         except QuothError as error:
@@ -137,9 +136,8 @@ def blocking(settings: dict[str, Any], request: dict[str, Any], wire: str) -> An
 def on_a_loop(settings: dict[str, Any], request: dict[str, Any], wire: str) -> Any:
     async def ask() -> Any:
         async with AsyncClient(**settings) as client:
-            calls: dict[str, Any] = dict(
-                zip(NAMES, (client.acompletion, client.responses.create, client.messages.create), strict=True)
-            )
+            functions: tuple[Any, ...] = (client.acompletion, client.responses.create, client.messages.create)
+            calls = dict(zip(NAMES, functions, strict=True))
             try:
                 return await calls[wire](**request, wire=wire)
             except QuothError as error:

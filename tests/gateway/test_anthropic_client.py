@@ -203,7 +203,7 @@ def test_another_makers_reasoning_goes_back_sealed(client: anthropic.Anthropic, 
         assert "not_carried" in second.headers["x-quoth-warnings"]
 
 
-def test_the_prompt_cache(client: anthropic.Anthropic) -> None:
+def test_the_prompt_cache(client: anthropic.Anthropic, poe: Emulator) -> None:
     marked: Any = [
         {"type": "text", "text": "A long text, for once. " * 2000, "cache_control": {"type": "ephemeral"}},
         {"type": "text", "text": "Be brief."},
@@ -212,8 +212,12 @@ def test_the_prompt_cache(client: anthropic.Anthropic) -> None:
     again = client.messages.create(model=CLAUDE, max_tokens=200, system=marked, messages=ASKED)
     assert (first.usage.cache_creation_input_tokens or 0) > 1000
     assert (again.usage.cache_read_input_tokens or 0) > 1000
-    over_chat = client.messages.with_raw_response.create(model="poe/Grok-4", max_tokens=9, system=marked, messages=ASKED)
-    assert over_chat.parse().content
+    marked[0]["text"] = "Short."
+    over_responses = client.messages.with_raw_response.create(model=GPT, max_tokens=99, system=marked, messages=ASKED)
+    assert "text_parts_joined" in over_responses.headers["x-quoth-warnings"]  # and left out the mark
+    client.messages.create(model=GPT, max_tokens=99, system=marked[:1], messages=ASKED)
+    assert poe.requests[-1].path == "/v1/chat/completions"  # which has a place for the mark
+    assert "cache_control" in json.dumps(poe.requests[-1].body)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -74,9 +74,7 @@ def test_a_response(client: openai.OpenAI, model: str) -> None:
     assert found.usage.total_tokens == found.usage.input_tokens + found.usage.output_tokens > 0
     assert found._request_id is not None
     assert float(raw.headers["x-quoth-cost-usd"]) > 0
-    assert raw.headers["x-quoth-wire"] == (
-        "anthropic_messages" if model == CLAUDE else "openai_responses" if model == GPT else "openai_chat"
-    )
+    assert raw.headers["x-quoth-wire"] == ("openai_chat" if model == "poe/Grok-4" else "openai_responses")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -120,7 +118,7 @@ async def test_with_asyncio(gateway: Serving, poe: Emulator, model: str) -> None
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_the_tool_loop(client: openai.OpenAI, model: str, streamed: bool) -> None:
+def test_the_tool_loop(client: openai.OpenAI, poe: Emulator, model: str, streamed: bool) -> None:
     def ask(items: Any, **more: Any) -> Any:
         given: Any = {"model": model, "input": items, "tools": WEATHER, **more}
         if not streamed:
@@ -136,12 +134,12 @@ def test_the_tool_loop(client: openai.OpenAI, model: str, streamed: bool) -> Non
     items: Any = [*ABOUT_WEATHER, *first.output, result]
     second = ask(items)
     assert "14 degrees" in second.output_text
+    if "Gemini" in model:  # whose turns with tools come out of Poe's Responses broken
+        assert poe.requests[-1].path == "/v1/chat/completions"
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_an_answer_that_fits_a_class(client: openai.OpenAI, model: str) -> None:
-    if model == CLAUDE:
-        pytest.skip("the emulated Claude writes no JSON on demand")
     found = client.responses.parse(model=model, input="Tell me about Lisbon.", text_format=City)
     assert isinstance(found.output_parsed, City)
 
@@ -155,6 +153,9 @@ def test_reasoning_goes_back(client: openai.OpenAI, poe: Emulator, model: str, s
         "include": ["reasoning.encrypted_content"],
         "store": False,
     }
+    if model == CLAUDE:
+        # Over Responses, where Poe serves it too, its thinking has no signatures.
+        given["extra_body"] = {"wire": "anthropic_messages"}
 
     def ask(items: Any) -> Any:
         if not streamed:

@@ -65,7 +65,7 @@ _NOT_THE_CALLERS = frozenset(
     "proxy ssl_verify api_version model_list".split()
 )
 _OURS = frozenset({"cache", "disable_fallbacks", "tags", *TESTING})
-_STEERING = (frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS) - {"wire"} | {"wire"}
+_STEERING = frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS
 
 _MODEL = msgspec.json.Decoder(str)
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -83,9 +83,12 @@ class Asked(msgspec.Struct):
     steering: dict[str, Any] = {}
 
 
-def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> Asked:
-    """The call that these entries ask for; `listed` is the field that has to be a list. Raises BadRequestError with
-    the field that is wrong as `param`."""
+def asked(
+    entries: Entries, body: bytes | None, *, listed: str = "messages", untyped: frozenset[str] = frozenset()
+) -> Asked:
+    """The call that these entries ask for; `listed` is the field that has to be there, and of `messages` a list;
+    `untyped` are fields that mean something else here. Raises BadRequestError with the field that is wrong as
+    `param`."""
     names = entries.keys()
     if not names >= {"model", listed}:
         missing = "model" if "model" not in entries else listed
@@ -96,7 +99,7 @@ def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> 
         raise BadRequestError(f"model has to be a text, not {kind_of(entries['model'])}", param="model") from None
     if not model or not model.isprintable() or len(model) > 512:
         raise BadRequestError("model has to be the name of a model", param="model")
-    for name in names & _TYPED:
+    for name in (names & _TYPED) - untyped if untyped else names & _TYPED:
         _check(name, entries[name])
     if listed == "messages" and memoryview(entries[listed])[0] != 0x5B:
         raise BadRequestError(f"messages has to be a list, not {kind_of(entries[listed])}", param="messages")

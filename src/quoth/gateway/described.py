@@ -1,8 +1,9 @@
 """What each route takes and gives, as data, for the OpenAPI document: JSON Schemas, and one Operation for each route.
 
 A route that is not named here is documented with what is true of every route; so a new one needs a line here only to
-say more. Sources: OpenAI's API reference (chat completions, completions, embeddings, models, errors), Poe's own list of
-models, LiteLLM's documentation for `/model/info`, `/health` and the keywords that steer a call.
+say more. Sources: OpenAI's API reference (chat completions, completions, embeddings, images, audio, videos, models,
+errors), Poe's own list of models, LiteLLM's documentation for `/model/info`, `/health` and the keywords that steer a
+call.
 """
 
 from __future__ import annotations
@@ -234,6 +235,57 @@ SCHEMAS: dict[str, Schema] = {
         output=_list(_object("type", type=_TEXT)),
         status=_TEXT,
     ),
+    "ImageRequest": _object(
+        "model prompt",
+        model=_MODEL,
+        prompt={"type": "string", "minLength": 1},
+        n=_WHOLE,
+        size=_TEXT,
+        quality=_TEXT,
+        response_format={"type": "string", "enum": ["url", "b64_json"]},
+        **_STEERING,
+    ),
+    "ImageEditRequest": _object(
+        "model prompt image",
+        model=_MODEL,
+        prompt={"type": "string", "minLength": 1},
+        image={"anyOf": [_TEXT, _list(_TEXT)], "description": "A file in a form; in JSON base64 or an address"},
+        mask=_TEXT,
+        n=_WHOLE,
+        size=_TEXT,
+        **_STEERING,
+    ),
+    "Images": _object("data", created={"type": "integer"}, data=_list(_object(url=_MAYBE_TEXT, b64_json=_MAYBE_TEXT))),
+    "SpeechRequest": _object(
+        "model input",
+        model=_MODEL,
+        input={"type": "string", "minLength": 1},
+        voice=_TEXT,
+        response_format=_TEXT,
+        speed={"type": "number"},
+        **_STEERING,
+    ),
+    "TranscriptionRequest": _object(
+        "model file",
+        model=_MODEL,
+        file={"type": "string", "description": "A file in a form; in JSON base64 or an address"},
+        language=_TEXT,
+        prompt=_TEXT,
+        response_format=_TEXT,
+        **_STEERING,
+    ),
+    "VideoRequest": _object(
+        "model prompt",
+        model=_MODEL,
+        prompt={"type": "string", "minLength": 1},
+        seconds={"anyOf": [_TEXT, _COUNT]},
+        size=_TEXT,
+        input_reference={"type": "string", "description": "A file in a form; in JSON base64 or an address"},
+        **_STEERING,
+    ),
+    "RemixRequest": _object("prompt", prompt={"type": "string", "minLength": 1}),
+    "Video": _object("id status", id=_TEXT, object=_MAYBE_TEXT, status=_TEXT, model=_MAYBE_TEXT),
+    "Deleted": _object("id deleted", id=_TEXT, object=_TEXT, deleted=_FLAG),
     "Model": _object(
         "id object",
         id=_TEXT,
@@ -314,6 +366,41 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("/v1/messages/count_tokens", "POST"): Operation(
         "About how many tokens a prompt has", "MessagesRequest", {JSON: "Counted"}, _TAKES
+    ),
+    ("/v1/images/generations", "POST"): Operation(
+        "Pictures, as addresses or as base64", "ImageRequest", {JSON: "Images"}, _CALLS, _STEERED
+    ),
+    ("/v1/images/edits", "POST"): Operation(
+        "Pictures begun from others; also as a form with files", "ImageEditRequest", {JSON: "Images"}, _CALLS, _STEERED
+    ),
+    ("/v1/audio/speech", "POST"): Operation(
+        "A text spoken, as the bytes of a file", "SpeechRequest", {"audio/*": None}, _CALLS, _STEERED
+    ),
+    ("/v1/audio/transcriptions", "POST"): Operation(
+        "What is said in a recording; mostly a form with a file",
+        "TranscriptionRequest",
+        {JSON: "Anything", TEXT: None},
+        _CALLS,
+        _STEERED,
+    ),
+    ("/v1/videos", "POST"): Operation(
+        "A film, as a job to ask after; also as a form with a file", "VideoRequest", {JSON: "Video"}, _CALLS, _STEERED
+    ),
+    ("/v1/videos/{video_id}", "GET"): Operation(
+        "How far a film is", answers={JSON: "Video"}, statuses=(*_ALWAYS, "4XX", "502", "503", "504")
+    ),
+    ("/v1/videos/{video_id}", "DELETE"): Operation(
+        "Delete a film, where that can be done",
+        answers={JSON: "Deleted"},
+        statuses=(*_ALWAYS, "4XX", "502", "503", "504"),
+    ),
+    ("/v1/videos/{video_id}/content", "GET"): Operation(
+        "The film; with `variant` its thumbnail or spritesheet",
+        answers={"video/*": None, "image/*": None},
+        statuses=(*_ALWAYS, "4XX", "502", "503", "504"),
+    ),
+    ("/v1/videos/{video_id}/remix", "POST"): Operation(
+        "A finished film by other words", "RemixRequest", {JSON: "Video"}, _CALLS, _STEERED
     ),
     ("/v1/models", "GET"): Operation("What can be called, with what is known of it", answers={JSON: "Models"}),
     ("/v1/models/{model}", "GET"): Operation("What is known of one model", answers={JSON: "Model"}),

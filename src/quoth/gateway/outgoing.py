@@ -123,6 +123,15 @@ class Outgoing:
             self._tape_headers = headers
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
+    async def file(self, status: int, headers: list[Header]) -> None:
+        """The head of a file whose pieces follow. It is not recorded; one that breaks off breaks the connection."""
+        x = self.x
+        self.started = True
+        x.status = status
+        headers.append((b"x-request-id", x.id.encode()))
+        x.first_at = time.monotonic()
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
         self.busy = True

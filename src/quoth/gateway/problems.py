@@ -15,7 +15,7 @@ from quoth import errors
 from quoth.gateway.redact import Redactor
 from quoth.wire.openai_chat import error_facts
 
-__all__ = ["SLUGS", "Problem", "as_event", "envelope", "problem_of"]
+__all__ = ["SLUGS", "Problem", "as_event", "envelope", "in_own_words", "problem_of"]
 
 # Every `type` of an error that is the gateway's own, with what it means.
 SLUGS = {
@@ -75,6 +75,14 @@ def problem_of(error: BaseException, redactor: Redactor) -> Problem:
     if found.hint is not None:
         found.hint = redactor(found.hint)
     return found
+
+
+def in_own_words(error: errors.QuothError) -> str:
+    """What went wrong, without a word of what a provider answered: that may repeat what it was asked."""
+    if error.body is None and not error.headers:
+        return error.message
+    status = "" if error.status_code is None else f"HTTP {error.status_code}, "
+    return f"{error.llm_provider or 'the provider'} failed ({status}{type(error).__name__})"
 
 
 def envelope(problem: Problem) -> bytes:

@@ -30,6 +30,8 @@ from quoth.types import Completion
 
 if TYPE_CHECKING:
     from quoth.sdk.account import Balance, Reconciled, UsageRow
+    from quoth.sdk.creating import AsyncAudio, AsyncImages, AsyncVideos, Audio, Images, Videos
+    from quoth.sdk.making import Steps
     from quoth.sdk.signatures import AsyncCompletionCall, CompletionCall
     from quoth.sdk.streams import AsyncStream, Stream
     from quoth.sdk.surfaces import AsyncMessages, AsyncResponses, Conversations, Messages, Responses
@@ -194,6 +196,44 @@ class Client(_Client):
             own = self._own(BlockingTransport(self._core.settings.network, environment))
         return own
 
+    def _perform(self, steps: Steps[T]) -> T:
+        """Take the steps of an operation, and return its result. Raises QuothError."""
+        from quoth.transport.download import Download, downloaded
+
+        outcome: Any = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            outcome = None
+            if isinstance(step, Download):
+                downloaded(step, self._transport())
+            else:
+                outcome = drive(step, self._transport())
+
+    @cached_property
+    def images(self) -> Images:
+        """openai's shape: `client.images.generate(model=..., prompt=...)`, `.edit(...)`."""
+        from quoth.sdk.creating import Images
+
+        return Images(self)
+
+    @cached_property
+    def audio(self) -> Audio:
+        """openai's shape: `client.audio.speech.create(...)`, `client.audio.transcriptions.create(...)`."""
+        from quoth.sdk.creating import Audio
+
+        return Audio(self)
+
+    @cached_property
+    def videos(self) -> Videos:
+        """openai's shape: `client.videos.create(...)`, `.retrieve(id)`, `.download_content(id)`, `.remix(...)`."""
+        from quoth.sdk.creating import Videos
+
+        return Videos(self)
+
     @cached_property
     def chat(self) -> _Chat:
         """openai's shape: `client.chat.completions.create(model=..., messages=...)`."""
@@ -298,6 +338,44 @@ class AsyncClient(_Client):
 
             own = self._own(AsyncioTransport(self._core.settings.network, environment))
         return own
+
+    async def _perform(self, steps: Steps[T]) -> T:
+        """Take the steps of an operation, and return its result. Raises QuothError."""
+        from quoth.transport.download import Download, adownloaded
+
+        outcome: Any = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            outcome = None
+            if isinstance(step, Download):
+                await adownloaded(step, self._transport())
+            else:
+                outcome = await adrive(step, self._transport())
+
+    @cached_property
+    def images(self) -> AsyncImages:
+        """openai's shape: `await client.images.generate(model=..., prompt=...)`, `.edit(...)`."""
+        from quoth.sdk.creating import AsyncImages
+
+        return AsyncImages(self)
+
+    @cached_property
+    def audio(self) -> AsyncAudio:
+        """openai's shape: `await client.audio.speech.create(...)`, `client.audio.transcriptions.create(...)`."""
+        from quoth.sdk.creating import AsyncAudio
+
+        return AsyncAudio(self)
+
+    @cached_property
+    def videos(self) -> AsyncVideos:
+        """openai's shape: `await client.videos.create(...)`, `.retrieve(id)`, `.download_content(id)`."""
+        from quoth.sdk.creating import AsyncVideos
+
+        return AsyncVideos(self)
 
     @cached_property
     def chat(self) -> _AsyncChat:

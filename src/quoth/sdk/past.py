@@ -7,9 +7,9 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from quoth.call import Target
-from quoth.engine.attempts import Answer
 from quoth.engine.effects import World
 from quoth.types import Trace
 
@@ -19,7 +19,15 @@ _KEPT = 10_000
 _past: deque[tuple[weakref.ref[Trace], Target]] = deque(maxlen=_KEPT)
 
 
-def remember(answer: Answer, world: World) -> Answer:
+class _Answered(Protocol):
+    target: Target
+    trace: Trace
+
+
+A = TypeVar("A", bound=_Answered)
+
+
+def remember(answer: A, world: World) -> A:
     """The same answer. Only Poe has a history to look it up in, so the others are not kept."""
     if answer.target.provider == "poe":
         remember_trace(answer.trace, answer.target, world.today())

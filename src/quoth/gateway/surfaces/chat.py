@@ -177,11 +177,11 @@ async def streamed(
                 headers.append((b"x-litellm-cache-key", plan.key.encode()))
             await out.begin(headers)
         failed = await _passed_on(x, events, got.reply, out, recorder)
-        out.number = events.number
         if not events.complete:
             error = _broken(got, failed)
     finally:
         # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
+        out.number = events.number
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         if error is not None:
             candidate.failed(time.monotonic(), error)
