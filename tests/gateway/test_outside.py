@@ -210,6 +210,19 @@ def test_a_film_that_breaks_off_is_not_whole(gateway: Serving, upstream: FaultSe
     assert b"upstream_unreachable" not in getattr(caught.value, "partial", b"")
 
 
+def test_an_endpoint_that_is_not_there_is_chat_instead(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(answer({"detail": "Not Found"}, 404))
+    upstream.play_once(chat(f"{upstream.url}/base/video/1.mp4"))
+    begun = gateway.ask("POST", "/v1/videos", {"model": "veo", "prompt": "A raven"})
+    assert begun.json["status"] == "queued"
+    assert "native_unavailable" in begun.headers["x-quoth-warnings"]
+    until = time.monotonic() + 10
+    while gateway.get(f"/v1/videos/{begun.json['id']}").json["status"] != "completed":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert [request.path for request in upstream.requests[-2:]] == ["/v1/videos", "/v1/chat/completions"]
+
+
 def test_a_film_of_a_provider_is_passed_on(gateway: Serving, upstream: FaultServer) -> None:
     upstream.play_once(answer({"id": "v/1", "object": "video", "status": "queued", "x_more": 1.5}))
     film = gateway.ask("POST", "/v1/videos", {"model": "sora", "prompt": "A raven"}).json
