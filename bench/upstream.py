@@ -24,7 +24,7 @@ def _completion() -> bytes:
         "id": "chatcmpl-0123456789abcdef",
         "object": "chat.completion",
         "created": 1790000000,
-        "model": "claude-sonnet-4.6",
+        "model": "gemini-3.1-pro",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 14, "completion_tokens": 42, "total_tokens": 56},
     }
@@ -40,7 +40,7 @@ def _events(count: int) -> list[bytes]:
         "id": "chatcmpl-0123456789abcdef",
         "object": "chat.completion.chunk",
         "created": 1790000000,
-        "model": "claude-sonnet-4.6",
+        "model": "gemini-3.1-pro",
     }
 
     def event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 __all__ = ["KEY", "MODEL", "WORKS", "Work", "wrk"]
 
 KEY = "sk-bench-0123456789abcdef"
-MODEL = "claude-sonnet-4.6"
+MODEL = "gemini-3.1-pro"
 EVENTS = 103
 
 

@@ -304,6 +304,15 @@ def test_completions(client: openai.OpenAI) -> None:
     assert text == PARIS
 
 
+@pytest.mark.parametrize("fault", ["crlf", "cr", "comments", "bytes=7", "split-utf8", "no-done", "bom"])
+@pytest.mark.parametrize("model", ["poe/Grok-4", "poe/Claude-Sonnet-4.6"])
+def test_completions_however_events_come(client: openai.OpenAI, poe: Emulator, fault: str, model: str) -> None:
+    poe.faults(fault)
+    chunks = list(client.completions.create(model=model, prompt="What is the capital of France?", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks).endswith("The capital of France is Paris.")
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
 def test_embeddings(client: openai.OpenAI, other: FaultServer) -> None:
     row = {"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}
     usage = {"prompt_tokens": 2, "total_tokens": 2}

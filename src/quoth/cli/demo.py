@@ -36,7 +36,7 @@ from quoth.cli.answers import (
     total_text,
 )
 from quoth.cli.emulate import KEY, exports
-from quoth.cli.front import Front, NoGateway, shown
+from quoth.cli.front import Front, NoGateway, has_curl, shown
 from quoth.cli.front import run as fetched
 from quoth.cli.making import DEFAULTS
 from quoth.cli.names import DEFAULT_MODEL, model_name
@@ -254,18 +254,22 @@ def _with_curl(tour: _Tour) -> None:
     tour.say(f"{_INDENT}quoth serve: {front.base_url}, key {front.key}", "dim")
     tour.code(shown(command := front.curl(tour.model, _user(question), tour.keywords)))
 
+    headers: dict[str, str] = {}
+
     def ask() -> Completion:
         found = fetched(command)
         if found is None:
-            tour.say(f"{_INDENT}curl is not installed, so Python asks the same.", "yellow")
             return _by_hand(tour, front, question)
-        headers, body = found
-        for name, value in headers.items():
-            if name.startswith("x-quoth-"):
-                tour.say(f"{_INDENT}{name}: {value}", "dim")
-        return Completion.model_validate(msgspec.json.decode(body))
+        headers.update(found[0])
+        return Completion.model_validate(msgspec.json.decode(found[1]))
 
-    _through_the_gateway(tour, question, ask)
+    if not has_curl():
+        tour.say(f"{_INDENT}curl is not installed, so Python asks the same.", "yellow")
+    answer = _through_the_gateway(tour, question, ask)
+    for name, value in headers.items():
+        if name.startswith("x-quoth-"):
+            tour.say(f"{_INDENT}{name}: {value}", "dim")
+    _tell(tour, answer)
 
 
 def _with_openai(tour: _Tour) -> None:
@@ -278,13 +282,13 @@ def _with_openai(tour: _Tour) -> None:
     )
 
     def ask() -> Completion:
-        if find_spec("openai") is None:
-            tour.say(f"{_INDENT}The openai package is not installed, so Quoth asks the same over HTTP.", "yellow")
+        if not installed:
             return _by_hand(tour, front, question)
         import openai
 
         messages: Any = _user(question)
-        with openai.OpenAI(base_url=front.base_url, api_key=front.key, max_retries=0) as client:
+        direct = openai.DefaultHttpxClient(trust_env=False)  # a proxy is for the world outside
+        with openai.OpenAI(base_url=front.base_url, api_key=front.key, max_retries=0, http_client=direct) as client:
             try:
                 chunks = list(
                     client.chat.completions.create(
@@ -301,11 +305,14 @@ def _with_openai(tour: _Tour) -> None:
         assert built is not None
         return built
 
-    _through_the_gateway(tour, question, ask)
+    installed = _installed("openai")
+    if not installed:
+        tour.say(f"{_INDENT}The openai package is not installed, so Quoth asks the same over HTTP.", "yellow")
+    _tell(tour, _through_the_gateway(tour, question, ask))
 
 
-def _through_the_gateway(tour: _Tour, question: str, ask: Callable[[], Completion]) -> None:
-    """An answer that came by the gateway: shown, and counted like the others. Raises BudgetExceededError."""
+def _through_the_gateway(tour: _Tour, question: str, ask: Callable[[], Completion]) -> Completion:
+    """An answer that came by the gateway, counted like the others. Raises BudgetExceededError."""
     with Client(**tour.settings) as client:
         target = client._job(tour.model, _user(question), dict(tour.keywords)).plans[0].target()
     tab = Tab(current(), target, {"messages": _user(question), **tour.keywords})
@@ -323,15 +330,27 @@ def _through_the_gateway(tour: _Tour, question: str, ask: Callable[[], Completio
     if target.provider == "poe":
         remember_trace(trace, target, datetime.now(UTC))
     tab.settle(answer.cost.usd)
+    return answer
+
+
+def _tell(tour: _Tour, answer: Completion) -> None:
     text = (answer.choices[0].message.content or "") if answer.choices else ""
     said = terminal.harmless(text, sys.stdout).replace("\n", f"\n{_INDENT}")
     tour.say(f"{_INDENT}{said}")
-    tour.took(Told(tour.model, text, answer.usage, answer.cost, answer.warnings, trace.seconds, answer))
+    seconds = answer._trace.seconds or 0.0
+    tour.took(Told(tour.model, text, answer.usage, answer.cost, answer.warnings, seconds, answer))
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:
+        return False  # somebody has put something else in its place
 
 
 def _by_hand(tour: _Tour, front: Front, question: str) -> Completion:
-    with Client(provider="custom_openai", api_key=front.key, base_url=front.base_url) as client:
-        answer = client.completion(tour.model, _user(question), stream=False, **tour.keywords)
+    with Client(api_key=front.key, base_url=front.base_url) as client:
+        answer = client.completion(f"custom_openai/{tour.model}", _user(question), stream=False, **tour.keywords)
     return Completion.model_validate(answer.model_dump())
 
 
@@ -489,6 +508,7 @@ def _sum_up(tour: _Tour, emulator: Emulator | None, charged: int | None) -> None
         (f'{key}{quoth} chat "Hello"', "ask a model"),
         (f'{key}{quoth} image "A fox"', "draw; also speak, video, transcribe"),
         (f"{quoth} models claude", "what there is, and its price"),
+        (f"{key}{quoth} serve", "the gateway, for programs of any language"),
         (f"{quoth} emulate", "an offline Poe for your own tests"),
         ("from quoth import completion", "the same in Python: see README.md"),
     )

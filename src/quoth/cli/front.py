@@ -21,7 +21,7 @@ import msgspec
 
 from quoth.errors import APIError, for_status
 
-__all__ = ["Front", "NoGateway", "run", "shown"]
+__all__ = ["Front", "NoGateway", "has_curl", "run", "shown"]
 
 _PORT = 4000
 _START = 30.0
@@ -126,6 +126,10 @@ def shown(command: list[str]) -> str:
     options = command[3:]
     lines += [f"  {flag} {shlex.quote(value)}" for flag, value in zip(options[::2], options[1::2], strict=True)]
     return " \\\n".join(lines)
+
+
+def has_curl() -> bool:
+    return shutil.which("curl") is not None
 
 
 def run(command: list[str]) -> tuple[dict[str, str], bytes] | None:

@@ -18,10 +18,11 @@ from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
+from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
-from quoth.gateway.collector import settled
-from quoth.gateway.departure import Departure
+from quoth.gateway.collector import settled, thrifty
+from quoth.gateway.departure import Departure, Lookout
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.films.jobs import FilmJobs
 from quoth.gateway.generation import Generation
@@ -61,6 +62,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
+        self.admission: Admission = AdmitAll()
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -71,6 +73,7 @@ class App:
         self.draining = False
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
+        self._lookout = Lookout()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
         self.outside = self._to_the_internet()
@@ -176,6 +179,7 @@ class App:
         await receive()
         try:
             settled()
+            thrifty()
             async with self._upkeep, self.films:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -201,7 +205,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task, out)
+        departure = Departure(receive, task, out, self._lookout)
         self.open[x] = task
         self.observers.begin(x)
         try:
@@ -281,7 +285,8 @@ class App:
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
-            logger.warning("request %s: %s", x.id, self.redactor(error.message))
+            logger.warning("request %s: %s", x.id, self.redactor(_told(error, problem)))
+            logger.debug("request %s: %s", x.id, self.redactor(error.message))
         await _last(out, problem)
 
     def over(self, x: Exchange) -> None:
@@ -300,6 +305,14 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     for warning in hooks.warnings:
         logger.warning("%s", warning)
     return hooks
+
+
+def _told(error: errors.QuothError, problem: Problem) -> str:
+    """What whoever runs this is told of a failure: all of it, but for the beginning of what came where an answer was
+    due, since that may be somebody's answer."""
+    if error.code == "bad_upstream_response" and (error.status_code or 200) < 300:
+        return f"{problem.message} (HTTP {error.status_code}); at log.level debug its beginning is shown"
+    return error.message
 
 
 _SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)

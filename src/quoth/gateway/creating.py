@@ -94,6 +94,10 @@ class Creation:
 
     async def made(self) -> Made:
         """Raises QuothError."""
+        async with self.app.admission.admitted(self.x):
+            return await self._made()
+
+    async def _made(self) -> Made:
         await self._with_bytes()
         try:
             return await self._driven()

@@ -244,6 +244,48 @@ SCHEMAS: dict[str, Schema] = {
     "RemixRequest": _object("prompt", prompt={"type": "string", "minLength": 1}),
     "Video": _object("id status", id=_TEXT, object=_MAYBE_TEXT, status=_TEXT, model=_MAYBE_TEXT),
     "Deleted": _object("id deleted", id=_TEXT, object=_TEXT, deleted=_FLAG),
+    "MessagesRequest": _object(
+        "model messages",
+        model=_MODEL,
+        messages=_list(
+            _object(
+                "role content",
+                role={"type": "string", "enum": ["user", "assistant"]},
+                content={"anyOf": [_TEXT, _list(_object("type", type=_TEXT))]},
+            )
+        ),
+        max_tokens={"type": "integer", "minimum": 1, "maximum": 2**31},
+        system={"anyOf": [_TEXT, _list(_object("type", type=_TEXT))]},
+        stream=_FLAG,
+        temperature={"type": "number"},
+        tools=_list(_object("name", name=_TEXT, description=_TEXT, input_schema=_OBJECT)),
+    ),
+    "MessagesAnswer": _object(
+        "type role content",
+        type={"type": "string", "enum": ["message"]},
+        role={"type": "string", "enum": ["assistant"]},
+        content=_list(_object("type", type=_TEXT)),
+        stop_reason=_MAYBE_TEXT,
+        usage=_object(input_tokens=_COUNT, output_tokens=_COUNT),
+    ),
+    "Counted": _object("input_tokens", input_tokens=_COUNT),
+    "ResponsesRequest": _object(
+        "model input",
+        model=_MODEL,
+        input={"anyOf": [_TEXT, _list(_OBJECT)]},
+        instructions=_TEXT,
+        max_output_tokens=_WHOLE,
+        stream=_FLAG,
+        temperature={"type": "number"},
+        tools=_list(_object("type", type=_TEXT)),
+    ),
+    "Response": _object(
+        "object output",
+        id=_TEXT,
+        object={"type": "string", "enum": ["response"]},
+        output=_list(_object("type", type=_TEXT)),
+        status=_TEXT,
+    ),
     "Model": _object(
         "id object",
         id=_TEXT,
@@ -346,6 +388,19 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("/v1/videos/{video_id}/remix", "POST"): Operation(
         "A finished film by other words", "RemixRequest", {JSON: "Video"}, _CALLS, _STEERED
+    ),
+    ("/v1/responses", "POST"): Operation(
+        "OpenAI's Responses, for any model", "ResponsesRequest", {JSON: "Response", EVENTS: None}, _CALLS, _STEERED
+    ),
+    ("/v1/messages", "POST"): Operation(
+        "Anthropic's Messages, for any model",
+        "MessagesRequest",
+        {JSON: "MessagesAnswer", EVENTS: None},
+        _CALLS,
+        _STEERED,
+    ),
+    ("/v1/messages/count_tokens", "POST"): Operation(
+        "About how many tokens a prompt has", "MessagesRequest", {JSON: "Counted"}, _TAKES
     ),
     ("/v1/models", "GET"): Operation("What can be called, with what is known of it", answers={JSON: "Models"}),
     ("/v1/models/{model}", "GET"): Operation("What is known of one model", answers={JSON: "Model"}),

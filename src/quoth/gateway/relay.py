@@ -42,7 +42,8 @@ from quoth.wire.wires import Wire, wire_named
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
 
 MIB = 1 << 20
-ANSWER_LIMIT = 512 * MIB
+# What one answer may measure when it is not streamed, unpacked if it came packed: it is held as a whole.
+ANSWER_LIMIT = 128 * MIB
 MOST_AT_ONCE = 128
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
@@ -347,19 +348,28 @@ class Relayed:
         entries = {name: raw for name, raw in self.asked.entries.items() if name != "n"}
         self.asked = msgspec.structs.replace(self.asked, entries=entries, body=None)
         journeys = [Journey() for _ in range(count)]
+        answered: list[Got] = []
+        got: list[Got] = []
         try:
-            got: list[Got] = yield Together([self._routed(group, journey) for journey in journeys])
+            got = yield Together([self._one_of(group, journey, answered) for journey in journeys])
         finally:
             for journey in journeys:
                 self.journey.attempts += journey.attempts
                 self.journey.candidate = journey.candidate or self.journey.candidate
-        now = self.world.now()
-        for one in got:
-            one.candidate.succeeded(now)
+            # The first of them all is told by whoever is handed the answer; where one failed, nobody is handed any.
+            now = self.world.now()
+            for one in answered:
+                if not got or one is not got[0]:
+                    one.candidate.succeeded(now)
         target = got[0].candidate.target
         whole = merged([openai_chat.parse(one.body)[0] for one in got], target.provider)
         self.warnings += [warning for warning in whole.warnings if warning not in self.warnings]
         return msgspec.structs.replace(got[0], body=whole.model_dump_json().encode())
+
+    def _one_of(self, group: Group, journey: Journey, answered: list[Got]) -> Flow[Got]:
+        found = yield from self._routed(group, journey)
+        answered.append(found)
+        return found
 
 
 @contextmanager

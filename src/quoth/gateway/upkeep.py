@@ -25,6 +25,8 @@ logger = logging.getLogger("quoth.gateway")
 
 BALANCE_SECONDS = 60.0
 AGAIN_SECONDS = 300.0
+# What is more is no balance.
+_MOST_POINTS = 1e18
 _POLICY = Policy(num_retries=1, timeouts=Timeouts(total=30.0))
 
 
@@ -79,8 +81,15 @@ class Upkeep:
             targets = self._poe_targets()
             good = [await self._refresh(target) for target in targets.values()]
             if any(good):
-                self._app.renew()
+                self._renewed()
             await asyncio.sleep(ttl if all(good) else min(ttl, AGAIN_SECONDS))
+
+    def _renewed(self) -> None:
+        """What was learnt is put to use; nothing that a provider says of its models may end the worker."""
+        try:
+            self._app.renew()
+        except Exception:
+            logger.exception("what the list of models says cannot be used, what was known stays in use")
 
     async def _refresh(self, target: Target) -> bool:
         app = self._app
@@ -96,6 +105,9 @@ class Upkeep:
             app.catalogues.put(target.base_url, fetched, rows)
         except (QuothError, Unlisted) as error:
             logger.warning("the list of models could not be fetched, the one at hand stays: %s", error)
+            return False
+        except Exception:
+            logger.exception("a list of models that nobody foresaw; the one at hand stays")
             return False
         return True
 
@@ -119,7 +131,9 @@ class Upkeep:
             logger.info("the balance of a key could not be read: %s", error)
             return None
         points = data.get("current_point_balance") if isinstance(data, dict) else None
-        return float(points) if isinstance(points, int | float) and not isinstance(points, bool) else None
+        if not isinstance(points, int | float) or isinstance(points, bool) or not abs(points) < _MOST_POINTS:
+            return None
+        return float(points)
 
 
 async def _at_home(hooks: Hooks, leave: asyncio.Event) -> None:

@@ -14,6 +14,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from pathlib import Path
@@ -292,7 +293,7 @@ def facts_from(row: Any) -> ModelFacts:
         "output_modalities": about.get("output_modalities") or ("text",),
         "context_window": window.get("context_length", row.get("context_length")),
         "max_output_tokens": window.get("max_output_tokens"),
-        "price": {name: price[name] for name in _PRICES if price.get(name) is not None}
+        "price": {name: price[name] for name in _PRICES if not _is_none(price.get(name))}
         if isinstance(price, Mapping)
         else None,
         "supported_features": row.get("supported_features"),
@@ -305,6 +306,17 @@ def facts_from(row: Any) -> ModelFacts:
         return msgspec.convert(found, ModelFacts)
     except msgspec.ValidationError as wrong:
         raise Unlisted(f"{row['id']}: {wrong}") from None
+
+
+def _is_none(price: Any) -> bool:
+    """True for a price that is not there, and for a text that is none: then it is not known."""
+    if not isinstance(price, str):
+        return price is None
+    try:
+        amount = Decimal(price)
+    except InvalidOperation:
+        return True
+    return not amount.is_finite() or amount < 0
 
 
 def _parameter(entry: Any) -> dict[str, Any]:

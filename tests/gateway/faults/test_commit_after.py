@@ -25,15 +25,15 @@ def hasty(
 ) -> Iterator[Serving]:
     folder: Path = tmp_path_factory.mktemp("hasty")
     models = [
-        deployment("any/*", server.url, "custom_openai/*", num_retries=0, timeout={"first": 0.5, "total": 20}),
+        deployment("any/*", server.url, "custom_openai/*", num_retries=0, timeout={"first": 0.3, "total": 20}),
         deployment("spare/*", other.url, "custom_openai/*"),
     ]
-    with Serving(folder, models=models, server=request.param, quoth={"commit_after": 0.1}) as gateway:
+    with Serving(folder, models=models, server=request.param, quoth={"commit_after": 0.05}) as gateway:
         yield gateway
 
 
 def late(*steps: Step) -> tuple[Step, ...]:
-    return (Read(), Stall(0.2), *steps)
+    return (Read(), Stall(0.12), *steps)
 
 
 FAILURES: dict[str, tuple[tuple[Step, ...], str]] = {

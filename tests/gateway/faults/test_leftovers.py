@@ -4,19 +4,14 @@ docs/reliability.md; `make soak` does the same for hours."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from quoth.gateway.app import App
-from quoth.gateway.settings import load
 from tests.faultserver import (
     Close,
     FaultServer,
@@ -32,69 +27,17 @@ from tests.faultserver import (
     html,
     sse,
 )
+from tests.gateway.faults.inside import Exchange, application
 from tests.gateway.faults.raw import request as raw_request
-from tests.gateway.serving import KEY, Serving, chat_body, deployment
+from tests.gateway.serving import Serving, chat_body, deployment
 
 pytestmark = pytest.mark.timeout(60)
 
 COMMIT = 0.05
 
 
-class Exchange:
-    """One request to the application itself, as an ASGI server makes it; the client leaves when `leave` is called."""
-
-    def __init__(self, app: App, body: dict[str, Any], block: int = -1):
-        self.sent: list[dict[str, Any]] = []
-        self.over = False
-        self.after: list[dict[str, Any]] = []  # what was sent when all was over
-        self._app = app
-        self._data: bytes | None = json.dumps(body).encode()
-        self._left = asyncio.Event()
-        self._block = block
-        self.blocked = asyncio.Event()
-
-    async def run(self) -> None:
-        headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-length", b"%d" % len(self._data or b""))]
-        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers, "client": None}
-        try:
-            await self._app(scope, self._receive, self._send)
-        finally:
-            self.over = True
-
-    def leave(self) -> None:
-        self._left.set()
-
-    async def _receive(self) -> dict[str, Any]:
-        data, self._data = self._data, None
-        if data is not None:
-            return {"type": "http.request", "body": data, "more_body": False}
-        await self._left.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        (self.after if self.over else self.sent).append(message)
-        if len(self.sent) == self._block:
-            self.blocked.set()
-            await asyncio.Event().wait()  # a client that reads no more
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            self._left.set()  # what uvicorn says when an answer is complete
-
-
-@contextlib.asynccontextmanager
-async def application(folder: Path, upstream: FaultServer) -> AsyncIterator[App]:
-    file = folder / "config.yaml"
-    models = [deployment("m", upstream.url, num_retries=0, timeout={"first": 0.3, "idle": 0.3})]
-    settings = {"model_list": models, "quoth": {"commit_after": COMMIT, "log": {"format": "none"}}}
-    file.write_text(yaml.safe_dump(settings))
-    app = App(load(str(file), {"QUOTH_MASTER_KEY": KEY}))
-    inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    inbox.put_nowait({"type": "lifespan.startup"})
-    async with asyncio.TaskGroup() as group:
-        group.create_task(app({"type": "lifespan"}, inbox.get, outbox.put))
-        await outbox.get()
-        yield app
-        inbox.put_nowait({"type": "lifespan.shutdown"})
+def models(upstream: FaultServer) -> list[dict[str, Any]]:
+    return [deployment("m", upstream.url, num_retries=0, timeout={"first": 0.3, "idle": 0.3})]
 
 
 @pytest.fixture
@@ -142,7 +85,7 @@ CASES: dict[str, tuple[tuple[Step, ...], bool, int]] = {
 async def test_nothing_is_left_of_a_call(case: str, alone: FaultServer, tmp_path: Path) -> None:
     steps, stream, kept = CASES[case]
     alone.play(*steps)
-    async with application(tmp_path, alone) as app:
+    async with application(tmp_path, models(alone), COMMIT) as app:
         before = asyncio.all_tasks()
         exchange = Exchange(app, chat_body(stream=stream))
         await exchange.run()
@@ -166,7 +109,7 @@ async def test_nothing_is_left_of_a_call_that_was_left(
 ) -> None:
     steps, stream = LEFT[case]
     alone.play(*steps)
-    async with application(tmp_path, alone) as app:
+    async with application(tmp_path, models(alone), COMMIT) as app:
         before = asyncio.all_tasks()
         exchange = Exchange(app, chat_body(stream=stream, timeout=30))
         async with asyncio.TaskGroup() as group:
@@ -184,7 +127,7 @@ async def test_nothing_is_left_of_a_client_that_reads_no_more(message: int, alon
     """It stops at each message in turn, the one that ends the stream included, and then goes."""
     parts = sse("one ", "two ", usage=None, finish_reason="stop")
     alone.play(parts.paced(0.02), Stall())
-    async with application(tmp_path, alone) as app:
+    async with application(tmp_path, models(alone), COMMIT) as app:
         before = asyncio.all_tasks()
         exchange = Exchange(app, chat_body(stream=True), block=message)
         async with asyncio.TaskGroup() as group:
@@ -197,7 +140,7 @@ async def test_nothing_is_left_of_a_client_that_reads_no_more(message: int, alon
 
 async def test_nothing_is_left_of_calls_that_are_cut_short_by_the_end(alone: FaultServer, tmp_path: Path) -> None:
     alone.play(*MID)
-    async with application(tmp_path, alone) as app:
+    async with application(tmp_path, models(alone), COMMIT) as app:
         before = asyncio.all_tasks()
         reading, blocked = Exchange(app, chat_body(stream=True, timeout=30)), Exchange(app, chat_body(stream=True), 2)
         async with asyncio.TaskGroup() as group:
@@ -218,9 +161,8 @@ def descriptors(gateway: Serving) -> int:
 
 
 def test_thousands_of_faults_leave_no_descriptor(alone: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    models = [deployment("m", alone.url, num_retries=0, timeout={"first": 0.3, "idle": 0.3})]
     scripts: list[tuple[Step, ...]] = [steps for steps, stream, _ in CASES.values() if stream and Stall() not in steps]
-    with Serving(tmp_path_factory.mktemp("many"), models=models, quoth={"commit_after": COMMIT}) as gateway:
+    with Serving(tmp_path_factory.mktemp("many"), models=models(alone), quoth={"commit_after": COMMIT}) as gateway:
 
         def once(at: int) -> None:
             alone.play_once(*(SILENT if at % 10 == 0 else scripts[at % len(scripts)]))
@@ -232,12 +174,12 @@ def test_thousands_of_faults_leave_no_descriptor(alone: FaultServer, tmp_path_fa
                 sock.sendall(raw_request(gateway, chat_body(stream=True), f"left-{at}"))
                 alone.wait_for(lambda: len(alone.requests) > asked)
 
-        for at in range(200):
+        for at in range(100):
             once(at)
         begun = descriptors(gateway)
-        for at in range(2000):
+        for at in range(1500):
             once(at)
-        gateway.line_of("left-1990")
+        gateway.line_of("left-1490")
         alone.wait_for(lambda: alone.connections_open <= 1)
         assert descriptors(gateway) <= begun + 3
         page = gateway.get("/metrics").body.decode().splitlines()

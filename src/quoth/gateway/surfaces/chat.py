@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
+from quoth.engine.routing import Group
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
@@ -63,6 +64,21 @@ async def answer(
     if plan is not None and await _from_cache(app.cache, plan, x, out):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
+    async with app.admission.admitted(x):
+        await _called(app, generation, x, call, out, group, relayed, plan)
+
+
+async def _called(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    call: Asked,
+    out: Outgoing,
+    group: Group,
+    relayed: Relayed,
+    plan: Plan | None,
+) -> None:
+    """The call itself, to the last byte of its answer."""
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
     try:
@@ -165,9 +181,8 @@ async def streamed(
         if not events.complete:
             error = _broken(got, failed)
     finally:
+        # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        x.warnings += events.warnings
-        x.cost = generation.price(candidate).cost(x.tokens)
         if error is not None:
             candidate.failed(time.monotonic(), error)
         elif events.complete:
@@ -176,6 +191,8 @@ async def streamed(
             candidate.released()
         if got.reply is not None and not out.ended:
             got.reply.reply.close()
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
     if error is not None:
         raise error
     if got.reply is not None:

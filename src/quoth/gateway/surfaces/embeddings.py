@@ -57,20 +57,21 @@ async def embeddings(
             raise BadRequestError(f"{title} has no embeddings", param="model")
     controls = steering(call, x.headers, x.warnings)
     relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        journey = relayed.journey
-        x.candidate, x.fallbacks, x.place, x.waited = (
-            journey.candidate,
-            journey.fallbacks,
-            journey.place,
-            journey.waited,
-        )
-        x.upstream_seconds = journey.waited + journey.paused + sum(attempt.seconds for attempt in journey.attempts)
-    tokens = x.tokens
-    got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
-    await out.json(got.body, fitting(x))
+    async with app.admission.admitted(x):
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            journey = relayed.journey
+            x.candidate, x.fallbacks, x.place, x.waited = (
+                journey.candidate,
+                journey.fallbacks,
+                journey.place,
+                journey.waited,
+            )
+            x.upstream_seconds = journey.waited + journey.paused + sum(attempt.seconds for attempt in journey.attempts)
+        tokens = x.tokens
+        got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
+        await out.json(got.body, fitting(x))
 
 
 class _Answer(msgspec.Struct):
