@@ -212,7 +212,9 @@ def test_the_prompt_cache(client: anthropic.Anthropic) -> None:
     again = client.messages.create(model=CLAUDE, max_tokens=200, system=marked, messages=ASKED)
     assert (first.usage.cache_creation_input_tokens or 0) > 1000
     assert (again.usage.cache_read_input_tokens or 0) > 1000
-    over_chat = client.messages.with_raw_response.create(model="poe/Grok-4", max_tokens=9, system=marked, messages=ASKED)
+    over_chat = client.messages.with_raw_response.create(
+        model="poe/Grok-4", max_tokens=9, system=marked, messages=ASKED
+    )
     assert over_chat.parse().content
 
 

@@ -131,7 +131,8 @@ def test_what_is_not_taken(gateway: Serving, upstream: FaultServer, file: Any) -
 def test_words_where_a_picture_was_due(gateway: Serving, upstream: FaultServer) -> None:
     upstream.play_once(chat("I would rather not."))
     found = drawn(gateway)
-    assert found.status == 502
+    assert (found.status, found.error["type"]) == (502, "bad_upstream_response")
+    assert "answered without any image: I would rather not." in found.error["message"]
     upstream.play_once(answer(b"<html>"))
     assert gateway.ask("POST", "/v1/images/generations", {"model": "openais", "prompt": "x"}).status == 502
 
