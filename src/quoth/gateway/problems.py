@@ -153,6 +153,8 @@ def _upstream(error: errors.QuothError) -> Problem:
         charged = _CHARGED if error.message.endswith(_CHARGED) else ""
         message = f"{name} could not be reached, or closed the connection{charged and '.' + charged}"
         return Problem(502, "upstream_unreachable", message)
+    if error.code == "made_nothing":
+        return Problem(502, "bad_upstream_response", error.message)
     if error.code == "bad_upstream_response" or status < 400:
         return Problem(502, "bad_upstream_response", f"{name} answered with something that is no answer")
     moderated = isinstance(error, errors.ContentPolicyViolationError)
