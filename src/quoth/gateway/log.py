@@ -4,8 +4,9 @@
     log.over(exchange)                        # never waits
     log.close(timeout=2.0)
 
-Lines wait, encoded, in a queue for one thread, which writes them in groups. Where the sink does not take them (a full pipe, a
-full disk) the queue fills up, further lines are dropped and counted, and a line says so once there is room again.
+Lines wait, encoded, in a queue for one thread, which writes them in groups. Where the sink does not take them (a full
+pipe, a full disk) the queue fills up, further lines are dropped and counted, and a line says so once there is room
+again.
 """
 
 from __future__ import annotations
@@ -107,20 +108,15 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
         line.deployment = candidate.deployment.id
         line.wire = exchange.wire
         line.attempts = len(exchange.attempts)
-        if exchange.fallbacks:
-            line.fallbacks = exchange.fallbacks
-        if exchange.waited:
-            line.waited_ms = int(exchange.waited * 1e6 + 0.5) / 1e3
+        line.fallbacks = exchange.fallbacks
+        line.waited_ms = int(exchange.waited * 1e6 + 0.5) / 1e3 if exchange.waited else line.waited_ms
     if exchange.stream:
         line.stream = True
         if exchange.first_at:
             line.first_ms = int((exchange.first_at - started) * 1e6 + 0.5) / 1e3
     if (tokens := exchange.tokens) is not None:
         line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
-        if tokens.cached:
-            line.cached_tokens = tokens.cached
-        if tokens.reasoning:
-            line.reasoning_tokens = tokens.reasoning
+        line.cached_tokens, line.reasoning_tokens = tokens.cached, tokens.reasoning
     if (cost := exchange.cost) is not None:
         if cost.usd is not None:
             line.cost_usd = f"{cost.usd:f}"
@@ -134,10 +130,7 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
     if b"traceparent" in exchange.headers and (found := _TRACEPARENT.fullmatch(exchange.headers[b"traceparent"])):
         line.trace_id = found[1].decode()
     line.finish_reason = exchange.finish_reason
-    if exchange.cache_hit:
-        line.cache_hit = True
-    if exchange.left:
-        line.left = True
+    line.cache_hit, line.left = exchange.cache_hit, exchange.left
     line.bytes_in, line.bytes_out = exchange.bytes_in, exchange.bytes_out
     line.client = exchange.client
     return line

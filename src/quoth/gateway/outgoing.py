@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
+_ONE_ATTEMPT = (b"x-quoth-attempts", b"1")
 _EVENTS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -75,7 +76,7 @@ class Outgoing:
         x.bytes_out = len(body)
         x.first_at = time.monotonic()
         if status != 204:
-            headers.append((b"content-length", str(len(body)).encode()))
+            headers.append((b"content-length", b"%d" % len(body)))
         headers.append((b"x-request-id", x.id.encode()))
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
@@ -83,8 +84,8 @@ class Outgoing:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
 
-    async def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> None:
-        await self.whole(status, [_JSON, *(headers or ())], body)
+    def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> Coroutine[Any, Any, None]:
+        return self.whole(status, [_JSON, *(headers or ())], body)
 
     async def begin(self, headers: list[Header]) -> None:
         """The head of a stream of events."""
@@ -131,11 +132,11 @@ class Outgoing:
 def fitting(x: Exchange) -> list[Header]:
     """The headers that say what became of a call. What is not known is absent."""
     headers: list[Header] = []
-    if x.attempts:
-        headers.append((b"x-quoth-attempts", str(len(x.attempts)).encode()))
+    if attempts := len(x.attempts):
+        headers.append(_ONE_ATTEMPT if attempts == 1 else (b"x-quoth-attempts", b"%d" % attempts))
     if x.candidate is not None:
         target = x.candidate.target
-        headers += _served_by(target.provider, target.model, target.wire)
+        headers += _served_by(target.row.name, target.model, target.wire)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))

@@ -8,7 +8,6 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -101,7 +100,7 @@ class Relayed:
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if candidate.deployment.mock:
             request = mocked(request, candidate.deployment.mock, stream=streams)
         new_reader: Callable[[], Any]

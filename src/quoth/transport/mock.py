@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -31,8 +30,7 @@ _WORDS: dict[str, type[errors.APIError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Mock(WireRequest):
+class _Mock(WireRequest, frozen=True):
     """A request that is answered without calling anybody, after so many seconds."""
 
     answers: Sequence[Answer] = ()

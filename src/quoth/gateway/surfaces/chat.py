@@ -121,9 +121,11 @@ def _noted(x: Exchange, relayed: Relayed) -> None:
 async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
     candidate, tokens = got.candidate, x.tokens
     now = time.monotonic()
-    total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
+    total, said = 0, None
+    if tokens is not None:
+        said = tokens.completion
+        total = (tokens.prompt or 0) + (said or 0)
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
-    said = tokens.completion if tokens else None
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
     cost = x.cost = generation.price(candidate).cost(tokens)
     headers = fitting(x)
