@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,14 +74,11 @@ class App:
 
     # What the server and the parent call
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(receive, send)
-        elif kind == "websocket":
-            await _no_websocket(receive, send)
+            return self._http(scope, receive, send)
+        return self._lifespan(receive, send) if kind == "lifespan" else _no_websocket(receive, send)
 
     async def swap(self, settings: Settings) -> None:
         """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""
@@ -221,7 +218,7 @@ class App:
                 self._idle.set()
             self._over(x)
 
-    async def _answer(
+    def _answer(
         self,
         scope: Scope,
         receive: Receive,
@@ -230,7 +227,8 @@ class App:
         parameter: str,
         out: Outgoing,
         departure: Departure,
-    ) -> None:
+    ) -> Awaitable[None]:
+        """What is still to be done once it is known who asks for what. Raises QuothError."""
         generation = self.generation
         if len(x.headers) != len(scope["headers"]):
             header_map(scope["headers"])
@@ -238,9 +236,8 @@ class App:
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get(x.method)
         if handler is None:
-            await self._no_method(x, route, out)
-            return
-        await handler(self, generation, x, parameter, receive, out, departure)
+            return self._no_method(x, route, out)
+        return handler(self, generation, x, parameter, receive, out, departure)
 
     async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
         if x.headers.get(b"upgrade", b"").lower() == b"websocket":

@@ -70,8 +70,7 @@ class Relayed:
         self.warnings: list[Warning] = []
 
     def flow(self, group: Group) -> Flow[Got]:
-        count = self._count(group)
-        if count > 1:
+        if "n" in self.asked.entries and (count := self._count(group)) > 1:
             return self._several(group, count)
         return self._routed(group, self.journey)
 
@@ -172,7 +171,7 @@ class Relayed:
 
     def _count(self, group: Group) -> int:
         asked = self.asked
-        if "n" not in asked.entries or asked.stream:
+        if asked.stream:
             return 1
         if not all("n_as_parallel_calls" in one.target.quirks for one in group.candidates):
             return 1
