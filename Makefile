@@ -33,6 +33,10 @@ test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
 crash: $(VENV)/.dev ## Kill a running batch fifty times: nothing that is finished is lost, or paid twice
 	QUOTH_KILLS=50 $(BIN)/python -m pytest tests/cli/test_bulk.py -k killed
 
+.PHONY: soak
+soak: $(VENV)/.dev ## 200,000 requests through one worker, with faults and clients that leave: nothing is left of them
+	$(BIN)/python -m pytest tests/gateway/test_soak.py -m slow
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Style, and the laws of the floors (import-linter)
 	$(BIN)/ruff check $(PY_DIRS)
@@ -81,8 +85,8 @@ COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.1
 
 .PHONY: lock
 lock: .venv-lock/.lock ## Resolve pyproject.toml into requirements/*.txt; UPGRADE=--upgrade takes newer versions
-	$(COMPILE) pyproject.toml --all-extras --group build --group test --group lint -o requirements/dev.txt
-	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra cli --extra emulator --group build -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --all-extras --group build --group test --group demo --group lint -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra gateway --group build --group demo -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/sdk.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra gateway -o requirements/gateway.txt
 	$(COMPILE) --group bench -o requirements/bench.txt

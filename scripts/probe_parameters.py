@@ -173,7 +173,7 @@ class Probe:
         return "sent as " + ", ".join(f"`{key}: {json.dumps(item)}`" for key, item in new.items())
 
     def _call(self, keywords: Mapping[str, Any]) -> tuple[Any, list[str]]:
-        given = {"messages": MESSAGES, **keywords, "model": self._model}
+        given = {"messages": MESSAGES, "wire": "openai_chat", **keywords, "model": self._model}
         where = {"api_base": self._server.url, "api_key": "probe"}
         self._server.take()
         try:

@@ -83,8 +83,9 @@ class Row(msgspec.Struct, frozen=True):
 class Target:
     """Who is called and how: provider, wire, URL, key and the provider's own name of the model.
 
-    `headers` and `query` are sent along; a header that says who is calling wins over the key. `catalogue` is the
-    `quoth.providers.catalogue.Catalogue` that knows the provider's models, None where there is none.
+    `fixed_wire`: the wire was asked for, and is none that a call may choose. `headers` and `query` are sent along; a
+    header that says who is calling wins over the key. `catalogue` is the `quoth.providers.catalogue.Catalogue` that
+    knows the provider's models, None where there is none.
     """
 
     row: Row = field(repr=False)
@@ -92,6 +93,7 @@ class Target:
     base_url: str
     key: str | None = field(default=None, repr=False)
     wire: str = "openai_chat"
+    fixed_wire: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     quirks: frozenset[str] = frozenset()
     query: Mapping[str, Any] | None = None
@@ -107,7 +109,10 @@ class Call:
     """What the user asked for.
 
     `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the
-    order given. `output_type` is a pydantic class when structured output was asked for by class.
+    order given. `output_type` is a pydantic class when structured output was asked for by class. `wire` is the one that
+    was asked for, None to let the model and the call decide. `surface` is the wire whose shape the caller speaks, and
+    `document` the request as it was given there: a target of the same wire gets that, any other what `messages` and
+    `params` say of it.
     """
 
     model: str
@@ -120,6 +125,9 @@ class Call:
     allowed_openai_params: tuple[str, ...] = ()
     strict: bool = False
     keep_usage_chunk: bool = False
+    wire: str | None = None
+    surface: str = "openai_chat"
+    document: Mapping[str, Any] | None = None
 
 
 class FixedHeaders(dict[str, str]):

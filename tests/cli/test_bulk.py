@@ -45,9 +45,14 @@ def text(row: dict[str, Any]) -> str:
     return said
 
 
+def _turns(body: Any) -> Any:
+    """The conversation of a request, over chat or over Responses."""
+    return body.get("messages") or body["input"]
+
+
 def asked(emulator: Emulator) -> Counter[str]:
     """How often each prompt has arrived."""
-    return Counter(request.body["messages"][-1]["content"] for request in emulator.requests)
+    return Counter(_turns(request.body)[-1]["content"] for request in emulator.requests)
 
 
 def batch(quoth: Quoth, source: Path, *words: str) -> tuple[Done, Path]:
@@ -139,8 +144,8 @@ def test_options_are_for_lines_that_do_not_say(quoth: Quoth, emulator: Emulator,
     words = ("--system", "Be brief.", "--temperature", "1.5", "-p", "top_p=0.5", "--concurrency", "1")
     assert batch(quoth, source, *words)[0].code == 0
     one, two = (request.body for request in emulator.requests)
-    assert (one["temperature"], one["top_p"], one["messages"][0]["content"]) == (0.5, 0.5, "Be brief.")
-    assert (two["temperature"], [message["content"] for message in two["messages"]]) == (1.5, ["Own.", "two"])
+    assert (one["temperature"], one["top_p"], _turns(one)[0]["content"]) == (0.5, 0.5, "Be brief.")
+    assert (two["temperature"], [message["content"] for message in _turns(two)]) == (1.5, ["Own.", "two"])
 
 
 def test_csv(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:

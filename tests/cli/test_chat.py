@@ -65,9 +65,9 @@ def test_which_model(
 
 def test_piped_text_is_the_prompt_or_its_context(quoth: Quoth, emulator: Emulator) -> None:
     assert quoth("chat", stdin="Grüße\n".encode()).code == 0
-    assert sent(emulator)["messages"] == [{"role": "user", "content": "Grüße\n"}]
+    assert sent(emulator)["input"] == [{"role": "user", "content": "Grüße\n"}]
     assert quoth("chat", "Summarise", "--system", "Be brief.", stdin=b"some notes").code == 0
-    assert sent(emulator)["messages"] == [
+    assert sent(emulator)["input"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Summarise\n\nsome notes"},
     ]
@@ -130,10 +130,10 @@ def test_pictures(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
     file.write_bytes(PNG)
     address = "https://example.com/cat.jpg"
     assert quoth("chat", "What is on them?", "--image", str(file), "--image", address).code == 0
-    assert sent(emulator)["messages"][0]["content"] == [
-        {"type": "text", "text": "What is on them?"},
-        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}},
-        {"type": "image_url", "image_url": {"url": address}},
+    assert sent(emulator)["input"][0]["content"] == [
+        {"type": "input_text", "text": "What is on them?"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"},
+        {"type": "input_image", "image_url": address},
     ]
 
 
@@ -155,9 +155,10 @@ def test_files(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
     picture.write_bytes(PNG)
     words = ("-f", str(paper), "--file", str(notes), "-f", str(picture), "--image", str(picture))
     assert quoth("chat", "What is this?", *words).code == 0
-    parts = sent(emulator)["messages"][0]["content"]
-    assert [part["type"] for part in parts] == ["text", "image_url", "file", "file", "image_url"]
-    assert [part["file"]["filename"] for part in parts[2:4]] == ["paper.pdf", "notes.md"]
+    parts = sent(emulator)["input"][0]["content"]
+    kinds = ["input_text", "input_image", "input_file", "input_file", "input_image"]
+    assert [part["type"] for part in parts] == kinds
+    assert [part["filename"] for part in parts[2:4]] == ["paper.pdf", "notes.md"]
 
 
 def test_a_file_at_an_address_is_fetched(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_file_at_an_address_is_fetched(quoth: Quoth, emulator: Emulator, tmp_p
     done = quoth("chat", "What is this?", "--image", "https://example.org/paper.pdf")
     assert (done.code, "--file fetches and sends any file" in done.err) == (2, True)
     assert quoth("chat", "What is this?", "--file", picture.url).code == 0
-    assert sent(emulator)["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert sent(emulator)["input"][0]["content"][1]["image_url"].startswith("data:image/png;base64,")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_kind_of_a_picture_is_read_from_its_bytes(
     file = tmp_path / "picture.png"
     file.write_bytes(begin)
     assert quoth("chat", "Hello", "--image", str(file)).code == 0
-    url = sent(emulator)["messages"][0]["content"][1]["image_url"]["url"]
+    url = sent(emulator)["input"][0]["content"][1]["image_url"]
     assert url.startswith(f"data:image/{kind};base64,")
 
 
@@ -263,7 +264,7 @@ def test_tool_calls_are_shown(quoth: Quoth) -> None:
         ("status=401", 3, "401"),
         ("status=402", 4, "402"),
         ("status=429; retry-after=70", 4, "70"),
-        ("fin=after:3; on=/v1/chat", 5, "broke"),
+        ("fin=after:9; on=/v1/responses", 5, "broke"),
     ],
 )
 def test_exit_codes(quoth: Quoth, emulator: Emulator, fault: str, code: int, said: str) -> None:

@@ -19,7 +19,7 @@ CTRL_C, CTRL_D = "\x03", "\x04"
 def sent(emulator: Emulator) -> list[dict[str, Any]]:
     body = emulator.requests[-1].body
     assert isinstance(body, dict)
-    messages: list[dict[str, Any]] = body["messages"]
+    messages: list[dict[str, Any]] = body.get("messages") or body["input"]  # over chat, or over Responses
     return messages
 
 

@@ -1,7 +1,7 @@
 """One suite that every row goes through: the same calls, each row's base URL replaced by a server of ours.
 
-Nothing here knows a provider by name. What a row says of itself (rules, usage in streams, optional keys) is what is
-held against the wire.
+They go over chat, which every row speaks. Nothing here knows a provider by name. What a row says of itself (rules,
+usage in streams, optional keys) is what is held against the wire.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Provider:
 
     def complete(self, model: str = "some-model", messages: Any = HELLO, **keywords: Any) -> Any:
         call: Any = quoth.completion
-        return call(f"{self.row.name}/{model}", messages, **{"num_retries": 0, **keywords})
+        return call(f"{self.row.name}/{model}", messages, **{"num_retries": 0, "wire": "openai_chat", **keywords})
 
     async def acomplete(self, model: str = "some-model", messages: Any = HELLO, **keywords: Any) -> Any:
         call: Any = quoth.acompletion
-        return await call(f"{self.row.name}/{model}", messages, **{"num_retries": 0, **keywords})
+        return await call(f"{self.row.name}/{model}", messages, **{"num_retries": 0, "wire": "openai_chat", **keywords})
 
     @property
     def last(self) -> Request:
@@ -318,5 +318,5 @@ def test_under_its_aliases(provider: Provider):
     provider.server.play(chat("Hi"))
     call: Any = quoth.completion
     for alias in (*provider.row.aliases, provider.row.name.upper()):
-        assert call(f"{alias}/some-model", HELLO).choices
+        assert call(f"{alias}/some-model", HELLO, wire="openai_chat").choices
         assert provider.last.headers["authorization"] == f"Bearer {provider.row.name}-key"

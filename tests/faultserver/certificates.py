@@ -11,8 +11,9 @@ import trustme
 
 __all__ = ["Certificate", "authority_pem", "server_context"]
 
-# What the server shows: a good certificate, one that ran out yesterday, or one made out to another host.
-Certificate = Literal["good", "expired", "wrong-host"]
+# What the server shows: a good certificate, one that ran out yesterday, one made out to another host, or one that an
+# authority vouches for whom nobody knows.
+Certificate = Literal["good", "expired", "wrong-host", "stranger"]
 
 
 @cache
@@ -29,7 +30,8 @@ def authority_pem() -> bytes:
 def server_context(certificate: Certificate) -> ssl.SSLContext:
     names = ("elsewhere.test",) if certificate == "wrong-host" else ("127.0.0.1", "localhost")
     end = datetime.now(UTC) + timedelta(days=-1 if certificate == "expired" else 1)
-    leaf = _authority().issue_cert(*names, not_before=end - timedelta(days=9), not_after=end)
+    authority = trustme.CA(organization_name="Somebody") if certificate == "stranger" else _authority()
+    leaf = authority.issue_cert(*names, not_before=end - timedelta(days=9), not_after=end)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
     return context

@@ -60,6 +60,11 @@ class FaultServer:
         """Queue a script that is played once and never repeats."""
         self._scripts.append((steps, False))
 
+    def forget(self) -> None:
+        """Play nothing of what was queued or repeated so far: for servers that several tests share."""
+        self._scripts.clear()
+        self._repeated = NOTHING_TO_PLAY
+
     # What a test asks.
 
     def wait_for(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:

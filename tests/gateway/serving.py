@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -156,6 +158,31 @@ class Serving:
     def lines(self) -> list[dict[str, Any]]:
         """The requests in the log so far."""
         return [found for line in self.log if line.startswith("{") and "route" in (found := json.loads(line))]
+
+    def line(self, answer: Answer) -> dict[str, Any]:
+        """The log's line of the request that was answered so."""
+        return self.line_of(answer.headers["x-request-id"])
+
+    def line_of(self, id: str) -> dict[str, Any]:
+        """The log's line of a request; waits for it."""
+        end = time.monotonic() + LONG
+        while True:
+            for line in self.lines:
+                if line["id"] == id:
+                    return line
+            if time.monotonic() > end:
+                raise AssertionError(f"no line of {id}")
+            time.sleep(0.01)
+
+    def wait_for_line(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """A request in the log, which is written a little after its answer."""
+        end = time.monotonic() + LONG
+        while time.monotonic() < end:
+            for line in self.lines:
+                if wanted(line):
+                    return line
+            time.sleep(0.01)
+        raise AssertionError(f"no such line among {self.lines}")
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.host, self.port, timeout=LONG)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from quoth.gateway.departure import Departure, Lookout
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.outgoing import OPENAI, Outgoing
 
 DISCONNECT = {"type": "http.disconnect"}
 
@@ -34,11 +36,20 @@ class Client:
         return DISCONNECT
 
 
+def open_answer() -> Outgoing:
+    """An answer of which nothing was sent yet."""
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    return Outgoing(send, Exchange("req_1", "POST", "/v1/chat/completions", "chat", {}, 0.0), OPENAI)
+
+
 async def stalled(client: Client, lookout: Lookout, leave: Callable[[], Any]) -> Departure:
     """An exchange whose provider never answers."""
     task = asyncio.current_task()
     assert task is not None
-    departure = Departure(client.receive, task, lookout)
+    departure = Departure(client.receive, task, open_answer(), lookout)
     departure.watch()
     leave()
     try:
@@ -77,7 +88,7 @@ def test_whoever_is_answered_at_once_is_never_asked() -> None:
         answered, waiting = Client(eager=False), Client(eager=False)
         task = asyncio.current_task()
         assert task is not None
-        quick = Departure(answered.receive, task, lookout)
+        quick = Departure(answered.receive, task, open_answer(), lookout)
         quick.watch()
         quick.stop()
         # Both are due at the same moment, so that the second's end tells that the first's has passed.

@@ -33,9 +33,9 @@ class Wire:
         self.warnings: list[Warning] = []
 
     def send(self, model: str = "custom_openai/m", messages: Any = HELLO, **keywords: Any) -> dict[str, Any]:
-        """Make a call; the body that arrived."""
+        """Make a call over chat, unless another wire is given; the body that arrived."""
         complete: Any = self.client.completion
-        where = {"api_base": self.server.url, "api_key": "k", "num_retries": 0}
+        where = {"api_base": self.server.url, "api_key": "k", "num_retries": 0, "wire": "openai_chat"}
         answer = complete(model, messages, **{**where, **keywords})
         if keywords.get("stream"):
             assert "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices) == "ok"

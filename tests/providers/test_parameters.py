@@ -439,7 +439,7 @@ class City(BaseModel):
 def test_a_class_goes_where_the_model_honours_a_schema(wire: Wire):
     """As `response_format` to a plain provider and to grok-4, into the prompt elsewhere."""
     complete: Any = wire.client.completion
-    where = {"api_base": wire.server.url, "api_key": "k", "response_format": City}
+    where = {"api_base": wire.server.url, "api_key": "k", "response_format": City, "wire": "openai_chat"}
     for model, honours in (("custom_openai/m", True), ("poe/Grok-4", True), ("poe/claude-haiku-4.5", False)):
         wire.server.play_once(chat('{"name": "Oslo"}'))
         assert complete(model, HELLO, **where).choices[0].message.parsed == City(name="Oslo")

@@ -91,7 +91,7 @@ def test_points_are_the_dollars_rounded_up_line_by_line(prompt: int, completion:
 def cost(wire: Wire, model: str, usage: Any, stream: bool = False) -> Cost:
     complete: Any = wire.client.completion
     wire.server.play_once(sse("ok", usage=usage) if stream else chat("ok", usage=usage))
-    answer = complete(model, HELLO, api_base=wire.server.url, api_key="k", stream=stream)
+    answer = complete(model, HELLO, api_base=wire.server.url, api_key="k", stream=stream, wire="openai_chat")
     if stream:
         assert answer.cost == Cost(), "unknown before the end"
         list(answer)

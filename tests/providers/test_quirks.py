@@ -94,7 +94,7 @@ LEFT: list[Json] = [
     {"tools": [function(parameters={"type": "object", "properties": {"a": {}}})]},
     {
         "tools": [
-            {"type": "web_search"},
+            {"type": "x_search"},
             {"type": "function"},
             "odd",
             {"type": "function", "function": {"parameters": 5}},

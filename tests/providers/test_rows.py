@@ -29,6 +29,13 @@ def shipped(name: str) -> Row:
     return row
 
 
+WIRES = {
+    "anthropic": ("anthropic_messages", "openai_chat"),
+    "openai": ("openai_chat", "openai_responses"),
+    "poe": ("anthropic_messages", "openai_responses", "openai_chat"),
+}
+
+
 @pytest.mark.parametrize("name", packaged_names())
 class TestShipped:
     def test_is_whole(self, name: str):
@@ -41,7 +48,7 @@ class TestShipped:
         assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+", variable) for variable in (*row.key_env, *row.base_env))
         assert row.key_required is (name not in LOCAL)
         assert set(row.quirks) <= QUIRKS.keys()
-        assert row.wires == ("openai_chat",)
+        assert row.wires == WIRES.get(name, ("openai_chat",))
 
     def test_its_base_url_is_one(self, name: str):
         row = shipped(name)

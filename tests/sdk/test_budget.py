@@ -107,7 +107,7 @@ class TestSettling:
     def test_an_answer_that_does_not_count_its_tokens_counts_whole(self, server: FaultServer, complete: Complete):
         server.play_once(chat("ok", usage=None))
         with quoth.budget(usd=1) as b:
-            answer = complete(HAIKU, HELLO, max_tokens=100, api_base=server.url, api_key="k")
+            answer = complete(HAIKU, HELLO, max_tokens=100, api_base=server.url, api_key="k", wire="openai_chat")
         assert answer.cost.usd is None
         assert b.spent > 0 == b.reserved
 
@@ -241,7 +241,13 @@ class TestSeveralAtOnce:
         server.play_once(chat('{"total": 1}', usage=usage))
         with quoth.budget(usd=1) as b:
             answer = quoth.completion(
-                HAIKU, HELLO, max_tokens=50, response_format=Sum, api_base=server.url, api_key="k"
+                HAIKU,
+                HELLO,
+                max_tokens=50,
+                response_format=Sum,
+                api_base=server.url,
+                api_key="k",
+                wire="openai_chat",
             )
         assert (b.calls, b.spent) == (2, answer.cost.usd)
 

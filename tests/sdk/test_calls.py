@@ -154,13 +154,13 @@ def test_fallbacks_are_called_in_order(complete: Complete, emulator: Emulator) -
         "poe/Grok-4",
     ]
     response = complete("poe/not-there", fallbacks=fallbacks, max_tokens=50)
-    assert response.model == "GPT-5.2"
+    assert response.model == "gpt-5.2-2025-12-11"
     assert [(attempt.model, attempt.status_code, attempt.error) for attempt in response.attempts] == [
         ("not-there", 404, "NotFoundError"),
         ("also-not-there", 404, "NotFoundError"),
         ("GPT-5.2", 200, None),
     ]
-    assert (body(emulator)["temperature"], body(emulator)["max_tokens"]) == (0.5, 50)
+    assert (body(emulator)["temperature"], body(emulator)["max_output_tokens"]) == (0.5, 50)
 
 
 def test_fallbacks_of_a_stream(complete: Complete, emulator: Emulator) -> None:
@@ -190,7 +190,7 @@ def test_a_larger_model_for_a_prompt_that_is_too_long(complete: Complete, emulat
     emulator.faults("status=413; times=1", "ok")
     response = complete(context_window_fallback_dict=larger)
     assert [attempt.error for attempt in response.attempts] == ["ContextWindowExceededError", None]
-    assert response.model == "GPT-5.2"
+    assert response.model == "gpt-5.2-2025-12-11"
     emulator.faults("status=402")
     with pytest.raises(quoth.PaymentRequiredError) as caught:
         complete(context_window_fallback_dict=larger)

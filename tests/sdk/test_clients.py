@@ -70,7 +70,7 @@ def test_base_url_of_poe_makes_bare_names_poes() -> None:
     """With the address of Poe itself; a transport of our own sees what would be sent."""
     transport = Canned([(200, {}, [b'{"choices": [{"message": {"role": "assistant", "content": "hi"}}]}'])])
     client = quoth.Client(api_key="k", base_url="https://api.poe.com/v1", transport=transport)
-    answer = client.chat.completions.create(model="Claude-Sonnet-4.6", messages=QUESTION, n=2)
+    answer = client.chat.completions.create(model="Grok-4", messages=QUESTION, n=2)
     assert {request.url for request in transport.requests} == {"https://api.poe.com/v1/chat/completions"}
     assert answer.attempts[0].provider == "poe"
     assert [warning.code for warning in answer.warnings] == ["n_as_parallel_calls"]

@@ -71,7 +71,7 @@ def test_schema_travels_where_the_model_reads_it(complete: Complete, emulator: E
 
 
 def test_schema_goes_into_the_prompt_for_the_others(complete: Complete, emulator: Emulator) -> None:
-    response: Any = complete("poe/GPT-5.2", response_format=Plan)
+    response: Any = complete("poe/Gemini-2.5-Pro", response_format=Plan)
     body = emulator.requests[-1].body
     assert "response_format" not in body
     assert body["messages"][0]["role"] == "system"

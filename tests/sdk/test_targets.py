@@ -70,7 +70,7 @@ def test_credentials_in_headers_stay_with_their_provider(server: FaultServer, em
 def test_another_base_keeps_the_clients_provider(server: FaultServer) -> None:
     server.play(chat())
     with Client(provider="poe", api_key="k") as client:
-        client.completion("gpt-5.4", [{"role": "developer", "content": "x"}], api_base=server.url)
+        client.completion("grok-4", [{"role": "developer", "content": "x"}], api_base=server.url)
     assert server.requests[-1].headers["authorization"] == "Bearer k"
     assert b"system" in server.requests[-1].body
 

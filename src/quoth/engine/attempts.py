@@ -6,7 +6,7 @@ Everything that may be tried again happens before the first good chunk. After it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,13 +24,18 @@ from quoth.engine.reading import BodyReader, StreamReader
 from quoth.engine.retrying import MIB, Policy, limits_of, retrying
 from quoth.providers.costs import price_of
 from quoth.providers.params import catalogue_of, prepare
+from quoth.providers.quirks import mended
+from quoth.providers.wires import over_its_wire
 from quoth.types import Attempt, Completion, Trace, Warning
 from quoth.wire import openai_chat
+from quoth.wire.kept_answers import refused
 from quoth.wire.sse import EventTooLarge
+from quoth.wire.wires import Wire, wire_named
 
 __all__ = ["Answer", "Plan", "Policy", "Sending", "answer", "calls_of", "interpreted", "prepared", "reader_of"]
 
 MOST_AT_ONCE = 128
+CHAT = wire_named("openai_chat")
 # In a stream, Poe's media bots say how far they are in the place of the answer, and nothing marks where that ends.
 _WHOLE = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
@@ -53,7 +58,7 @@ class Answer(Struct):
     """What came back: a Completion, or the reader of a stream that has begun, with the driver's `reply` to go on
     reading. `plan` is the one that was answered. `reservation` is what a stream still has to settle. `makes`: the kinds
     of output of a media model, else empty. `done` is told once how a stream ended: with its whole answer, with None
-    when it was left early, or with the error that broke it."""
+    when it was left early, or with the error that broke it. `raw`: a whole answer as it came."""
 
     target: Target
     plan: Plan
@@ -64,6 +69,7 @@ class Answer(Struct):
     reservation: Reservation | None = None
     makes: tuple[str, ...] = ()
     done: Callable[[Completion | errors.QuothError | None], None] | None = None
+    raw: bytes = b""
 
 
 def answer(plans: Sequence[Plan], world: World, budget: RetryBudget, purse: Purse | None = None) -> Flow[Answer]:
@@ -93,6 +99,7 @@ def _one_target(
         target = plan.target()
         count = calls_of(plan.call, target)
         sending = None if count > 1 else prepared(plan, target, world)
+        target = target if sending is None else sending.target
     except errors.QuothError as error:
         # Nothing was sent; still, whoever reads the attempts wants to know why this target was passed over.
         provider, model = error.llm_provider or "", error.model or str(plan.call.model)
@@ -108,7 +115,7 @@ def _one_target(
         found: Answer = yield from retrying(
             target,
             sending.request,
-            tab.before(partial(reader_of, sending)),
+            tab.before(partial(reader_of, sending, world)),
             tab.after(partial(interpreted, sending, world, attempts)),
             limits=limits_of(policy.timeouts, streaming=sending.streams, makes_media=sending.makes_media),
             num_retries=policy.num_retries,
@@ -173,6 +180,12 @@ class Sending(Struct, frozen=True):
     request: WireRequest
     warnings: list[Warning]
     makes: tuple[str, ...] = ()
+    wire: Wire = CHAT
+
+    @property
+    def native(self) -> bool:
+        """True when the caller speaks this target's own wire."""
+        return self.call.document is not None and self.call.surface == self.wire.name
 
     @property
     def makes_media(self) -> bool:
@@ -185,6 +198,7 @@ class Sending(Struct, frozen=True):
 
 def prepared(plan: Plan, target: Target, world: World) -> Sending:
     """Raises QuothError for what is known to be wrong before sending."""
+    target = over_its_wire(target, plan.call)
     call = structured.shaped(plan.call, target)
     catalogue = catalogue_of(target)
     facts = catalogue.get(target.model) if catalogue is not None else None
@@ -193,7 +207,8 @@ def prepared(plan: Plan, target: Target, world: World) -> Sending:
     body, warnings = prepare(_not_streamed(call) if whole else call, target, world.today())
     if whole:
         warnings.append(Warning("media_not_streamed", "stream", f"{target.model} {_WHOLE}"))
-    request = _encoded(target, body)
+    wire = wire_named(target.wire)
+    request = _encoded(wire, target, body, call, warnings)
     limit = plan.policy.request_limit
     if len(request.body) > limit:
         raise errors.BadRequestError(
@@ -202,7 +217,7 @@ def prepared(plan: Plan, target: Target, world: World) -> Sending:
             model=target.model,
             param="messages",
         )
-    return Sending(plan, call, target, body, request, warnings, makes)
+    return Sending(plan, call, target, body, request, warnings, makes, wire)
 
 
 def _not_streamed(call: Call) -> Call:
@@ -210,26 +225,66 @@ def _not_streamed(call: Call) -> Call:
     return replace(call, stream=False, params=params)
 
 
-def _encoded(target: Target, body: dict[str, Any]) -> WireRequest:
+def _native(wire: Wire, target: Target, body: Mapping[str, Any], call: Call, warnings: list[Warning]) -> dict[str, Any]:
+    """The request as it was given, for a target that speaks the same wire. Of what was found about the chat body that
+    says the same, only what concerns the model and the cap is true of it too."""
+    document = {**call.document, "model": target.model} if call.document is not None else {}
+    warnings[:] = [warning for warning in warnings if warning.param == "model"]
+    for name in call.additional_drop_params:
+        if document.pop(name, None) is not None:
+            text = f"{name} was left out, as additional_drop_params asks"
+            warnings.append(Warning("dropped", name, text))
+    if wire.name == "anthropic_messages" and document.get("max_tokens") is None:
+        filled, lost = wire.from_chat({"max_tokens": body.get("max_tokens")})
+        document["max_tokens"] = filled["max_tokens"]
+        warnings += lost
+    return document
+
+
+def _encoded(wire: Wire, target: Target, body: dict[str, Any], call: Call, warnings: list[Warning]) -> WireRequest:
+    """The request for a body. Raises BadRequestError for what this wire cannot say and what no text can hold."""
+    document: Mapping[str, Any]
+    if call.document is not None and call.surface == wire.name:
+        # What came in this wire's own form goes out in it.
+        document = _native(wire, target, body, call, warnings)
+    else:
+        if call.document is not None and call.surface == "openai_responses" and (error := refused(call.document)):
+            raise error
+        document, lost = wire.from_chat(body)
+        warnings += lost
+    document, changed = mended(document, target)
+    warnings += changed
     try:
-        return openai_chat.encode(target, body)
+        return wire.encode_document(target, document)
     except UnicodeEncodeError:
-        for name, value in body.items():
+        for name, value in document.items():
             if wrong := check.unencodable(value, name):
                 raise wrong from None
         raise
 
 
-def reader_of(sending: Sending) -> BodyReader | StreamReader:
+def reader_of(sending: Sending, world: World) -> BodyReader | StreamReader:
     """A reader for one attempt."""
-    call, policy = sending.call, sending.plan.policy
+    call, policy, wire = sending.call, sending.plan.policy, sending.wire
     if not call.stream:
         return BodyReader(policy.answer_limit)
+    if wire is CHAT and call.surface == CHAT.name:
+        return StreamReader(
+            event_limit=policy.event_limit,
+            body_limit=policy.answer_limit,
+            keep_usage_chunk=call.keep_usage_chunk,
+            expects_document=not sending.streams,
+        )
+    foreign = call.surface not in (CHAT.name, wire.name)
     return StreamReader(
         event_limit=policy.event_limit,
         body_limit=policy.answer_limit,
         keep_usage_chunk=call.keep_usage_chunk,
         expects_document=not sending.streams,
+        wire=wire,
+        surface=wire_named(call.surface).encoder(call.document) if foreign else None,
+        native=sending.native,
+        created=int(world.today().timestamp()),
     )
 
 
@@ -263,7 +318,8 @@ def interpreted(
             raise _no_stream(sending, reader)
         return Answer(target, sending.plan, trace, reader=reader, reply=outcome.reply, makes=sending.makes)
     try:
-        completion, found = openai_chat.parse(reader.body)
+        created = None if sending.wire is CHAT else int(world.today().timestamp())
+        completion, found = sending.wire.parse(reader.body, created)
     except openai_chat.Unreadable as wrong:
         raise failures.unreadable(target, str(wrong), reader.status, reader.headers) from None
     except openai_chat.UpstreamError as wrong:
@@ -274,7 +330,7 @@ def interpreted(
     completion._trace = trace
     for choice in completion.choices:
         choice.message._makes = sending.makes
-    return Answer(target, sending.plan, trace, completion=completion)
+    return Answer(target, sending.plan, trace, completion=completion, raw=reader.body)
 
 
 def _no_stream(sending: Sending, reader: StreamReader) -> errors.APIError:

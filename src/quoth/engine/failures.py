@@ -21,6 +21,7 @@ __all__ = [
     "from_status",
     "in_answer",
     "interrupted",
+    "made_nothing",
     "request_id",
     "retry_after",
     "unreadable",
@@ -33,6 +34,7 @@ _BY_CODE: dict[str, type[errors.APIError]] = {
     "content_policy_violation": errors.ContentPolicyViolationError,
     "moderation_error": errors.ContentPolicyViolationError,
     "model_not_found": errors.NotFoundError,
+    "rate_limit_exceeded": errors.RateLimitError,
 }
 # For an error object inside an answer whose status said success.
 _BY_TYPE: dict[str, type[errors.APIError]] = {
@@ -41,6 +43,7 @@ _BY_TYPE: dict[str, type[errors.APIError]] = {
     "insufficient_credits": errors.PaymentRequiredError,
     "insufficient_quota": errors.PaymentRequiredError,
     "insufficient_points": errors.PaymentRequiredError,
+    "billing_error": errors.PaymentRequiredError,
     "permission_error": errors.PermissionDeniedError,
     "moderation_error": errors.ContentPolicyViolationError,
     "not_found_error": errors.NotFoundError,
@@ -141,6 +144,20 @@ def unreadable(target: Target, what: str, status: int, headers: Mapping[str, str
         headers,
         status_code=status,
         code="bad_upstream_response",
+        retryable=False,
+    )
+
+
+def made_nothing(target: Target, kind: str, said: str, status: int, headers: Mapping[str, str]) -> errors.APIError:
+    """The exception for words where a picture, a sound or a film was due."""
+    words = "".join(char if char.isprintable() else " " for char in said[:300]).strip()
+    return _made(
+        errors.BadGatewayError,
+        target,
+        f"answered without any {kind}" + (f": {words}" if words else ""),
+        headers,
+        status_code=status,
+        code="made_nothing",
         retryable=False,
     )
 

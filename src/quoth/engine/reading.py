@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from quoth.types import Chunk, Completion, Warning
 from quoth.wire import openai_chat
 from quoth.wire.assemble import Assembler
 from quoth.wire.mould import Mould, mould_of
-from quoth.wire.sse import EventTooLarge, SSEDecoder
+from quoth.wire.sse import Event, EventTooLarge, SSEDecoder
+from quoth.wire.wires import Encoder, Wire, wire_named
 
 __all__ = ["BodyReader", "StreamReader"]
 
@@ -52,25 +54,47 @@ class BodyReader:
 
 
 class StreamReader:
-    """Turns a streamed chat answer into chunks, queued in `chunks`.
+    """Turns a streamed answer into chunks, queued in `chunks`.
 
     Settled by the first good chunk (one with content, reasoning, a tool call, a finish reason or usage), by an end or
     by an error. An error status, and an answer that turns out to be one JSON document, is kept as `document` instead.
     `failure` is what went wrong inside the stream. `ended` is true once nothing more will come; `complete` tells
     whether that was a proper end. `expects_document`: a whole answer was asked for, so it is no surprise.
+
+    `wire` is what the provider speaks. For a caller who speaks another than chat, the queue holds the events of the
+    `surface`: as they came where that is the wire, else as the surface's `Encoder` makes them of the chunks. `created`,
+    Unix seconds, stands in for a creation time that the provider does not give.
     """
 
-    def __init__(self, *, event_limit: int, body_limit: int, keep_usage_chunk: bool, expects_document: bool = False):
+    def __init__(
+        self,
+        *,
+        event_limit: int,
+        body_limit: int,
+        keep_usage_chunk: bool,
+        expects_document: bool = False,
+        wire: Wire | None = None,
+        surface: Encoder | None = None,
+        native: bool = False,
+        created: int | None = None,
+    ):
         self.settled = False
         self.ended = False
         self.complete = False
         self.good = False
         self.failure: Exception | None = None
-        self.chunks: deque[Chunk] = deque()
+        self.chunks: deque[Any] = deque()
         self.warnings: list[Warning] = []
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.document: BodyReader | None = None
+        self._wire = wire or wire_named("openai_chat")
+        self._read = self._wire.reader(self.warnings, created)
+        self._created = created
+        self._native = native
+        self._told = None if surface is None else _Told(surface)
+        # Chunks may skip their reader where they are all that is wanted, and their reader keeps nothing of them.
+        self._moulds = surface is None and not native and self._wire.name == "openai_chat"
         self._assembler = Assembler()
         self._decoder = SSEDecoder(event_limit)
         self._limit = event_limit
@@ -125,6 +149,12 @@ class StreamReader:
                 self._open_document(self.document.body)
         else:
             self.complete = self._assembler.finished
+        self._finish()
+
+    def _finish(self) -> None:
+        if self.complete and self._told is not None:
+            self.chunks.extend(self._told.end())
+            self.warnings += [warning for warning in self._told.warnings if warning not in self.warnings]
         self.settled = self.ended = True
 
     def _become_document(self, start: bytes) -> None:
@@ -137,17 +167,20 @@ class StreamReader:
     def _open_document(self, body: bytes) -> None:
         """A provider that answers a streaming call with a whole completion is served as a stream of one chunk."""
         try:
-            completion, warnings = openai_chat.parse(body)
+            completion, warnings = self._wire.parse(body, self._created)
         except (openai_chat.Unreadable, openai_chat.UpstreamError) as error:
             self.failure = error
             return
         self.warnings += warnings
         if not self._expects_document:
             self.warnings.append(_NOT_STREAMED)
+        if self._native:  # there were no events, so they are made
+            self._native, self._told = False, _Told(self._wire.encoder(None))
         self._take(openai_chat.as_chunk(completion), 0)
         self.complete = True
 
     def _events(self, piece: bytes) -> None:
+        read = self._read
         try:
             for event in self._decoder.feed(piece):
                 mould = self._mould if event.name is None else None
@@ -155,16 +188,21 @@ class StreamReader:
                     self._in_vain = 0
                     self.chunks.append(chunk)
                     continue
-                item = openai_chat.parse_event(event, self.warnings)
+                item = read(event)
+                if self._native and not event.data.startswith(b"[DONE]"):
+                    self.chunks.append(event)
+                if item is None:
+                    continue
                 if isinstance(item, openai_chat.Done):
                     if not self._assembler.finished:
-                        message = "the stream was ended with [DONE] but without a finish reason"
+                        message = "the stream was announced to be at its end, without a finish reason"
                         self.warnings.append(Warning("no_finish_reason", None, message))
-                    self.settled = self.ended = self.complete = True
+                    self.complete = True
+                    self._finish()
                     self._mould = self._framed = None
                     return
                 self._take(item, len(event.data))
-                if self.good:
+                if self.good and self._moulds:
                     self._make_mould(event.data, item)
         except (openai_chat.Unreadable, openai_chat.UpstreamError, EventTooLarge) as error:
             self.failure = error
@@ -182,10 +220,27 @@ class StreamReader:
 
     def _take(self, chunk: Chunk, size: int) -> None:
         self._assembler.add(chunk)
-        if self._keep_usage_chunk or chunk.choices or chunk.usage is None:
+        if self._told is not None:
+            self.chunks.extend(self._told.feed(chunk))
+        elif not self._native and (self._keep_usage_chunk or chunk.choices or chunk.usage is None):
             self.chunks.append(chunk)
         if not self.good:
             self._held += size
             self.good = openai_chat.is_good(chunk)
             if self.good or self._held > HELD:
                 self.settled = True
+
+
+class _Told:
+    """Chunks as the events of another surface."""
+
+    def __init__(self, encoder: Encoder):
+        self._encoder = encoder
+        self._decoder = SSEDecoder()
+        self.warnings = encoder.warnings
+
+    def feed(self, chunk: Chunk) -> list[Event]:
+        return self._decoder.feed(self._encoder.feed(chunk))
+
+    def end(self) -> list[Event]:
+        return self._decoder.feed(self._encoder.finish())

@@ -12,33 +12,38 @@ import asyncio
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
+from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled, thrifty
 from quoth.gateway.departure import Departure, Lookout
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.films.jobs import FilmJobs
 from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
-from quoth.gateway.incoming import Left, Receive, authenticated, header_map
+from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, header_map
 from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
-from quoth.gateway.problems import Problem, problem_of
+from quoth.gateway.problems import Problem, in_own_words, problem_of
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
-from quoth.gateway.routes import ROUTES, Route, find
+from quoth.gateway.routes import ROUTES, Route, decoded, find
 from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
 from quoth.transport.mock import MockingAsync
+from quoth.transport.network import Network
 from quoth.transport.ports import AsyncTransport
+from quoth.transport.reach import public_address
 
 __all__ = ["App"]
 
@@ -58,6 +63,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
+        self.admission: Admission = AdmitAll()
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -71,6 +77,8 @@ class App:
         self._lookout = Lookout()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
+        self.outside = self._to_the_internet()
+        self.films = FilmJobs(self.world.today)
 
     # What the server and the parent call
 
@@ -90,6 +98,7 @@ class App:
         if generation.network != before.network:
             self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
+        self.outside = self._to_the_internet()
         self.observers.changed(settings)
         if hooks is not self.hooks:
             self.hooks = hooks
@@ -115,6 +124,12 @@ class App:
         elif self.cache is None or before.settings.cache != settings.cache:
             self.cache = ResponseCache(settings.cache, time.monotonic)
 
+    def _to_the_internet(self) -> AsyncioTransport:
+        """For addresses that callers give, or that stand in answers: to hosts of the public internet alone, straight to
+        the address that was looked at, without anything that says who is calling."""
+        network = Network(ssl_verify=self.generation.network.ssl_verify)
+        return AsyncioTransport(network, self._environment, public_address)
+
     def _redact(self, text: str) -> str:
         return self.redactor(text)
 
@@ -133,6 +148,12 @@ class App:
             for task in list(self.open.values()):
                 task.cancel("drain")
             await self._until_idle()
+
+    def hurry(self, now: float) -> None:
+        """End the requests whose bodies do not come. To watch over each by a timer of its own costs too much."""
+        for x, task in list(self.open.items()):
+            if x.method == "POST" and not x.bytes_in and now - x.started > BODY_SECONDS:
+                task.cancel("body")
 
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
@@ -163,11 +184,12 @@ class App:
         try:
             settled()
             thrifty()
-            async with self._upkeep:
+            async with self._upkeep, self.films:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
             await self._connections.aclose()
+            await self.outside.aclose()
             self.observers.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -175,50 +197,61 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
-        route = ROUTES.get(scope["path"])
-        parameter = ""
+        path, parameter = scope["path"], ""
+        if b"%" in scope["raw_path"]:
+            path = decoded(scope["raw_path"])
+        route = ROUTES.get(path)
         if route is None:
-            route, parameter = find(scope["path"])
+            route, parameter = find(path)
         headers = dict(scope["headers"])
         x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
+        x.query = scope.get("query_string", b"")
         client = scope.get("client")
         x.client = client[0] if client else None
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task, self._lookout)
+        departure = Departure(receive, task, out, self._lookout)
         self.open[x] = task
         self.observers.begin(x)
         try:
-            await self._answer(scope, receive, x, route, parameter, out, departure)
-        except Left:
-            x.left = True
+            try:
+                await self._answer(scope, receive, x, route, parameter, out, departure)
+            except errors.QuothError as error:
+                await self._failed(out, x, error)
+            except Left:
+                x.left = True
+            except Exception as error:
+                trace = "".join(traceback.format_exception(error))
+                logger.error("request %s failed\n%s", x.id, self.redactor(trace))
+                await self._failed(out, x, error)
         except asyncio.CancelledError as cancelled:
             if departure.left:
-                x.left = True
+                # Who closes when the last event is there has taken all of it.
+                x.left = not (x.stream and out.ended)
                 task.uncancel()
             elif cancelled.args == ("drain",):
                 task.uncancel()
-                await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
+                await _last(out, _SHUTTING_DOWN, _LAST_WORD)
+            elif cancelled.args == ("body",):
+                task.uncancel()
+                await _last(out, problem_of(RequestTimeout(), self.redactor))
             else:
                 raise
-        except Reply as reply:
-            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
-        except errors.QuothError as error:
-            await self._failed(out, x, error)
-        except Exception as error:
-            logger.exception("request %s failed", x.id)
-            await self._failed(out, x, error)
         finally:
             departure.stop()
             out.settle()
             x.ended = time.monotonic()
-            del self.open[x]
-            if not self.open:
-                self._idle.set()
-            self._over(x)
+            self.closed(x)
+            self.over(x)
 
-    def _answer(
+    def closed(self, x: Exchange) -> None:
+        """Nothing goes on for this exchange any more."""
+        del self.open[x]
+        if not self.open:
+            self._idle.set()
+
+    async def _answer(
         self,
         scope: Scope,
         receive: Receive,
@@ -227,17 +260,20 @@ class App:
         parameter: str,
         out: Outgoing,
         departure: Departure,
-    ) -> Awaitable[None]:
-        """What is still to be done once it is known who asks for what. Raises QuothError."""
+    ) -> None:
         generation = self.generation
         if len(x.headers) != len(scope["headers"]):
             header_map(scope["headers"])
         if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             x.caller = authenticated(x.headers, generation.master)
-        handler = route.handlers.get(x.method)
+        handler = route.handlers.get("GET" if x.method == "HEAD" else x.method)
         if handler is None:
-            return self._no_method(x, route, out)
-        return handler(self, generation, x, parameter, receive, out, departure)
+            await self._no_method(x, route, out)
+            return
+        try:
+            await handler(self, generation, x, parameter, receive, out, departure)
+        except Reply as reply:
+            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
 
     async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
         if x.headers.get(b"upgrade", b"").lower() == b"websocket":
@@ -249,8 +285,6 @@ class App:
         allow = (b"allow", allowed.encode())
         if x.method == "OPTIONS":
             await out.whole(204, [allow], b"")
-        elif x.method == "HEAD" and "GET" in route.handlers:
-            await out.whole(200, [], b"")
         else:
             problem = Problem(405, "method_not_allowed", f"{route.template} takes {allowed}")
             await out.problem(problem, [allow])
@@ -262,10 +296,12 @@ class App:
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
-            logger.warning("request %s: %s", x.id, self.redactor(error.message))
+            all_of_it = self.generation.settings.quoth.log.level == "debug"
+            said = error.message if all_of_it else in_own_words(error)
+            logger.warning("request %s: %s: %s", x.id, problem.slug, self.redactor(said))
         await _last(out, problem)
 
-    def _over(self, x: Exchange) -> None:
+    def over(self, x: Exchange) -> None:
         """Everything is known now."""
         self.observers.over(x)
         if self.hooks.any:
@@ -283,12 +319,19 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     return hooks
 
 
-async def _last(out: Outgoing, problem: Problem) -> None:
+_SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)
+# Seconds that a client has to take it.
+_LAST_WORD = 1.0
+
+
+async def _last(out: Outgoing, problem: Problem, within: float | None = None) -> None:
+    """The last word, for which a client has `within` seconds where somebody waits for it."""
     out.x.error, out.x.message = problem.slug, problem.message
     try:
-        await out.problem(problem)
-    except (OSError, RuntimeError):
-        out.x.left = True  # the connection was closed under the answer
+        async with asyncio.timeout(within):
+            await out.problem(problem)
+    except (OSError, RuntimeError):  # TimeoutError is an OSError
+        out.x.left = True  # the connection was closed under the answer, or nobody takes it
 
 
 # What a 426 has to say: which protocol is spoken instead.
@@ -304,7 +347,7 @@ _ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
+    given = headers.get(b"x-request-id") or headers.get(b"x-litellm-call-id")
     if given is not None and 0 < len(given) <= 128 and _ID.issuperset(given):
         return given.decode("ascii")
     return f"req_{random.getrandbits(128):032x}"

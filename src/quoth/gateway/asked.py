@@ -13,6 +13,7 @@ from quoth.engine.routing import Controls
 from quoth.errors import BadRequestError
 from quoth.gateway.entries import Entries, kind_of, opened
 from quoth.providers.controls import CONTROLS, INERT
+from quoth.transport.mock import TESTING
 from quoth.types import Warning
 
 __all__ = ["Asked", "asked", "steering"]
@@ -62,8 +63,17 @@ _NOT_THE_CALLERS = frozenset(
     "api_base api_key base_url client client_cert custom_llm_provider extra_headers extra_query headers organization "
     "proxy ssl_verify api_version model_list".split()
 )
-_OURS = frozenset({"cache", "disable_fallbacks", "tags"})
-_STEERING = (frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS) - {"wire"} | {"wire"}
+_OURS = frozenset({"cache", "disable_fallbacks", "tags", *TESTING})
+_STEERING = frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS
+
+# What only a program's own call can say; here it is for the settings.
+_WITHOUT_EFFECT = INERT - _OURS | {
+    "additional_drop_params",
+    "allowed_openai_params",
+    "context_window_fallback_dict",
+    "disable_quirks",
+    "strict",
+}
 
 _MODEL = msgspec.json.Decoder(str)
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -81,9 +91,12 @@ class Asked(msgspec.Struct):
     steering: dict[str, Any] = {}
 
 
-def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> Asked:
-    """The call that these entries ask for; `listed` is the field that has to be a list. Raises BadRequestError with
-    the field that is wrong as `param`."""
+def asked(
+    entries: Entries, body: bytes | None, *, listed: str = "messages", untyped: frozenset[str] = frozenset()
+) -> Asked:
+    """The call that these entries ask for; `listed` is the field that has to be there, and of `messages` a list;
+    `untyped` are fields that mean something else here. Raises BadRequestError with the field that is wrong as
+    `param`."""
     if "model" not in entries or listed not in entries:
         missing = "model" if "model" not in entries else listed
         raise BadRequestError(f"{missing} is missing", param=missing)
@@ -94,7 +107,7 @@ def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> 
     if not model or not model.isprintable() or len(model) > 512:
         raise BadRequestError("model has to be the name of a model", param="model")
     for name in entries:
-        if name in _FIRST:
+        if name in _FIRST and name not in untyped:
             _check(name, entries[name])
     if listed == "messages" and memoryview(entries[listed])[0] != 0x5B:
         raise BadRequestError(f"messages has to be a list, not {kind_of(entries[listed])}", param="messages")
@@ -144,7 +157,10 @@ def _tags_of_metadata(found: Asked) -> None:
         return
     found.steering.setdefault("tags", metadata.pop("tags"))
     entries = dict(found.entries)
-    entries["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+    if metadata:
+        entries["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+    else:
+        del entries["metadata"]
     found.entries, found.body = entries, None
 
 
@@ -160,8 +176,9 @@ def steering(found: Asked, headers: Mapping[bytes, bytes], warnings: list[Warnin
     if not given and _STEERING_HEADERS.isdisjoint(headers):
         return _STREAMED if found.stream else _WHOLE_ANSWER
     for name in given:
-        if name in INERT and name not in _OURS:
-            warnings.append(Warning("no_effect", name, f"{name} is a keyword of LiteLLM that has no effect here"))
+        if name in _WITHOUT_EFFECT:
+            warnings.append(Warning("no_effect", name, f"{name} has no effect in a call to a gateway"))
+    _flag(given.get("drop_params"), "drop_params")
     total = _seconds(given.get("timeout", given.get("request_timeout")), "timeout")
     if total is None:
         total = _seconds(_header(headers, b"x-litellm-timeout"), "x-litellm-timeout")

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from quoth.gateway.incoming import Receive
+from quoth.gateway.outgoing import Outgoing
 
 __all__ = ["Departure", "Lookout"]
 
@@ -15,16 +16,17 @@ _UNWATCHED = 0.02
 
 
 class Departure:
-    """Cancels `task` when the client goes away, unless `stop` was called before. `left` tells that it did.
+    """Cancels `task` when the client goes away before its answer `out` is complete. `left` tells that it did.
 
     What an ASGI server's `receive()` returns is a future under granian, and a coroutine elsewhere.
     """
 
-    __slots__ = ("_lookout", "_receive", "_task", "_waiting", "left")
+    __slots__ = ("_lookout", "_out", "_receive", "_task", "_waiting", "left")
 
-    def __init__(self, receive: Receive, task: asyncio.Task[Any], lookout: Lookout):
+    def __init__(self, receive: Receive, task: asyncio.Task[Any], out: Outgoing, lookout: Lookout):
         self._receive: Receive | None = receive
         self._task = task
+        self._out = out
         self._lookout = lookout
         self._waiting: Any = None
         self.left = False
@@ -62,8 +64,10 @@ class Departure:
         if message is not None and message["type"] == "http.request":
             self.begin()
             return
-        self.left = True
         self._waiting = None
+        if self._out.ended:
+            return  # servers say the same of a client whose answer is complete
+        self.left = True
         self._task.cancel()
 
 

@@ -6,6 +6,7 @@ library that clients use.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +15,13 @@ import msgspec
 from quoth.errors import BadRequestError
 from quoth.providers.quirks import Outline
 
-__all__ = ["Entries", "joined", "kind_of", "opened", "outline", "split"]
+__all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "outline", "placed", "split"]
 
 Entries = dict[str, msgspec.Raw]
 
 _DECODER = msgspec.json.Decoder(Entries)
+# An escape that is one half of a character beyond 16 bits; the decoder misses the other half.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _BOM = b"\xef\xbb\xbf"
 _KINDS = {
     ord('"'): "a text",
@@ -38,6 +41,8 @@ def split(body: bytes) -> Entries:
         problem = "it has to be a JSON object"
     except msgspec.DecodeError as wrong:
         problem = "it is empty" if not body.strip() else _without_name(str(wrong))
+        if body.strip().endswith(b"}") and b"truncated" in str(wrong).encode() and _HALF.search(body):
+            problem = "it has half of a surrogate pair (such as \\ud83d alone), which no text can hold"
         if body.startswith(_BOM):
             problem = "it begins with a byte order mark; JSON is sent without one"
     except UnicodeDecodeError as wrong:
@@ -55,6 +60,11 @@ def _without_name(message: str) -> str:
 def joined(entries: Mapping[str, msgspec.Raw]) -> bytes:
     """The body that these entries make, in their order."""
     return msgspec.json.encode(entries)
+
+
+def placed(entries: Entries, model: str) -> Entries:
+    """The same for this model, which stood in the path and so counts."""
+    return {**entries, "model": msgspec.Raw(msgspec.json.encode(model))}
 
 
 def opened(entries: Mapping[str, msgspec.Raw], name: str) -> Any:
@@ -101,3 +111,13 @@ def outline(messages: msgspec.Raw) -> Outline:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Outline()
     return found
+
+
+def kinds(items: msgspec.Raw | None) -> frozenset[str]:
+    """The types of the items of a list; empty for anything else."""
+    if items is None or memoryview(items)[0] != _LIST:
+        return frozenset()
+    try:
+        return frozenset(part.type for part in _PARTS.decode(items))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return frozenset()

@@ -38,8 +38,9 @@ class Exchange(Struct, eq=False):
     the same if it is a model here, else "". `started`, `first_at`, `ended` are seconds on a monotonic clock, `first_at`
     when the first byte of the answer left; `upstream_seconds` the time that was spent waiting for providers, lines
     included. `status` is the HTTP status that the client got, `error` the slug of what went wrong, "" for nothing;
-    `left`: the client went away. `headers` are the request's, names in lower case. `request` and `answer` hold texts
-    only where a hook asked for them. `trace`: headers by which a provider's trace goes on from here.
+    `left`: the client went away. `headers` are the request's, names in lower case, `query` is its query string.
+    `request` and `answer` hold texts only where a hook asked for them. `trace`: headers by which a provider's trace
+    goes on from here.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Exchange(Struct, eq=False):
     headers: Mapping[bytes, bytes]
     started: float
     client: str | None = None
+    query: bytes = b""
     caller: Caller | None = None
     model: str = ""
     known_model: str = ""

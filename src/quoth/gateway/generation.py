@@ -9,12 +9,15 @@ from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import World
 from quoth.engine.routing import Candidate, Deployment, Group, Routes, deployment_from, options_from
 from quoth.errors import NotFoundError, QuothError
+from quoth.gateway.native import NativeShape
 from quoth.gateway.pricing import Price
 from quoth.gateway.settings import Settings
 from quoth.gateway.shape import Shape
 from quoth.providers.catalogue import Catalogue, known
 from quoth.providers.costs import facts_of
+from quoth.providers.wires import wires_of
 from quoth.transport.network import Network
+from quoth.wire.wires import wire_named
 
 __all__ = ["Generation"]
 
@@ -77,6 +80,8 @@ class Generation:
         self._shapes: dict[tuple[Candidate, str], Shape] = {}
         self._prices: dict[Candidate, Price] = {}
         self._known: dict[Group, str] = {}
+        self._natives: dict[tuple[Candidate, str], NativeShape] = {}
+        self._wires: dict[Candidate, tuple[str | None, ...]] = {}
 
     def group(self, name: str) -> Group:
         """Raises NotFoundError that names what there is."""
@@ -110,6 +115,26 @@ class Generation:
             shape = Shape(candidate, drop_params=self.settings.drop_params, path=path)
             self._shapes[candidate, path] = shape
         return shape
+
+    def native(self, candidate: Candidate, wire: str) -> NativeShape:
+        shape = self._natives.get((candidate, wire))
+        if shape is None:
+            if len(self._natives) >= _KEPT:
+                self._natives.clear()
+            shape = self._natives[candidate, wire] = NativeShape(candidate, wire_named(wire))
+        return shape
+
+    def wires(self, candidate: Candidate) -> tuple[str | None, ...]:
+        """The wires that a candidate is served over. The first is None where chat is among them, which is all that a
+        caller of chat has to know."""
+        found = self._wires.get(candidate)
+        if found is None:
+            if len(self._wires) >= _KEPT:
+                self._wires.clear()
+            target = candidate.target
+            served = (target.wire,) if target.fixed_wire else wires_of(target, facts_of(target))
+            found = self._wires[candidate] = (None if "openai_chat" in served else "other", *served)
+        return found
 
     def price(self, candidate: Candidate) -> Price:
         price = self._prices.get(candidate)

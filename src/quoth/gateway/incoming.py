@@ -10,7 +10,16 @@ from typing import Any
 from quoth.errors import APIStatusError, AuthenticationError, BadRequestError
 from quoth.gateway.exchange import ANYBODY, Caller
 
-__all__ = ["Left", "Receive", "RequestTooLarge", "authenticated", "body_of", "header_map"]
+__all__ = [
+    "BODY_SECONDS",
+    "Left",
+    "Receive",
+    "RequestTimeout",
+    "RequestTooLarge",
+    "authenticated",
+    "body_of",
+    "header_map",
+]
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -35,6 +44,9 @@ class RequestTimeout(APIStatusError):
     """The body took too long to arrive."""
 
     status, slug = 408, "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__(f"the request's body did not arrive within {BODY_SECONDS:g} s")
 
 
 def header_map(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -108,7 +120,7 @@ async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) 
         async with asyncio.timeout(BODY_SECONDS):
             return await _rest(receive, message, length, limit)
     except TimeoutError:
-        raise RequestTimeout(f"the request's body did not arrive within {BODY_SECONDS:g} s") from None
+        raise RequestTimeout from None
 
 
 async def _rest(receive: Receive, message: dict[str, Any], length: int, limit: int) -> bytes:

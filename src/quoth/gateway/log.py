@@ -23,6 +23,7 @@ from select import PIPE_BUF, select
 
 import msgspec
 
+from quoth.engine.routing import Candidate
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.settings import Log as Options
 
@@ -102,25 +103,13 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
         "" if exchange.caller is None else exchange.caller.id,
         exchange.known_model or (exchange.model and redact(exchange.model[:_LONGEST_NAME])),
     )
-    candidate = exchange.candidate
-    if candidate is not None:
-        line.served = candidate.model if exchange.known_model else redact(candidate.model[:_LONGEST_NAME])
-        line.deployment = candidate.deployment.id
-        line.wire = exchange.wire
-        line.attempts = len(exchange.attempts)
-        line.fallbacks = exchange.fallbacks
-        line.waited_ms = int(exchange.waited * 1e6 + 0.5) / 1e3 if exchange.waited else line.waited_ms
+    if (candidate := exchange.candidate) is not None:
+        _say_who_served(line, exchange, candidate, redact)
     if exchange.stream:
         line.stream = True
         if exchange.first_at:
             line.first_ms = int((exchange.first_at - started) * 1e6 + 0.5) / 1e3
-    if (tokens := exchange.tokens) is not None:
-        line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
-        line.cached_tokens, line.reasoning_tokens = tokens.cached, tokens.reasoning
-    if (cost := exchange.cost) is not None:
-        if cost.usd is not None:
-            line.cost_usd = f"{cost.usd:f}"
-        line.cost_points, line.cost_source = cost.points, cost.source
+    _count(line, exchange)
     if exchange.error:
         line.error = exchange.error
         if message:
@@ -134,6 +123,31 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
     line.bytes_in, line.bytes_out = exchange.bytes_in, exchange.bytes_out
     line.client = exchange.client
     return line
+
+
+def _say_who_served(line: Line, exchange: Exchange, candidate: Candidate, redact: Callable[[str], str]) -> None:
+    line.served = candidate.model if exchange.known_model else redact(candidate.model[:_LONGEST_NAME])
+    line.deployment = candidate.deployment.id
+    line.wire = exchange.wire
+    line.attempts = len(exchange.attempts)
+    if exchange.fallbacks:
+        line.fallbacks = exchange.fallbacks
+    if exchange.waited:
+        line.waited_ms = int(exchange.waited * 1e6 + 0.5) / 1e3
+
+
+def _count(line: Line, exchange: Exchange) -> None:
+    """Tokens and cost, as far as they are known."""
+    if (tokens := exchange.tokens) is not None:
+        line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
+        if tokens.cached:
+            line.cached_tokens = tokens.cached
+        if tokens.reasoning:
+            line.reasoning_tokens = tokens.reasoning
+    if (cost := exchange.cost) is not None:
+        if cost.usd is not None:
+            line.cost_usd = f"{cost.usd:f}"
+        line.cost_points, line.cost_source = cost.points, cost.source
 
 
 class Log:

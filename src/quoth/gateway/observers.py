@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from quoth.errors import BadRequestError
@@ -34,6 +35,7 @@ class Observers:
                 raise BadRequestError(str(missing)) from None
             self.metrics.watch("spans_dropped", lambda: float(self.traces.failed if self.traces else 0))
         self.metrics.watch("log_lines_dropped", lambda: float(self.log.dropped))
+        self.metrics.watch("tasks", _tasks)
 
     def watch(self, cache: Callable[[], ResponseCache | None], hooks: Callable[[], Hooks]) -> None:
         """Show these on the metrics page."""
@@ -70,3 +72,10 @@ class Observers:
         self.log.close(_FLUSH_SECONDS)
         if self.traces is not None:
             self.traces.close(_FLUSH_SECONDS)
+
+
+def _tasks() -> float:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0.0  # there is no loop

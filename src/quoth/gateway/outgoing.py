@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
-__all__ = ["Dialect", "Header", "Outgoing", "fitting"]
+__all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
 
 Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -29,29 +30,53 @@ _NO_RETRY = frozenset(
 )
 
 
+# Seconds; a provider that asks for more patience is asked again after an hour all the same.
+_LONGEST_HINT = 3600
+
+
 class Dialect:
-    """How one API says that something went wrong: as a body, and as the last event of a stream."""
+    """How one API says that something went wrong: as a body, and as the last event of a stream. `named`: the headers
+    in which its clients look for the request's id."""
 
-    __slots__ = ("as_event", "envelope")
+    __slots__ = ("as_event", "envelope", "named")
 
-    def __init__(self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str], bytes]):
+    def __init__(
+        self,
+        envelope: Callable[[Problem, str], bytes],
+        as_event: Callable[[Problem, str, int | None], bytes],
+        named: tuple[bytes, ...] = (),
+    ):
         self.envelope, self.as_event = envelope, as_event
+        self.named = (b"x-request-id", b"x-litellm-call-id", *named)
 
 
-OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id: as_event(problem))
+OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, number: as_event(problem))
 
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
     monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
-    recorded for those who ask for the same."""
+    recorded for those who ask for the same. `number` is the last event's, where the API counts them."""
 
-    __slots__ = ("_tape", "_tape_headers", "busy", "claim", "dialect", "ended", "send", "sent_at", "started", "x")
+    __slots__ = (
+        "_tape",
+        "_tape_headers",
+        "busy",
+        "claim",
+        "dialect",
+        "ended",
+        "number",
+        "send",
+        "sent_at",
+        "started",
+        "x",
+    )
 
     def __init__(self, send: Send, x: Exchange, dialect: Dialect):
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
+        self.number: int | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
         self._tape_headers: list[Header] = []
@@ -77,7 +102,7 @@ class Outgoing:
         x.first_at = time.monotonic()
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
-        headers.append((b"x-request-id", x.id.encode()))
+        headers += self._named()
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
         send = self.send
@@ -93,11 +118,20 @@ class Outgoing:
         self.started = True
         x.status = 200
         headers += _EVENTS
-        headers.append((b"x-request-id", x.id.encode()))
+        headers += self._named()
         x.first_at = time.monotonic()
         if self.claim is not None:
             self._tape_headers = headers
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def file(self, status: int, headers: list[Header]) -> None:
+        """The head of a file whose pieces follow. It is not recorded; one that breaks off breaks the connection."""
+        x = self.x
+        self.started = True
+        x.status = status
+        headers.append((b"x-request-id", x.id.encode()))
+        x.first_at = time.monotonic()
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
@@ -110,16 +144,20 @@ class Outgoing:
         if not more:
             self.ended = True
 
+    def _named(self) -> list[Header]:
+        id = self.x.id.encode()
+        return [(name, id) for name in self.dialect.named]
+
     async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
         """The answer, or the last event of a stream that has begun."""
         if self.ended:
             return
         if self.started:
-            await self.piece(self.dialect.as_event(problem, self.x.id), more=False)
+            await self.piece(self.dialect.as_event(problem, self.x.id, self.number), more=False)
             return
         headers = [*fitting(self.x), *(more or ())]
         if problem.retry_after is not None:
-            headers.append((b"retry-after", str(max(0, round(problem.retry_after))).encode()))
+            headers.append((b"retry-after", str(min(_LONGEST_HINT, ceil(max(0.0, problem.retry_after)))).encode()))
         if problem.slug in _NO_RETRY:
             headers.append((b"x-should-retry", b"false"))
         if problem.hint:
@@ -132,11 +170,11 @@ class Outgoing:
 def fitting(x: Exchange) -> list[Header]:
     """The headers that say what became of a call. What is not known is absent."""
     headers: list[Header] = []
-    if attempts := len(x.attempts):
-        headers.append(_ONE_ATTEMPT if attempts == 1 else (b"x-quoth-attempts", b"%d" % attempts))
+    if x.attempts:
+        headers += _counted(len(x.attempts), x.fallbacks)
     if x.candidate is not None:
         target = x.candidate.target
-        headers += _served_by(target.row.name, target.model, target.wire)
+        headers += _served_by(target.row.name, target.model, x.wire or target.wire, x.candidate.deployment.id)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -147,9 +185,35 @@ def fitting(x: Exchange) -> list[Header]:
     return headers
 
 
+# Beside ours go the headers of LiteLLM's proxy that programs read: the same facts under its names.
+
+
+@lru_cache(maxsize=1024)
+def _counted(attempts: int, fallbacks: int) -> tuple[Header, Header, Header]:
+    return (
+        (b"x-quoth-attempts", b"%d" % attempts),
+        (b"x-litellm-attempted-retries", b"%d" % max(0, attempts - 1 - fallbacks)),
+        (b"x-litellm-attempted-fallbacks", b"%d" % fallbacks),
+    )
+
+
 @lru_cache(maxsize=4096)
-def _served_by(provider: str, model: str, wire: str) -> tuple[Header, Header]:
-    return (b"x-quoth-model", _header_text(f"{provider}/{model}")), (b"x-quoth-wire", _header_text(wire))
+def _served_by(provider: str, model: str, wire: str, deployment: str) -> tuple[Header, Header, Header]:
+    return (
+        (b"x-quoth-model", _header_text(f"{provider}/{model}")),
+        (b"x-quoth-wire", _header_text(wire)),
+        (b"x-litellm-model-id", _header_text(deployment)),
+    )
+
+
+def measured(x: Exchange, now: float) -> list[Header]:
+    """What only an answer as a whole can say of itself: its cost, and the milliseconds that were the gateway's own."""
+    overhead = b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)
+    headers = [(b"x-quoth-overhead-ms", overhead), (b"x-litellm-overhead-duration-ms", overhead)]
+    if x.cost is not None and x.cost.usd is not None:
+        cost = f"{x.cost.usd:f}".encode()
+        headers += [(b"x-quoth-cost-usd", cost), (b"x-litellm-response-cost", cost)]
+    return headers
 
 
 def _header_text(text: str) -> bytes:

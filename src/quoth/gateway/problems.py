@@ -13,8 +13,9 @@ import msgspec
 
 from quoth import errors
 from quoth.gateway.redact import Redactor
+from quoth.wire.openai_chat import error_facts
 
-__all__ = ["SLUGS", "Problem", "as_event", "envelope", "problem_of"]
+__all__ = ["SLUGS", "Problem", "as_event", "envelope", "in_own_words", "problem_of"]
 
 # Every `type` of an error that is the gateway's own, with what it means.
 SLUGS = {
@@ -76,9 +77,17 @@ def problem_of(error: BaseException, redactor: Redactor) -> Problem:
     return found
 
 
+def in_own_words(error: errors.QuothError) -> str:
+    """What went wrong, without a word of what a provider answered: that may repeat what it was asked."""
+    if error.body is None and not error.headers:
+        return error.message
+    status = "" if error.status_code is None else f"HTTP {error.status_code}, "
+    return f"{error.llm_provider or 'the provider'} failed ({status}{type(error).__name__})"
+
+
 def envelope(problem: Problem) -> bytes:
     """OpenAI's error body."""
-    if problem.body is not None:
+    if problem.body is not None and problem.body.get("type") != "error":  # which is how Anthropic's begin
         return msgspec.json.encode(problem.body)
     error = {
         "message": problem.message,
@@ -106,7 +115,7 @@ def _own(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.BudgetExceededError):
         status, slug = 429, "budget_exceeded"
     elif isinstance(error, errors.NotFoundError):
-        slug = slug or "model_not_found"
+        slug = "not_found_error" if error.model is None else "model_not_found"
     elif isinstance(error, errors.AuthenticationError) and error.llm_provider is not None:
         # The gateway has no key for this provider: nothing that the caller's key could change.
         status, slug = 502, "upstream_auth"
@@ -141,8 +150,12 @@ def _upstream(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.APIConnectionError) and not error.headers:
         if error.code == "upstream_tls":
             return Problem(502, "upstream_tls", f"{name}'s certificate was not accepted")
-        return Problem(502, "upstream_unreachable", f"{name} could not be reached, or closed the connection")
-    if error.code == "bad_upstream_response" or 300 <= status < 400:
+        charged = _CHARGED if error.message.endswith(_CHARGED) else ""
+        message = f"{name} could not be reached, or closed the connection{charged and '.' + charged}"
+        return Problem(502, "upstream_unreachable", message)
+    if error.code == "made_nothing":
+        return Problem(502, "bad_upstream_response", error.message)
+    if error.code == "bad_upstream_response" or status < 400:
         return Problem(502, "bad_upstream_response", f"{name} answered with something that is no answer")
     moderated = isinstance(error, errors.ContentPolicyViolationError)
     if status == 401 or (status == 403 and not moderated):
@@ -159,31 +172,46 @@ def _upstream(error: errors.QuothError) -> Problem:
     return Problem(status, "upstream_error", f"{name} failed: {_said(error)}", None, retry_after)
 
 
-_REFUSED = {402: "upstream_insufficient_funds", 408: "upstream_timeout", 413: "context_window_exceeded"}
+# What the engine adds where a media model may have done its work.
+_CHARGED = " It may have been charged all the same."
+_REFUSED = {
+    400: "invalid_request_error",
+    402: "upstream_insufficient_funds",
+    403: "permission_error",
+    408: "upstream_timeout",
+    409: "upstream_rejected",
+    413: "context_window_exceeded",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+# An error object that is larger, in bytes, is not relayed but told in short.
+_LONGEST_BODY = 64 << 10
 
 
 def _refusal(error: errors.QuothError, status: int) -> Problem:
     """A 4xx that is about the request: as it was received, where that is an error object of this dialect."""
-    slug = _REFUSED.get(status) or _BY_STATUS.get(status, "upstream_rejected")
+    slug = _REFUSED.get(status, "upstream_rejected")
     found = Problem(status, slug, _said(error), error.param, error.retry_after, hint=_hint(error))
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict) and isinstance(body["error"].get("message"), str):
         inner = dict(body["error"])
         if isinstance(inner.get("code"), int | float) and not isinstance(inner.get("code"), bool):
             inner["code"] = str(inner["code"])
-        found.body = {**body, "error": inner}
-        found.slug = str(inner.get("type") or slug)
+        relayed = {**body, "error": inner}
+        if len(msgspec.json.encode(relayed)) <= _LONGEST_BODY:
+            found.body = relayed
     return found
 
 
 def _said(error: errors.QuothError) -> str:
     """What the upstream said, without what the SDK puts around it."""
     body = error.body
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(inner, dict) and isinstance(inner.get("message"), str):
-        return str(inner["message"])[:2000]
-    if isinstance(inner, str) and inner[:1] not in ("<", ""):
-        return inner[:300]
+    if isinstance(body, str) and not body.lstrip().startswith(("<", "{", "[")) and body.strip():
+        return " ".join(body[:300].split())
+    if body:
+        said = error_facts(body.encode() if isinstance(body, str) else msgspec.json.encode(body)).message
+        if not said.startswith("an HTML page"):
+            return said[:2000]
     return f"HTTP {error.status_code}" if error.status_code else _short(error.message)
 
 

@@ -26,12 +26,14 @@ _SECRET_VARIABLE = re.compile(r"(KEY|SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIALS?)(
 _CARRIES_A_PASSWORD = re.compile(r"(URL|URI|DSN|PROXY)$", re.I)
 
 # What stands after a word that announces a secret: long, without spaces, and not a plain word.
-_VALUE = r"""(?:(?=[^\s"'<>]*\d)[^\s"'<>,;}\])&\\]{8,}|[^\s"'<>,;}\])&\\]{24,})"""
+_VALUE = r"""(?:(?=[^\s"'<>,;}\])&\\]*\d)[^\s"'<>,;}\])&\\]{8,}|[^\s"'<>,;}\])&\\]{24,})"""
 _NAMES = (
     "authorization|proxy-authorization|x-api-key|x-litellm-api-key|api-key|api_key|apikey|access_token|refresh_token|"
     "client_secret|secret_key|secret|password|passwd|master_key|private_key|token"
 )
-# A named group is the part that stays. Every pattern is linear: nothing that repeats holds anything that repeats.
+# A named group is the part that stays. Every pattern is linear, since texts come from providers and callers: nothing
+# that repeats holds anything that repeats, and where a run of letters may be no secret after all, a match begins only
+# where the run does, so that it is read once.
 _SHAPES = (
     # A cookie is as good as a password; it goes to the end of its line.
     r"""(?P<cookie>\b(?:set-)?cookie["']?\s*[:=]\s*["']?)[^\r\n"']+""",
@@ -41,12 +43,12 @@ _SHAPES = (
     rf"""(?P<query>[?&](?:{_NAMES}|key|sig|signature|code|x-amz-[a-z-]+|x-goog-[a-z-]+)=)[^&\s"'<>#]+""",
     rf"""(?P<named>(?<![\w-])(?:{_NAMES})\\?["']?\s*[:=]\s*\\?["']?){_VALUE}""",
     r"\bsk-[\w-]{8,}",
-    r"\b(?:pk|rk|gw|lf|vk|sess)-(?=[\w-]*\d)[\w-]{8,}",
+    r"(?<![\w-])(?:pk|rk|gw|lf|vk|sess)-(?=[\w-]*\d)[\w-]{8,}",
     r"\b(?:gsk|hf|ghp|gho|ghs|github_pat|xai|r8|tgp_v1|fw)_\w{16,}",
     r"\b(?:glpat|xox[abp]|nvapi|pplx|csk)-[\w-]{16,}",
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     r"\bAIza[\w-]{30,}",
-    r"\beyJ[\w-]{8,}\.[\w-]{8,}[\w.-]*",
+    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}[\w.-]*",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
 )
 

@@ -8,6 +8,8 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,26 +17,38 @@ from typing import Any
 import msgspec
 
 from quoth import errors
-from quoth.engine import failures
+from quoth.call import Call, WireRequest
+from quoth.engine import check, failures
+from quoth.engine.attempts import Plan, prepared
 from quoth.engine.effects import Effect, Failed, Flow, Opened, Together, World
 from quoth.engine.merge import merged
 from quoth.engine.reading import BodyReader
 from quoth.engine.routing import Candidate, Controls, Group, Journey, Try, routed
 from quoth.gateway.asked import Asked
+from quoth.gateway.dialects import CHAT, Surface
+from quoth.gateway.entries import opened
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
-from quoth.gateway.reading import ChatEvents
-from quoth.transport.mock import mocked
+from quoth.gateway.native import NativeShape
+from quoth.gateway.reading import ChatEvents, Events, NativeEvents, TranslatedEvents
+from quoth.providers.controls import MOCKS
+from quoth.providers.params import honours_json_schema
+from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
+from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
-from quoth.wire.observe import Answered, Tokens, read, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
+from quoth.wire.wires import Wire, wire_named
 
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
 
 MIB = 1 << 20
-ANSWER_LIMIT = 512 * MIB
+# What one answer may measure when it is not streamed, unpacked if it came packed: it is held as a whole.
+ANSWER_LIMIT = 128 * MIB
 MOST_AT_ONCE = 128
+_CAPS = frozenset({"max_tokens", "max_completion_tokens"})
+_NO_PARAMS = frozenset({"model", "messages", "stream"})
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
 
@@ -43,15 +57,30 @@ class Got(msgspec.Struct):
 
     candidate: Candidate
     reply: Any = None
-    events: ChatEvents | None = None
+    events: Events | None = None
     body: bytes = b""
     content_type: str = ""
 
 
 class Relayed:
-    """One call in OpenAI's chat protocol (or one that is alike: `path`)."""
+    """One call in the API of `surface`. It goes over that API's own wire to candidates that serve it, and is told in
+    another to those that do not."""
 
-    __slots__ = ("asked", "controls", "generation", "journey", "path", "today", "warnings", "world", "x")
+    __slots__ = (
+        "_said",
+        "asked",
+        "controls",
+        "fails",
+        "generation",
+        "journey",
+        "mock",
+        "surface",
+        "today",
+        "warnings",
+        "wire",
+        "world",
+        "x",
+    )
 
     def __init__(
         self,
@@ -60,12 +89,17 @@ class Relayed:
         asked: Asked,
         controls: Controls,
         world: World,
-        path: str = "/chat/completions",
+        surface: Surface = CHAT,
     ):
         self.generation, self.x, self.asked, self.controls = generation, x, asked, controls
         self.world = world
         self.today: Callable[[], datetime] = world.today
-        self.path = path
+        self.surface = surface
+        self._said: tuple[dict[str, Any] | None, dict[str, Any], list[Warning]] | None = None
+        given = asked.steering
+        self.wire = _wire(given) if given else None
+        self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
+        self.fails = tested(given) if given else None
         self.journey = Journey(attempts=x.attempts)
         self.warnings: list[Warning] = []
 
@@ -90,8 +124,16 @@ class Relayed:
     # One attempt
 
     def __call__(self, candidate: Candidate) -> Try[Any, Got]:
-        asked, shape = self.asked, self.generation.shape(candidate, self.path)
+        if self.fails is not None and self.journey.fallbacks == 0:
+            raise self.fails(ON_PURPOSE, model=self.asked.model)
         self.x.candidate = candidate
+        mocking = bool(self.mock or candidate.deployment.mock)
+        over_chat = self.generation.wires(candidate)[0] is None if self.wire is None else self.wire == CHAT.wire
+        shaped = "response_format" in self.asked.entries and self._shaped(candidate)
+        if self.surface.look is not None or not over_chat or shaped:
+            return self._other(candidate, mocking)
+        asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
+        self.x.wire = CHAT.wire
         warnings = list(shape.warnings)
         streams = asked.stream and not shape.makes_media
         if asked.stream and shape.makes_media:
@@ -100,30 +142,181 @@ class Relayed:
         self.warnings = warnings
         if self.x.trace:
             request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
-        if candidate.deployment.mock:
-            request = mocked(request, candidate.deployment.mock, stream=streams)
-        new_reader: Callable[[], Any]
-        if asked.stream:
-            new_reader = partial(
-                ChatEvents,
-                model=msgspec.json.encode(asked.model),
-                hides_usage=not asked.usage,
-                event_limit=self.generation.settings.server.event_limit,
-                body_limit=ANSWER_LIMIT,
-            )
-        else:
-            new_reader = partial(BodyReader, ANSWER_LIMIT)
+        if mocking:
+            request = self._mocked(candidate, request, streams)
+        return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+
+    def _shaped(self, candidate: Candidate) -> bool:
+        """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
+        target = candidate.target
+        if len(self.generation.wires(candidate)) < 3 or target.fixed_wire or honours_json_schema(target):
+            return False
+        wanted = opened(self.asked.entries, "response_format")
+        return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
+
+    def _try(
+        self,
+        candidate: Candidate,
+        request: WireRequest,
+        streams: bool,
+        makes_media: bool,
+        events: Callable[[], Events],
+        whole: Callable[[Candidate, BodyReader], bytes],
+    ) -> Try[Any, Got]:
+        new_reader: Callable[[], Any] = events if self.asked.stream else partial(BodyReader, ANSWER_LIMIT)
         return Try(
             request,
             new_reader,
-            partial(self._interpret, candidate, shape.makes_media),
+            partial(self._interpret, candidate, makes_media, whole),
             streams,
-            shape.makes_media,
+            makes_media,
             len(request.body) // 4 if candidate.tokens is not None else 0,
         )
 
+    def _chat_reader(self) -> Events:
+        return ChatEvents(
+            model=msgspec.json.encode(self.asked.model), hides_usage=not self.asked.usage, **self._limits()
+        )
+
+    def _limits(self) -> dict[str, int]:
+        return {"event_limit": self.generation.settings.server.event_limit, "body_limit": ANSWER_LIMIT}
+
+    # One attempt in another API than chat, or told in another than the caller's
+
+    def _other(self, candidate: Candidate, mocking: bool) -> Try[Any, Got]:
+        surface, wire = self.surface, self.wire
+        if not mocking and surface.look is not None:
+            own = surface.wire in self.generation.wires(candidate) if wire is None else wire == surface.wire
+            if own:
+                shape = self.generation.native(candidate, surface.wire)
+                if shape.takes_tools or wire is not None or "tools" not in self.asked.entries:
+                    return self._native(candidate, shape)
+        call = self._as_call(candidate)
+        if mocking:
+            call = replace(call, wire=CHAT.wire)  # which is what mocks are written in
+        sending = prepared(Plan(call, lambda: candidate.target), candidate.target, self.world)
+        self.x.wire = sending.target.wire
+        self.warnings = [*sending.warnings]
+        request = sending.request
+        if self.x.trace:
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
+        if mocking:
+            request = self._mocked(candidate, request, sending.streams)
+        created = int(self.today().timestamp())
+        return self._try(
+            candidate,
+            request,
+            sending.streams,
+            sending.makes_media,
+            partial(self._told_events, sending.wire, call, created),
+            partial(self._told_answer, sending.wire, call, created),
+        )
+
+    def _native(self, candidate: Candidate, shape: NativeShape) -> Try[Any, Got]:
+        """Over the caller's own wire, byte for byte."""
+        surface = self.surface
+        assert surface.look is not None
+        self.x.wire = surface.wire
+        warnings: list[Warning] = []
+        request = shape.request(self.asked, self.x.headers, warnings, self.journey.overrides)
+        self.warnings = warnings
+        if self.x.trace:
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
+        events = partial(NativeEvents, wire_named(surface.wire), surface.look, **self._limits())
+        return self._try(candidate, request, self.asked.stream, False, events, self._native_answer)
+
+    def _native_answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
+        assert self.surface.read is not None
+        with _judged(candidate, reader):
+            said = self.surface.read(reader.body)
+        self.x.finish_reason, self.x.tokens = said.finish_reason, said.tokens
+        return reader.body
+
+    def _told_events(self, wire: Wire, call: Call, created: int) -> Events:
+        chat = self.surface is CHAT
+        return TranslatedEvents(
+            wire,
+            wire_named(self.surface.wire).encoder(call.document),
+            created=created,
+            model=self.asked.model if chat else None,
+            hides_usage=chat and not self.asked.usage,
+            **self._limits(),
+        )
+
+    def _told_answer(self, wire: Wire, call: Call, created: int, candidate: Candidate, reader: BodyReader) -> bytes:
+        with _judged(candidate, reader):
+            completion, found = wire.parse(reader.body, created)
+        self.warnings += found
+        usage = completion.usage
+        tokens = None if usage is None else tokens_of(usage.model_dump_json().encode())
+        if tokens is not None:
+            self.x.tokens = tokens if self.x.tokens is None else _sum(self.x.tokens, tokens)
+        self.x.finish_reason = next((one.finish_reason for one in completion.choices if one.finish_reason), None)
+        if self.surface is CHAT:
+            completion.model = self.asked.model
+        document, lost = wire_named(self.surface.wire).render(completion, call.document)
+        self.warnings += lost
+        return msgspec.json.encode(document)
+
+    def _as_call(self, candidate: Candidate) -> Call:
+        """The call as the engine has it, with what this candidate's settings add. Raises BadRequestError."""
+        deployment, surface = candidate.deployment, self.surface
+        if self._said is None:
+            self._said = _told(surface, {name: opened(self.asked.entries, name) for name in self.asked.entries})
+        document, given, lost = self._said
+        params = {name: value for name, value in given.items() if name not in _NO_PARAMS}
+        if deployment.params:
+            # A cap goes by two names.
+            known = params.keys() | (_CAPS if not _CAPS.isdisjoint(params) else frozenset())
+            params |= {name: value for name, value in deployment.params.items() if name not in known}
+        if self.journey.overrides:
+            params |= self.journey.overrides
+        settings = self.generation.settings
+        drops = self.asked.steering.get("drop_params", deployment.drop_params)
+        if lost:
+            self.x.warnings += [warning for warning in lost if warning not in self.x.warnings]
+        return Call(
+            model=candidate.target.model,
+            messages=check.messages_of(given.get("messages")),
+            params=params,
+            stream=self.asked.stream,
+            drop_params=settings.drop_params if drops is None else drops,
+            additional_drop_params=deployment.additional_drop_params,
+            allowed_openai_params=deployment.allowed_openai_params,
+            keep_usage_chunk=True,
+            wire=self.wire,
+            surface=surface.wire,
+            document=document,
+        )
+
+    def _mocked(self, candidate: Candidate, request: WireRequest, streams: bool) -> WireRequest:
+        """The request as one that nobody is called for; what the call says of that wins over what its deployment
+        says."""
+        mock = {**candidate.deployment.mock, **self.mock}
+        given = self.controls.timeouts or (
+            (candidate.deployment.stream_timeouts if streams else None) or candidate.deployment.timeouts
+        )
+        return mocked(
+            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
+        )
+
+    # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
+    # returns the other.
+    _mock_answer: Any = None
+
+    def carrier(self, transport: AsyncTransport) -> AsyncTransport:
+        """What carries this call: a transport that answers by itself where the call says so."""
+        # Settings that have just been replaced may have mocks where those in force have none.
+        mocking = self.mock or self.generation.mocks
+        return MockingAsync(transport) if mocking and not isinstance(transport, MockingAsync) else transport
+
     def _interpret(
-        self, candidate: Candidate, makes_media: bool, outcome: Opened | Failed, reader: BodyReader | ChatEvents
+        self,
+        candidate: Candidate,
+        makes_media: bool,
+        whole: Callable[[Candidate, BodyReader], bytes],
+        outcome: Opened | Failed,
+        reader: BodyReader | Events,
     ) -> Got:
         """The answer, or the error that it is. Raises QuothError."""
         target = candidate.target
@@ -138,25 +331,21 @@ class Relayed:
         if not 200 <= status < 300 or document is not None:
             sent = _Sent(self.asked.entries)
             failures.check_document(target, sent, document, status, reader.headers, self.today)
-        if isinstance(reader, ChatEvents):
+        if isinstance(reader, Events):
             if not reader.good:
                 raise _no_stream(candidate, reader, makes_media)
             return Got(candidate, reply, reader)
         return Got(
             candidate,
             None,
-            body=self._answer(candidate, reader),
+            body=whole(candidate, reader),
             content_type=reader.headers.get("content-type", "application/json"),
         )
 
     def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
         body = reader.body
-        try:
+        with _judged(candidate, reader):
             answered = read(body)
-        except openai_chat.Unreadable as wrong:
-            raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
-        except openai_chat.UpstreamError as wrong:
-            raise failures.in_answer(candidate.target, wrong, reader.headers) from None
         self._note(answered)
         return renamed(body, answered.model, msgspec.json.encode(self.asked.model))
 
@@ -171,7 +360,7 @@ class Relayed:
 
     def _count(self, group: Group) -> int:
         asked = self.asked
-        if asked.stream:
+        if asked.stream or self.surface.look is not None:
             return 1
         if not all("n_as_parallel_calls" in one.target.quirks for one in group.candidates):
             return 1
@@ -182,19 +371,53 @@ class Relayed:
         entries = {name: raw for name, raw in self.asked.entries.items() if name != "n"}
         self.asked = msgspec.structs.replace(self.asked, entries=entries, body=None)
         journeys = [Journey() for _ in range(count)]
+        answered: list[Got] = []
+        got: list[Got] = []
         try:
-            got: list[Got] = yield Together([self._routed(group, journey) for journey in journeys])
+            got = yield Together([self._one_of(group, journey, answered) for journey in journeys])
         finally:
             for journey in journeys:
                 self.journey.attempts += journey.attempts
                 self.journey.candidate = journey.candidate or self.journey.candidate
-        now = self.world.now()
-        for one in got:
-            one.candidate.succeeded(now)
+            # The first of them all is told by whoever is handed the answer; where one failed, nobody is handed any.
+            now = self.world.now()
+            for one in answered:
+                if not got or one is not got[0]:
+                    one.candidate.succeeded(now)
         target = got[0].candidate.target
         whole = merged([openai_chat.parse(one.body)[0] for one in got], target.provider)
         self.warnings += [warning for warning in whole.warnings if warning not in self.warnings]
         return msgspec.structs.replace(got[0], body=whole.model_dump_json().encode())
+
+    def _one_of(self, group: Group, journey: Journey, answered: list[Got]) -> Flow[Got]:
+        found = yield from self._routed(group, journey)
+        answered.append(found)
+        return found
+
+
+def _wire(steering: Mapping[str, Any]) -> str | None:
+    """The wire that a caller asks for by name. Raises BadRequestError."""
+    found = steering.get("wire")
+    return None if found is None else wire_named(str(found)).name
+
+
+def _told(surface: Surface, asked: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any], list[Warning]]:
+    """The request where it is in another API than chat, the chat body that says the same, and what that cannot say.
+    Raises BadRequestError."""
+    if surface.look is None:
+        return None, asked, []
+    return (asked, *wire_named(surface.wire).to_chat(asked))
+
+
+@contextmanager
+def _judged(candidate: Candidate, reader: BodyReader) -> Iterator[None]:
+    """What goes wrong in reading an answer, as the error that it is."""
+    try:
+        yield
+    except openai_chat.Unreadable as wrong:
+        raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
+    except openai_chat.UpstreamError as wrong:
+        raise failures.in_answer(candidate.target, wrong, reader.headers) from None
 
 
 def _sum(first: Tokens, second: Tokens) -> Tokens:
@@ -210,7 +433,7 @@ def _sum(first: Tokens, second: Tokens) -> Tokens:
     )
 
 
-def _no_stream(candidate: Candidate, reader: ChatEvents, makes_media: bool) -> errors.APIError:
+def _no_stream(candidate: Candidate, reader: Events, makes_media: bool) -> errors.APIError:
     """The error of a stream that ended or failed before its first good event."""
     target, failure = candidate.target, reader.failure
     if isinstance(failure, openai_chat.UpstreamError):
@@ -230,7 +453,10 @@ class _Sent(Mapping[str, Any]):
         self._entries = entries
 
     def __getitem__(self, name: str) -> Any:
-        return msgspec.json.decode(self._entries[name])
+        try:
+            return msgspec.json.decode(self._entries[name])
+        except NOT_JSON:
+            return None  # such as 1e999: well-formed, and no value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

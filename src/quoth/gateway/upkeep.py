@@ -1,9 +1,11 @@
-"""What the gateway does beside answering: Poe's list of models fetched anew, the balance of each key looked at."""
+"""What the gateway does beside answering: Poe's list of models fetched anew, the balance of each key looked at, and
+requests that never become whole ended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +27,9 @@ logger = logging.getLogger("quoth.gateway")
 
 BALANCE_SECONDS = 60.0
 AGAIN_SECONDS = 300.0
+# What is more is no balance.
+_MOST_POINTS = 1e18
+_HURRY_SECONDS = 5.0
 _POLICY = Policy(num_retries=1, timeouts=Timeouts(total=30.0))
 
 
@@ -39,7 +44,7 @@ class Upkeep:
 
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
-        for work in (self._catalogues, self._balances):
+        for work in (self._catalogues, self._balances, self._bodies):
             self._tasks.append(self._group.create_task(work()))
         self.host(self._app.hooks)
         return self
@@ -79,8 +84,15 @@ class Upkeep:
             targets = self._poe_targets()
             good = [await self._refresh(target) for target in targets.values()]
             if any(good):
-                self._app.renew()
+                self._renewed()
             await asyncio.sleep(ttl if all(good) else min(ttl, AGAIN_SECONDS))
+
+    def _renewed(self) -> None:
+        """What was learnt is put to use; nothing that a provider says of its models may end the worker."""
+        try:
+            self._app.renew()
+        except Exception:
+            logger.exception("what the list of models says cannot be used, what was known stays in use")
 
     async def _refresh(self, target: Target) -> bool:
         app = self._app
@@ -92,12 +104,22 @@ class Upkeep:
             before = app.catalogues.of(target.base_url)
             if len(fetched) * 2 < len(before):
                 raise Unlisted(f"it has {len(fetched)} models, and {len(before)} are known")
-            rows = {str(row.get("id", "")).lower(): row for row in data.get("data", ()) if isinstance(row, dict)}
-            app.catalogues.put(target.base_url, fetched, rows)
+            listed = data["data"] if isinstance(data, dict) else data
+            app.catalogues.put(target.base_url, fetched, {str(row["id"]).lower(): row for row in listed})
         except (QuothError, Unlisted) as error:
-            logger.warning("the list of models could not be fetched, the one at hand stays: %s", error)
+            text = app.redactor(str(error))
+            logger.warning("the list of models could not be fetched, the one at hand stays: %s", text)
+            return False
+        except Exception:
+            logger.exception("a list of models that nobody foresaw; the one at hand stays")
             return False
         return True
+
+    async def _bodies(self) -> None:
+        """Requests whose bodies do not come."""
+        while True:
+            await asyncio.sleep(_HURRY_SECONDS)
+            self._app.hurry(time.monotonic())
 
     async def _balances(self) -> None:
         """What is left on each key of Poe, from `/usage/current_balance`; one that cannot be read is not known."""
@@ -116,10 +138,12 @@ class Upkeep:
                 fetch(root, "/usage/current_balance", _POLICY, app.world, app.generation.budget), app.transport
             )
         except QuothError as error:
-            logger.info("the balance of a key could not be read: %s", error)
+            logger.info("the balance of a key could not be read: %s", app.redactor(str(error)))
             return None
         points = data.get("current_point_balance") if isinstance(data, dict) else None
-        return float(points) if isinstance(points, int | float) and not isinstance(points, bool) else None
+        if not isinstance(points, int | float) or isinstance(points, bool) or not abs(points) < _MOST_POINTS:
+            return None
+        return float(points)
 
 
 async def _at_home(hooks: Hooks, leave: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ carries it.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,7 @@ __all__ = [
 
 FRESH = timedelta(hours=24)
 RETIRED = "retired"
+_AMOUNT = re.compile(r"[0-9]{0,30}\.?[0-9]{1,30}(?:[eE]-?[0-9]{1,2})?")
 _PRICES = ("prompt", "completion", "image", "request", "input_cache_read", "input_cache_write")
 
 
@@ -292,9 +294,7 @@ def facts_from(row: Any) -> ModelFacts:
         "output_modalities": about.get("output_modalities") or ("text",),
         "context_window": window.get("context_length", row.get("context_length")),
         "max_output_tokens": window.get("max_output_tokens"),
-        "price": {name: price[name] for name in _PRICES if price.get(name) is not None}
-        if isinstance(price, Mapping)
-        else None,
+        "price": _priced(price) if isinstance(price, Mapping) else None,
         "supported_features": row.get("supported_features"),
         "supported_endpoints": row.get("supported_endpoints"),
         "reasoning": row.get("reasoning"),
@@ -305,6 +305,12 @@ def facts_from(row: Any) -> ModelFacts:
         return msgspec.convert(found, ModelFacts)
     except msgspec.ValidationError as wrong:
         raise Unlisted(f"{row['id']}: {wrong}") from None
+
+
+def _priced(price: Mapping[str, Any]) -> dict[str, Any]:
+    """The prices that are amounts; what is none ("free", "-1", for a price that depends) is not known."""
+    found = {name: price[name] for name in _PRICES if price.get(name) is not None}
+    return {name: amount for name, amount in found.items() if not isinstance(amount, str) or _AMOUNT.fullmatch(amount)}
 
 
 def _parameter(entry: Any) -> dict[str, Any]:

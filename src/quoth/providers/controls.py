@@ -29,7 +29,7 @@ CONTROLS = {
     "strict": "refuse, before sending, whatever the catalogue doubts",
     "stream_timeout": "the timeout of a streamed call, in place of timeout",
     "timeout": "seconds for the whole call, or quoth.Timeouts",
-    "wire": 'the protocol to speak; so far "openai_chat"',
+    "wire": 'the protocol: "openai_chat", "openai_responses" or "anthropic_messages"; by the model if left out',
 }
 MOCKS = ("mock_delay", "mock_response", "mock_timeout", "mock_tool_calls")
 # Said in a call, these would reach only the connections that are not open yet; so they are a client's.

@@ -56,6 +56,8 @@ def _declared(known: ModelFacts, body: Mapping[str, Any], facts: ErrorFacts) -> 
             return f"{known.id} declares {parameter.name} as one of {', '.join(parameter.enum[:20])}."
         if parameter.range:
             return f"{known.id} declares {parameter.name} {parameter.range}."
+    elif named == "thinking" and (parameter := known.parameter("thinking_budget")) is not None and parameter.range:
+        return f"{known.id} declares {parameter.name} {parameter.range}."
     elif named in body and named not in OPENAI_PARAMS and known.parameters is not None:
         text = undeclared(named, known).message
         return text if text.endswith("?") else f"{text}."

@@ -19,8 +19,11 @@ from quoth.call import Call, Rule, Target
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.providers.catalogue import RETIRED, Catalogue, ModelFacts, ParameterFacts
 from quoth.providers.media_params import fit
-from quoth.providers.quirks import QUIRKS
+from quoth.providers.quirks import quirks_of
+from quoth.providers.thinking import BUDGETS, EFFORT_PARAMS, as_thinking, capped, without_thinking
+from quoth.providers.wires import CARRIED, CHAT, MESSAGES, RESPONSES
 from quoth.types import Warning
+from quoth.wire.carried import SPECIFIC
 
 __all__ = ["OPENAI_PARAMS", "catalogue_of", "honours_json_schema", "prepare", "undeclared"]
 
@@ -36,8 +39,6 @@ OPENAI_PARAMS = frozenset(
 )
 _NEVER_DROPPED = frozenset({"tools", "tool_choice"})
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_EFFORT_PARAMS = ("reasoning_effort", "output_effort", "thinking_level", "thinking_budget")
-_BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 4096, "high": 16384}
 
 _TYPES: dict[str, Any] = {"boolean": bool, "number": int | float, "string": str}
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6})?")
@@ -50,8 +51,11 @@ def catalogue_of(target: Target) -> Catalogue | None:
 
 
 def honours_json_schema(target: Target) -> bool:
-    """True when the row says that this model answers by a JSON schema given as `response_format`."""
-    return any(fnmatchcase(target.model.lower(), pattern) for pattern in target.row.json_schema)
+    """True when this model answers by a JSON schema given as `response_format`: over the Responses API, or because the
+    row says so."""
+    return target.wire == RESPONSES or any(
+        fnmatchcase(target.model.lower(), pattern) for pattern in target.row.json_schema
+    )
 
 
 def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[dict[str, Any], list[Warning]]:
@@ -67,33 +71,59 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
         kept = {name: given.pop(name) for name in call.allowed_openai_params if name in given}
         fit(given, facts, {*literal, *kept}, warnings)
         given |= kept
-    _apply_rules(given, call, target, facts, warnings)
+    wire = target.wire
+    if wire == CHAT:
+        _apply_rules(given, call, target, facts, warnings)  # which are of the provider's chat
     _override(given, literal, warnings)
+    if wire == MESSAGES:
+        as_thinking(given, target.model, facts, warnings)
+    elif "thinking" in given and (catalogue is not None or wire == RESPONSES):
+        without_thinking(given, facts, warnings)  # others have a field of that name in their chat
     own = {name: value for name, value in given.items() if name in OPENAI_PARAMS}
     custom = {name: value for name, value in given.items() if name not in OPENAI_PARAMS} | literal
     if catalogue is not None:
-        doubts = _map_effort(own, custom, facts, warnings)
-        doubts += _compare(own, custom, facts, target, catalogue, warnings)
-        if doubts and call.strict:
-            raise _refused(doubts[0], target, "strict=True")
-        if facts is not None and now is not None and catalogue.is_fresh(facts, now):
-            wrong = next((doubt for doubt in doubts if _is_declared(doubt, facts)), None)
-            if wrong is not None:
-                raise _refused(wrong, target, "the list of models was fetched less than a day ago")
-        warnings += doubts
+        _hold_against(catalogue, facts, own, custom, call, target, now, warnings)
+    _count_stops(own, target, warnings)
+    body: dict[str, Any] = {"model": target.model, "messages": call.messages, **own, **custom}
+    if call.stream:
+        body["stream"] = True
+        if wire == CHAT and target.row.stream_usage == "ask" and "stream_options" not in body:
+            body["stream_options"] = {"include_usage": True}
+    for quirk in quirks_of(target):
+        if quirk.apply is not None:
+            warnings += quirk.apply(body)
+    if wire == MESSAGES:
+        capped(body, facts, warnings)
+    return body, warnings
+
+
+def _hold_against(
+    catalogue: Catalogue,
+    facts: ModelFacts | None,
+    own: dict[str, Any],
+    custom: dict[str, Any],
+    call: Call,
+    target: Target,
+    now: datetime | None,
+    warnings: list[Warning],
+) -> None:
+    """Hold the call against what the list of models says of this one. Raises BadRequestError."""
+    doubts = _map_effort(own, custom, facts, warnings) if target.wire == CHAT else []
+    doubts += _compare(own, custom, facts, target, catalogue, warnings)
+    if doubts and call.strict:
+        raise _refused(doubts[0], target, "strict=True")
+    if facts is not None and now is not None and catalogue.is_fresh(facts, now):
+        wrong = next((doubt for doubt in doubts if _is_declared(doubt, facts)), None)
+        if wrong is not None:
+            raise _refused(wrong, target, "the list of models was fetched less than a day ago")
+    warnings += doubts
+
+
+def _count_stops(own: Mapping[str, Any], target: Target, warnings: list[Warning]) -> None:
     stop, most = own.get("stop"), target.row.max_stop
     if most is not None and isinstance(stop, list) and len(stop) > most:
         message = f"{target.provider} documents at most {most} stop sequences; {len(stop)} were sent"
         warnings.append(Warning("doubtful_value", "stop", message))
-    body: dict[str, Any] = {"model": target.model, "messages": call.messages, **own, **custom}
-    if call.stream:
-        body["stream"] = True
-        if target.row.stream_usage == "ask" and "stream_options" not in body:
-            body["stream_options"] = {"include_usage": True}
-    for name in target.row.quirks:
-        if name in target.quirks and (quirk := QUIRKS.get(name)) is not None and quirk.apply is not None:
-            warnings += quirk.apply(body)
-    return body, warnings
 
 
 def _literal(extra_body: Any) -> dict[str, Any]:
@@ -216,7 +246,7 @@ def _map_effort(
         message = "reasoning_effort was sent as given; what this model calls it is not known"
         warnings.append(Warning("effort_as_given", "reasoning_effort", message))
         return []
-    parameter = next(filter(None, map(facts.parameter, _EFFORT_PARAMS)), None)
+    parameter = next(filter(None, map(facts.parameter, EFFORT_PARAMS)), None)
     if parameter is None:
         message = "this model declares no parameter for reasoning effort; reasoning_effort was sent as given"
         warnings.append(Warning("effort_as_given", "reasoning_effort", message))
@@ -262,7 +292,7 @@ def _nearest(effort: str, parameter: ParameterFacts) -> str | None:
 
 def _as_budget(effort: str, parameter: ParameterFacts) -> int | None:
     top = parameter.maximum if parameter.maximum is not None else 32768
-    tokens = top if effort in ("xhigh", "max") else _BUDGETS.get(effort)
+    tokens = top if effort in ("xhigh", "max") else BUDGETS.get(effort)
     if tokens is None:
         return None
     return int(max(parameter.minimum or 0, min(tokens, top)))
@@ -292,6 +322,7 @@ def _compare(
         doubts.append(Warning("tools_not_declared", "tools", f"{facts.id} does not declare that it can call tools"))
     if facts.parameters is None:
         return doubts
+    own_fields = CARRIED.get(target.wire, frozenset()) | {SPECIFIC}
     for place, name in [*((own, name) for name in own), *((custom, name) for name in custom)]:
         if place is own and name == "reasoning_effort":
             continue  # held against the model where it was mapped
@@ -300,7 +331,7 @@ def _compare(
             place[name] = _coerced(place[name], parameter)
             if doubt := _doubt(place[name], parameter, facts):
                 doubts.append(doubt)
-        elif place is custom:
+        elif place is custom and name not in own_fields:
             doubts.append(undeclared(name, facts))
     return doubts
 

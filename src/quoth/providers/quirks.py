@@ -7,14 +7,18 @@ already a copy at the levels they touch); they return warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from quoth.call import Target
 from quoth.types import Warning
+from quoth.wire.carried import function_of_custom, web_search_of
+from quoth.wire.kept_answers import refused
 
-__all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk"]
+__all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk", "mended", "quirks_of"]
 
 MANY_TOOLS = 215
 Body = dict[str, Any]
@@ -33,7 +37,8 @@ class Quirk(Struct, frozen=True):
     text.
 
     `when` looks at an outline of the messages and says whether there is anything to do: a relay that hears no leaves
-    them closed. A quirk of something else than messages has none.
+    them closed. A quirk of something else than messages has none. `wires` are those that it concerns. `mend` is in
+    place of `apply` for a quirk of one wire's own requests.
     """
 
     name: str
@@ -42,6 +47,8 @@ class Quirk(Struct, frozen=True):
     checked: str
     apply: Callable[[Body], list[Warning]] | None = None
     when: Callable[[Outline], bool] | None = None
+    wires: tuple[str, ...] = ("openai_chat",)
+    mend: Callable[[Body], list[Warning]] | None = None
 
 
 def _tool_properties(body: Body) -> list[Warning]:
@@ -152,6 +159,115 @@ def _many_tools(body: Body) -> list[Warning]:
     return [Warning("many_tools", "tools", message)]
 
 
+def _custom_tools_as_functions(body: Body) -> list[Warning]:
+    tools = body.get("tools")
+    changed = False
+    if isinstance(tools, list) and any(map(_is_custom, tools)):
+        body["tools"] = [function_of_custom(tool) if _is_custom(tool) else tool for tool in tools]
+        changed = True
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and _is_custom(choice):
+        body["tool_choice"] = {"type": "function", "function": choice["custom"]}
+    messages = body.get("messages") or []
+    if any(_is_custom(call) for message in messages for call in message.get("tool_calls") or ()):
+        body["messages"] = [_with_functions(message) for message in messages]
+        changed = True
+    text = "tools of free text were sent as functions with one argument, `input`, and are called as such"
+    return [Warning("custom_tools_as_functions", "tools", text)] if changed else []
+
+
+def _is_custom(tool: Any) -> bool:
+    return isinstance(tool, dict) and tool.get("type") == "custom" and isinstance(tool.get("custom"), dict)
+
+
+def _with_functions(message: Any) -> Any:
+    calls = message.get("tool_calls")
+    if not calls or not any(map(_is_custom, calls)):
+        return message
+    return {**message, "tool_calls": [_as_function(call) if _is_custom(call) else call for call in calls]}
+
+
+def _as_function(call: Any) -> Any:
+    arguments = msgspec.json.encode({"input": call["custom"].get("input") or ""}).decode()
+    rest = {name: value for name, value in call.items() if name != "custom"}
+    return {**rest, "type": "function", "function": {"name": call["custom"].get("name"), "arguments": arguments}}
+
+
+def _web_search_as_parameter(body: Body) -> list[Warning]:
+    tools = body.get("tools")
+    if not isinstance(tools, list) or not any(map(_is_search, tools)):
+        return []
+    body["tools"] = [tool for tool in tools if not _is_search(tool)]
+    if not body["tools"]:
+        del body["tools"]
+        body.pop("tool_choice", None)
+        body.pop("parallel_tool_calls", None)
+    body["web_search"] = True
+    text = "the tool for web search was sent as Poe's parameter web_search=true, without its settings"
+    return [Warning("web_search_as_parameter", "tools", text)]
+
+
+def _is_search(tool: Any) -> bool:
+    return isinstance(tool, dict) and "function" not in tool and web_search_of(tool)
+
+
+def _instructions_as_input(document: Body) -> list[Warning]:
+    instructions = document.pop("instructions", None)
+    if not instructions:
+        return []
+    given = document.get("input")
+    if not isinstance(given, str | list | None):
+        return []  # the provider says what is wrong with it
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given or ())
+    document["input"] = [{"role": "system", "content": instructions}, *items]
+    text = "Poe takes `instructions` and does nothing with them, so they were sent as the first message of the input"
+    return [Warning("instructions_as_input", "instructions", text)]
+
+
+def _keeps_no_answers(document: Body) -> list[Warning]:
+    if error := refused(document):
+        raise error
+    return []
+
+
+# What Poe documents for its Messages API, and what was recorded beside it.
+_MESSAGES_FIELDS = frozenset(
+    (
+        "model max_tokens messages system temperature top_p top_k stream stop_sequences tools tool_choice metadata "
+        "thinking cache_control"
+    ).split()
+)
+
+
+def _beta_fields_removed(document: Body) -> list[Warning]:
+    unknown = [name for name in document if name not in _MESSAGES_FIELDS]
+    for name in unknown:
+        del document[name]
+    text = "was left out: Poe's Messages API refuses the fields that it does not know"
+    return [Warning("beta_field_removed", name, f"{name} {text}") for name in unknown]
+
+
+def quirks_of(target: Target) -> Iterator[Quirk]:
+    """The quirks that are in force for a target, in the order of its row."""
+    for name in target.row.quirks:
+        quirk = QUIRKS.get(name)
+        if quirk is not None and name in target.quirks and target.wire in quirk.wires:
+            yield quirk
+
+
+def mended(document: Mapping[str, Any], target: Target) -> tuple[Mapping[str, Any], list[Warning]]:
+    """A request in its wire's own form, as this target takes it; the same object when there is nothing to mend."""
+    warnings: list[Warning] = []
+    for quirk in quirks_of(target):
+        if quirk.mend is not None:
+            copy = dict(document)
+            warnings += quirk.mend(copy)
+            if copy != document:
+                document = copy
+    return document, warnings
+
+
+_ALL_WIRES = ("openai_chat", "openai_responses", "anthropic_messages")
 QUIRKS: dict[str, Quirk] = {
     quirk.name: quirk
     for quirk in (
@@ -161,12 +277,14 @@ QUIRKS: dict[str, Quirk] = {
             'a tool with parameters {"type": "object"} is answered 400 "Invalid \'tools\': Field required"',
             "2026-07",
             _tool_properties,
+            wires=_ALL_WIRES,
         ),
         Quirk(
             "n_as_parallel_calls",
             "n has to be 1",
             "documented: any other n is an error; so n calls are made at once and merged into one answer",
             "2026-04-13",
+            wires=_ALL_WIRES,
         ),
         Quirk(
             "input_audio_as_file",
@@ -198,6 +316,45 @@ QUIRKS: dict[str, Quirk] = {
             f"{MANY_TOOLS} tools were accepted, 220 refused with \"Invalid 'tools': Field required\"",
             "2026-07",
             _many_tools,
+        ),
+        Quirk(
+            "custom_tools_as_functions",
+            "tools of free text are not among those of its chat",
+            "documented tools are functions; clients such as Codex send others",
+            "2026-04-13",
+            _custom_tools_as_functions,
+        ),
+        Quirk(
+            "web_search_as_parameter",
+            "in its chat, web search is a parameter and not a tool",
+            "documented for models that declare `web_search`",
+            "2026-04-13",
+            _web_search_as_parameter,
+        ),
+        Quirk(
+            "instructions_as_input",
+            "over Responses, `instructions` are taken and have no effect",
+            "probed with claude-haiku-4.5 and gpt-5.4-mini; a system message in the input is followed",
+            "2026-05",
+            wires=("openai_responses",),
+            mend=_instructions_as_input,
+        ),
+        Quirk(
+            "keeps_no_answers",
+            "over Responses, an answer cannot be gone on from",
+            "previous_response_id is answered 500 for Claude, and for GPT with an error about zero data retention; so "
+            "it is refused here, with the way out",
+            "2026-05",
+            wires=("openai_responses",),
+            mend=_keeps_no_answers,
+        ),
+        Quirk(
+            "beta_fields_removed",
+            "over Messages, fields that it does not know are refused",
+            'context_management is answered 400 "Extra inputs are not permitted"',
+            "2026-04",
+            wires=("anthropic_messages",),
+            mend=_beta_fields_removed,
         ),
     )
 }

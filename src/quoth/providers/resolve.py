@@ -13,6 +13,7 @@ from quoth.call import Row, Target
 from quoth.errors import AuthenticationError, BadRequestError
 from quoth.providers.catalogue import Catalogue, known
 from quoth.providers.rows import Registry
+from quoth.providers.wires import CHAT
 
 __all__ = ["named", "resolve"]
 
@@ -122,7 +123,7 @@ def resolve(
         model=name,
         base_url=url,
         key=key,
-        wire=row.wires[0],
+        wire=CHAT if CHAT in row.wires else row.wires[0],  # until the call decides
         headers={**row.headers, **(headers or {})},
         quirks=frozenset(row.quirks) if not off else frozenset(row.quirks) - off,
         query=query,

@@ -28,6 +28,7 @@ from quoth.sdk.shelf import SHELF, freshened, refreshing
 from quoth.transport.environment import environment
 from quoth.transport.network import Network
 from quoth.types import Warning
+from quoth.wire.wires import wire_named
 
 __all__ = ["USER_AGENT", "Core", "Job", "Settings"]
 
@@ -38,6 +39,7 @@ _OF_THE_CALL = frozenset({"fallbacks", "context_window_fallback_dict", *MOCKS})
 # A call that waits for a newer list of models does not wait long.
 _BEFORE_A_CALL = Policy(num_retries=0, timeouts=Timeouts(total=15))
 USER_AGENT = f"quoth/{__version__}"
+CHAT = "openai_chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ class Core:
             self._registry = (path, Registry([*(rows_from_file(path) if path else ()), *self._rows]))
         return self._registry[1]
 
-    def job(self, model: Any, messages: Any, keywords: Mapping[str, Any]) -> Job:
-        """Raises BadRequestError for what cannot be sent to anybody."""
+    def job(self, model: Any, messages: Any, keywords: Mapping[str, Any], surface: str = CHAT) -> Job:
+        """`surface`: the wire in whose shape the call is given; of any but chat, what is asked is all in the keywords.
+        Raises BadRequestError for what cannot be sent to anybody."""
         given = said(keywords)
         stream = flag(given, "stream", False)
         given.pop("stream", None)
@@ -106,14 +109,22 @@ class Core:
         if mock:
             # Nobody is called, so nobody's key is needed.
             given.setdefault("api_key", "mock")
-        conversation = check.messages_of(with_attachments(messages))
-        plans = [self.plan(model, conversation, given, stream)]
-        plans += self._larger(model, conversation, given, stream)
-        plans += self._fallbacks(model, conversation, given, stream)
+            given["wire"] = "openai_chat"  # which is what mocks are written in
+        conversation = check.messages_of(with_attachments(messages)) if surface == CHAT else []
+        plans = [self.plan(model, conversation, given, stream, surface=surface)]
+        plans += self._larger(model, conversation, given, stream, surface)
+        plans += self._fallbacks(model, conversation, given, stream, surface)
         return Job(plans, stream, warnings, mock)
 
     def plan(
-        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool, *, ours: bool = True
+        self,
+        model: Any,
+        messages: list[dict[str, Any]],
+        given: Mapping[str, Any],
+        stream: bool,
+        *,
+        ours: bool = True,
+        surface: str = CHAT,
     ) -> Plan:
         """One model with everything that was said about calling it. `ours`: this client's key may be meant for it.
         Raises BadRequestError."""
@@ -122,11 +133,18 @@ class Core:
         params = {name: value for name, value in given.items() if name not in CONTROLS and name not in INERT}
         output_type = params.pop("response_format") if inspect.isclass(params.get("response_format")) else None
         params = {name: check.plain(value, name) for name, value in params.items()}
+        document: dict[str, Any] | None = None
+        if surface != CHAT:
+            document = {**params, **(params.pop("extra_body", None) or {})}
+            document = {"model": model, **document, **({"stream": True} if stream else {})}
+            document.pop("extra_body", None)
+            messages, params = _in_chat(surface, document)
         check.check_params(params)
         if "tags" in params.get("metadata", {}):
             # LiteLLM's mark for its own routing; the rest of the metadata is the provider's.
             params["metadata"] = {name: value for name, value in params["metadata"].items() if name != "tags"}
         options = params.get("stream_options")
+        wire = text_of(control.get("wire"), "wire")
         call = Call(
             model=model,
             messages=messages,
@@ -138,6 +156,9 @@ class Core:
             allowed_openai_params=names_of(control.get("allowed_openai_params"), "allowed_openai_params"),
             strict=flag(control, "strict", settings.strict),
             keep_usage_chunk=bool(isinstance(options, Mapping) and options.get("include_usage")),
+            wire=None if wire is None else wire_named(wire).name,
+            surface=surface,
+            document=document,
         )
         return Plan(call, self._target(model, control, ours), self._policy(control, stream))
 
@@ -160,9 +181,6 @@ class Core:
 
     def _target(self, model: Any, control: Mapping[str, Any], ours: bool = True) -> Callable[[], Target]:
         """How to find a model's target, once its turn comes."""
-        wire = control.get("wire", "openai_chat")
-        if wire != "openai_chat":
-            raise BadRequestError(f'wire is {wire!r}; the one that is spoken so far is "openai_chat"', param="wire")
         quirks = names_of(control.get("disable_quirks"), "disable_quirks") or self.settings.disable_quirks
         for name in quirks:
             if name not in QUIRKS:
@@ -244,7 +262,7 @@ class Core:
         return (yield from refreshing(SHELF, target, self.policy(), self.world, self.budget))
 
     def _fallbacks(
-        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool
+        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool, surface: str
     ) -> list[Plan]:
         entries = given.get("fallbacks", self.settings.fallbacks)
         if isinstance(entries, str) or not isinstance(entries, Sequence):
@@ -256,12 +274,14 @@ class Core:
             if not isinstance(own, Mapping) or not isinstance(own.get("model"), str):
                 raise BadRequestError(f"{where} has to be a model name, or an object with one as model", param=where)
             try:
-                plans.append(self._other(model, messages, given, said(own), stream))
+                plans.append(self._other(model, messages, given, said(own), stream, surface))
             except BadRequestError as error:
                 raise BadRequestError(f"{where}: {error.message}", param=f"{where}.{error.param}") from None
         return plans
 
-    def _larger(self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool) -> list[Plan]:
+    def _larger(
+        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], stream: bool, surface: str
+    ) -> list[Plan]:
         where = "context_window_fallback_dict"
         larger = given.get(where) or {}
         if not isinstance(larger, Mapping):
@@ -269,11 +289,17 @@ class Core:
         name = larger.get(model) if isinstance(model, str) else None
         if name is None:
             return []
-        plan = self._other(model, messages, given, {"model": name}, stream)
+        plan = self._other(model, messages, given, {"model": name}, stream, surface)
         return [Plan(plan.call, plan.target, plan.policy, only_after=ContextWindowExceededError)]
 
     def _other(
-        self, model: Any, messages: list[dict[str, Any]], given: Mapping[str, Any], own: dict[str, Any], stream: bool
+        self,
+        model: Any,
+        messages: list[dict[str, Any]],
+        given: Mapping[str, Any],
+        own: dict[str, Any],
+        stream: bool,
+        surface: str,
     ) -> Plan:
         """The same call for another model, `own` laid over it. A key, a base URL and headers that say who is calling
         belong to the provider that they were given for."""
@@ -285,12 +311,16 @@ class Core:
                 if name in keywords:
                     headers = headers_of(keywords[name])
                     keywords[name] = {key: value for key, value in headers.items() if key not in CREDENTIALS}
+        if not any(mock in given for mock in MOCKS):
+            keywords.pop("wire", None)  # which was asked for the model that was called
         name = own.pop("model")
-        conversation = check.messages_of(with_attachments(own.pop("messages"))) if "messages" in own else messages
+        conversation = messages
+        if surface == CHAT and "messages" in own:
+            conversation = check.messages_of(with_attachments(own.pop("messages")))
         own.pop("stream", None)
         # A client's key without a provider was meant for the model that was called.
         ours = kin or self.settings.provider is not None or self.settings.base_url is not None
-        return self.plan(name, conversation, {**keywords, **own}, stream, ours=ours)
+        return self.plan(name, conversation, {**keywords, **own}, stream, ours=ours, surface=surface)
 
     def _same_provider(self, model: Any, other: str, given: Mapping[str, Any]) -> bool:
         provider = text_of(given.get("custom_llm_provider"), "custom_llm_provider") or self.settings.provider
@@ -300,3 +330,15 @@ class Core:
             return named(model, self.registry, **how)[0] is named(other, self.registry, **how)[0]
         except BadRequestError:
             return False
+
+
+def _in_chat(surface: str, document: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The messages and the parameters that say in chat what a request of another API says. What only a provider that
+    keeps answers can be asked for is not looked at yet: the target may be one."""
+    if surface == "openai_responses":
+        from quoth.wire.kept_answers import without_state
+
+        document = without_state(document)
+    body, _ = wire_named(surface).to_chat(document)
+    messages = body.pop("messages")
+    return messages, {name: value for name, value in body.items() if name not in ("model", "stream")}

@@ -25,7 +25,7 @@ from quoth.sdk.attachments import with_attachments
 from quoth.sdk.core import Core
 from quoth.sdk.past import remember
 from quoth.sdk.shelf import SHELF
-from quoth.transport.mock import mocked, waiting
+from quoth.transport.mock import ON_PURPOSE, TESTING, mocked, tested, waiting
 from quoth.types import Completion, Warning
 
 __all__ = ["Asked", "group_of"]
@@ -39,14 +39,8 @@ _OF_THE_DEPLOYMENTS = (
     "context_window_fallback_dict",
     "custom_llm_provider",
 )
-# LiteLLM's levers for trying out fallbacks, and what the first group then fails with.
-_TESTING: dict[str, type[errors.APIError]] = {
-    "mock_testing_fallbacks": errors.InternalServerError,
-    "mock_testing_context_fallbacks": errors.ContextWindowExceededError,
-    "mock_testing_content_policy_fallbacks": errors.ContentPolicyViolationError,
-}
 # Keywords that steer the router and are read here.
-_STEERING = ("disable_fallbacks", "fallbacks", "max_retries", "num_retries", "stream", "tags", *_TESTING)
+_STEERING = ("disable_fallbacks", "fallbacks", "max_retries", "num_retries", "stream", "tags", *TESTING)
 
 
 def group_of(routes: Routes, model: Any) -> Group:
@@ -85,7 +79,7 @@ class Asked:
         self._group = group_of(routes, model)
         self._stream = flag(given, "stream", False)
         self._controls = _controls(given, stream=self._stream)
-        self._fails = next((kind for name, kind in _TESTING.items() if given.get(name)), None)
+        self._fails = tested(given)
         self._timeouts = self._controls.timeouts or Timeouts()
         self._mock = {name: given.pop(name) for name in MOCKS if name in given}
         for name in _STEERING:
@@ -141,7 +135,7 @@ class Asked:
 
         def attempt(candidate: Candidate) -> Try[Reader, Answer]:
             if self._fails is not None and journey.fallbacks == 0:
-                raise self._fails("failed on purpose, to try out the fallbacks", model=self._group.name)
+                raise self._fails(ON_PURPOSE, model=self._group.name)
             plan = self._plan(candidate, given, journey.overrides)
             # What the call itself says of a delay has passed already.
             mock = {**candidate.deployment.mock, **self._mock, **({"mock_delay": 0} if self._mock else {})}
@@ -149,7 +143,9 @@ class Asked:
             made, tab = trying(plan, plan.target(), core.world, journey.attempts, purse)
             tabs.append(tab)
             if mock:
-                made.request = mocked(made.request, mock, stream=made.streams)
+                limits = self._controls.timeouts or candidate.deployment.timeouts
+                until = None if limits is None else limits.total
+                made.request = mocked(made.request, mock, stream=made.streams, timeout=until)
             return made
 
         try:

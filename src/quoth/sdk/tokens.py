@@ -21,23 +21,11 @@ import msgspec
 
 from quoth.engine.check import messages_of, plain
 from quoth.errors import BadRequestError
+from quoth.providers.tokens import counted, estimate
 from quoth.transport.environment import environment
-from quoth.types import walk_text
 
 __all__ = ["TokenCount", "token_counter"]
 
-# Each piece is one alternative; what a token of it is worth in characters stands beside it below.
-_PIECES = re.compile(
-    r"(?P<han>[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff])"
-    r"|(?P<latin> ?[A-Za-z\u00c0-\u024f]+(?:'[a-z]{1,2})?)"
-    r"|(?P<number> ?\d+)"
-    r"|(?P<space>\s+)"
-    r"|(?P<letters> ?[^\W\d_]+)"
-    r"|(?P<marks> ?[^\w\s]+|_+)"
-)
-_PER_MESSAGE = 3
-_PER_REPLY = 3
-_PER_IMAGE = 255
 # What tiktoken's cache is keyed by, and the SHA-256 of the files. Source: tiktoken_ext.openai_public, tiktoken 0.14.
 _ADDRESS = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
 VOCABULARIES = {
@@ -77,7 +65,7 @@ def token_counter(
     exact = encode is not None
 
     def count(value: str) -> int:
-        return len(encode(value)) if encode is not None else _estimate(value)
+        return len(encode(value)) if encode is not None else estimate(value)
 
     if text is not None and messages is not None:
         raise BadRequestError("token_counter takes text or messages, not both", param="text")
@@ -86,41 +74,16 @@ def token_counter(
         return TokenCount(sum(map(count, texts)), exact)
     if messages is None:
         raise BadRequestError("token_counter needs text or messages", param="messages")
-    given = messages_of(messages)
-    total = sum(map(count, walk_text(given)))
-    for message in given:
-        total += 0 if count_response_tokens else _PER_MESSAGE
-        for part in message["content"] if isinstance(message.get("content"), list) else ():
-            if isinstance(part, dict) and part.get("type") not in ("text", None):
-                total += _PER_IMAGE
-                exact = False
-        for call in message.get("tool_calls") or ():
-            total += count(_json(call))
+    total, texts_only = counted(messages_of(messages), count, bare=count_response_tokens)
+    exact = exact and texts_only
     if tools:
         total += count(_json([plain(tool, "tools") for tool in tools]))
         exact = False
-    return TokenCount(total + (0 if count_response_tokens else _PER_REPLY), exact)
+    return TokenCount(total, exact)
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _estimate(text: str) -> int:
-    tokens = 0.0
-    for piece in _PIECES.finditer(text):
-        kind, length = piece.lastgroup, len(piece.group().lstrip(" "))
-        if kind == "latin":
-            tokens += 1 if length <= 8 else length / 5
-        elif kind == "number":
-            tokens += (length + 2) // 3 + (piece.group()[0] == " ")
-        elif kind == "space":
-            tokens += 1 if "\n" in piece.group() or length > 1 else 0.2
-        elif kind == "letters":
-            tokens += max(1, length / 2.5)
-        else:
-            tokens += max(1, length / 2)
-    return max(1, round(tokens)) if text else 0
 
 
 def _exact_encoder(model: str) -> Any:

@@ -4,7 +4,7 @@ flow as a real one, as bytes from memory."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,9 +15,9 @@ from quoth.call import Timeouts, WireRequest
 from quoth.engine import check
 from quoth.engine.effects import Flow, Sleep
 from quoth.transport.canned import Answer, Canned, CannedAsync
-from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport
+from quoth.transport.ports import AsyncReply, AsyncTransport, Deadline, Reply, Transport, TransportFailure
 
-__all__ = ["MockingAsync", "MockingBlocking", "canned", "mocked", "waiting"]
+__all__ = ["ON_PURPOSE", "TESTING", "MockingAsync", "MockingBlocking", "canned", "mocked", "tested", "waiting"]
 
 _TEXT = "This is a mock request"
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
@@ -30,20 +30,65 @@ _WORDS: dict[str, type[errors.APIError]] = {
 }
 
 
+# Keywords that let the first model fail as if, so that its fallbacks can be tried out.
+TESTING: dict[str, type[errors.APIError]] = {
+    "mock_testing_fallbacks": errors.InternalServerError,
+    "mock_testing_context_fallbacks": errors.ContextWindowExceededError,
+    "mock_testing_content_policy_fallbacks": errors.ContentPolicyViolationError,
+}
+
+
+ON_PURPOSE = "failed on purpose, to try out the fallbacks"
+
+
+def tested(given: Mapping[str, Any]) -> type[errors.APIError] | None:
+    """The error that one of these keywords asks the first model to fail with."""
+    return next((kind for name, kind in TESTING.items() if given.get(name)), None)
+
+
 class _Mock(WireRequest, frozen=True):
-    """A request that is answered without calling anybody, after so many seconds."""
+    """A request that is answered without calling anybody, after so many seconds; by no answer, it times out then."""
 
     answers: Sequence[Answer] = ()
     delay: float = 0.0
 
+    def wait(self, deadline: Deadline) -> float:
+        """Seconds to wait before it is answered: no longer than a real answer would be waited for."""
+        deadline.connected()
+        return max(0.0, min(self.delay, deadline.remaining()))
 
-def mocked(request: WireRequest, mock: Mapping[str, Any], *, stream: bool) -> WireRequest:
-    """The same request, for a transport below to answer by itself as the `mock_...` keywords of its deployment ask.
-    Raises the error that they stand for."""
+    def check(self, deadline: Deadline, waited: float) -> None:
+        """Raises the TransportFailure that it is, after its wait: also one that was cut short. No clock is asked, for
+        a sleep may end a moment early."""
+        if not self.answers:
+            raise TransportFailure("timeout", "timed out, as mock_timeout asks", deadline="total")
+        if waited < self.delay:
+            raise deadline.failure()
+
+
+def mocked(
+    request: WireRequest,
+    mock: Mapping[str, Any],
+    *,
+    stream: bool,
+    timeout: float | None = None,
+    answers: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> WireRequest:
+    """The same request, for a transport below to answer by itself as these `mock_...` keywords ask. `timeout`: seconds
+    after which `mock_timeout` fails. `answers`: what a `mock_response` that is no error stands for in an API other than
+    chat. Raises the error that the keywords stand for."""
+    delay = _delay_of(mock)
+    found: list[Answer] = []
     if mock.get("mock_timeout"):
-        raise _standing_for(errors.Timeout)
-    answers = canned(mock, stream=stream)
-    return _Mock(request.method, request.url, request.headers, request.body, answers, _delay_of(mock))
+        delay = timeout or 0.0
+    elif answers is None:
+        found = canned(mock, stream=stream)
+    else:
+        given = mock.get("mock_response")
+        if isinstance(given, str):
+            _raise_named(given)
+        found = [(200, _JSON, [msgspec.json.encode(answers(given))])]
+    return _Mock(request.method, request.url, request.headers, request.body, found, delay)
 
 
 class MockingBlocking:
@@ -54,8 +99,11 @@ class MockingBlocking:
 
     def open(self, request: WireRequest, deadline: Deadline) -> Reply:
         if isinstance(request, _Mock):
-            if request.delay:
-                threading.Event().wait(request.delay)
+            if (seconds := request.wait(deadline)) > 0:
+                over = threading.Event()
+                deadline.interrupts(over.set)
+                over.wait(seconds)
+            request.check(deadline, seconds)
             return Canned(request.answers).open(request, deadline)
         return self._transport.open(request, deadline)
 
@@ -71,10 +119,11 @@ class MockingAsync:
 
     async def open(self, request: WireRequest, deadline: Deadline) -> AsyncReply:
         if isinstance(request, _Mock):
-            if request.delay:
+            if (seconds := request.wait(deadline)) > 0:
                 import asyncio
 
-                await asyncio.sleep(request.delay)
+                await asyncio.sleep(seconds)
+            request.check(deadline, seconds)
             return await CannedAsync(request.answers).open(request, deadline)
         return await self._transport.open(request, deadline)
 
@@ -122,6 +171,8 @@ def _canned(mock: Any, tool_calls: Any, stream: bool) -> list[Answer]:
         document = mock.model_dump()
     elif isinstance(mock, Mapping):
         document = {**_document(""), **mock}
+        for choice in document["choices"]:
+            choice["message"].keys()
     else:
         raise errors.BadRequestError(
             "mock_response has to be a text, an exception, an object or a Completion", param="mock_response"
@@ -144,7 +195,12 @@ def _raise_named(mock: str) -> None:
 
 
 def _standing_for(kind: type[errors.QuothError]) -> errors.QuothError:
-    return kind(f"a mock {kind.__name__}, as mock_response asks", llm_provider="mock")
+    message = f"a mock {kind.__name__}, as mock_response asks"
+    if not issubclass(kind, errors.APIStatusError):
+        return kind(message, llm_provider="mock")
+    # As if a provider had said so.
+    error = {"message": message, "type": kind.slug, "code": str(kind.status)}
+    return kind(message, llm_provider="mock", body={"error": error})
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from quoth.types import Chunk, ChunkChoice, Completion, Function, Message, Record, ToolCall, ToolCallDelta
 
-__all__ = ["TEXTS", "Assembler", "assemble"]
+__all__ = ["TEXTS", "Assembler", "Calls", "GrowingCall", "assemble"]
 
 TEXTS = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
 # Objects whose texts grow: spoken answers (gpt-4o-audio), and tools whose input is free text.
@@ -77,8 +77,8 @@ class _Choice:
     def __init__(self) -> None:
         self.role: str | None = None
         self.texts: dict[str, list[str]] = {}
-        self.calls: list[_Call] = []
-        self.function_call: _Call | None = None
+        self.calls = Calls()
+        self.function_call: GrowingCall | None = None
         self.finish_reason: str | None = None
         self.logprobs: dict[str, Any] = {}
         self.message_extra: dict[str, Any] = {}
@@ -94,9 +94,9 @@ class _Choice:
         if delta.role is not None:
             self.role = delta.role
         for piece in delta.tool_calls or ():
-            self._tool_call(piece)
+            self.calls.add(piece)
         if delta.function_call is not None:
-            self.function_call = self.function_call or _Call(0)
+            self.function_call = self.function_call or GrowingCall(0)
             self.function_call.add_function(delta.function_call)
         if delta.__pydantic_extra__:
             _merge(self.message_extra, delta.__pydantic_extra__)
@@ -106,25 +106,6 @@ class _Choice:
             _merge(self.logprobs, choice.logprobs.model_dump())
         if choice.__pydantic_extra__:
             self.extra.update(choice.__pydantic_extra__)
-
-    def _tool_call(self, piece: ToolCallDelta) -> None:
-        """Find the call a piece belongs to by index and id. Providers repeat indexes, leave them out and send them
-        unordered; two calls are never merged."""
-        found: _Call | None = None
-        if piece.index is not None:
-            found = next((call for call in reversed(self.calls) if call.index == piece.index), None)
-        elif piece.id:
-            found = next((call for call in self.calls if call.id == piece.id), None)
-        elif self.calls:
-            found = self.calls[-1]
-        if found is not None and piece.id and found.id and piece.id != found.id:
-            found = next((call for call in self.calls if call.id == piece.id), None)
-        elif found is not None and not piece.id and found.is_another(piece):
-            found = None
-        if found is None:
-            found = _Call(len(self.calls) if piece.index is None else piece.index)
-            self.calls.append(found)
-        found.add(piece)
 
     def as_dict(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": self.role or "assistant"}
@@ -141,7 +122,31 @@ class _Choice:
         return {**choice, **self.extra}
 
 
-class _Call:
+class Calls(list["GrowingCall"]):
+    """The tool calls of one choice, in the order in which they began."""
+
+    def add(self, piece: ToolCallDelta) -> GrowingCall:
+        """Add a piece to the call that it belongs to, found by index and id. Providers repeat indexes, leave them out
+        and send them unordered; two calls are never merged."""
+        found: GrowingCall | None = None
+        if piece.index is not None:
+            found = next((call for call in reversed(self) if call.index == piece.index), None)
+        elif piece.id:
+            found = next((call for call in self if call.id == piece.id), None)
+        elif self:
+            found = self[-1]
+        if found is not None and piece.id and found.id and piece.id != found.id:
+            found = next((call for call in self if call.id == piece.id), None)
+        elif found is not None and not piece.id and found.is_another(piece):
+            found = None
+        if found is None:
+            found = GrowingCall(len(self) if piece.index is None else piece.index)
+            self.append(found)
+        found.add(piece)
+        return found
+
+
+class GrowingCall:
     """One tool call as it grows."""
 
     def __init__(self, index: int):

@@ -31,6 +31,7 @@ __all__ = [
     "is_good",
     "parse",
     "parse_event",
+    "sample",
 ]
 
 R = TypeVar("R", bound=Record)
@@ -102,7 +103,7 @@ def parse(raw: bytes) -> tuple[Completion, list[Warning]]:
     if error and not completion.choices:
         raise UpstreamError(error_facts(raw))
     if completion.id is None and completion.object is None and not completion.choices and completion.usage is None:
-        raise Unreadable(f"JSON, but not a chat completion: {_sample(raw)}")
+        raise Unreadable(f"JSON, but not a chat completion: {sample(raw)}")
     return completion, warnings
 
 
@@ -164,17 +165,19 @@ def error_facts(raw: bytes) -> ErrorFacts:
     try:
         body: Any = msgspec.json.decode(raw)
     except _NOT_JSON:
-        return ErrorFacts(_sample(raw) or "no body", body=raw[:4096].decode("utf-8", "replace"))
+        return ErrorFacts(sample(raw) or "no body", body=raw[:4096].decode("utf-8", "replace"))
+    if _nests_deeper(body, _DEEPEST):
+        return ErrorFacts(sample(raw), body=raw[:4096].decode("utf-8", "replace"))
     # Google's compatible endpoint puts its error object into a list.
     error = body[0] if isinstance(body, list) and body else body
     error = (error.get("error") or error) if isinstance(error, dict) else error
     if isinstance(error, str):
         return ErrorFacts(error or "no message", body=body)
     if not isinstance(error, dict):
-        return ErrorFacts(_sample(raw) or "no body", body=body)
+        return ErrorFacts(sample(raw) or "no body", body=body)
     message = error.get("message") or error.get("detail") or error.get("msg")
     if not isinstance(message, str):
-        message = _sample(raw) if message is None else msgspec.json.encode(message).decode()
+        message = sample(raw) if message is None else msgspec.json.encode(message).decode()
     return ErrorFacts(
         message,
         type=_text(error.get("type")),
@@ -184,11 +187,28 @@ def error_facts(raw: bytes) -> ErrorFacts:
     )
 
 
+# Who reads an error, and takes secrets out of it, goes down its levels by calls.
+_DEEPEST = 64
+
+
+def _nests_deeper(value: object, levels: int) -> bool:
+    level = [value]
+    while level and levels:
+        levels -= 1
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
+
+
 def _text(value: Any) -> str | None:
     return None if value is None or isinstance(value, dict | list) else str(value)
 
 
-def _sample(raw: bytes) -> str:
+def sample(raw: bytes) -> str:
     text = " ".join(raw[:2048].decode("utf-8", "replace").split())
     if text[:1] == "<":
         title = _TITLE.search(text)
@@ -205,14 +225,14 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
     try:
         data = msgspec.json.decode(raw)
     except _NOT_JSON as error:
-        mended = _without_lone_surrogates(raw)
+        mended = without_lone_surrogates(raw)
         if mended != raw:
             message = "half a surrogate pair in the answer, which no text can hold, was replaced by U+FFFD"
             found, warnings = _read(kind, mended)
             return found, [*warnings, Warning("lone_surrogate", None, message)]
-        raise Unreadable(f"not JSON ({error}): {_sample(raw) or 'an empty body'}") from None
+        raise Unreadable(f"not JSON ({error}): {sample(raw) or 'an empty body'}") from None
     if not isinstance(data, dict):
-        raise Unreadable(f"JSON, but not an object: {_sample(raw)}")
+        raise Unreadable(f"JSON, but not an object: {sample(raw)}")
     warnings = []
     for problem in problems:
         if _set_aside(data, problem["loc"]):
@@ -223,7 +243,7 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
         raise Unreadable(f"not the shape of this API: {wrong.errors(include_url=False)[0]['msg']}") from None
 
 
-def _without_lone_surrogates(raw: bytes) -> bytes:
+def without_lone_surrogates(raw: bytes) -> bytes:
     """The same JSON with escapes that stand for half a character replaced. Servers that cut text between UTF-16 units
     send such halves, and losing the whole answer for one would be worse."""
 

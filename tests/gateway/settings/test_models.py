@@ -129,7 +129,7 @@ class TestShape:
             ("tools: {}", "tools: it is a mapping; it has to be a list"),
             ("api_bsae: x", "api_bsae: api_bsae is not known; did you mean api_base?"),
             ("teperature: 1", "teperature: teperature is not known; did you mean temperature?"),
-            ("wire: morse", "wire: poe speaks openai_chat, not 'morse'"),
+            ("wire: morse", "wire: poe speaks anthropic_messages, openai_responses, openai_chat, not 'morse'"),
             ("base_url: 'http://a.example', api_base: 'http://b.example'", "base_url: api_base says something else"),
         ],
     )

@@ -70,6 +70,7 @@ quoth:
     tls_cert: cert.pem
     tls_key: key.pem
     header_timeout: 5s
+    write_timeout: 20s
     json_limit: 8MiB
     file_limit: 1GB
     event_limit: 1MiB
@@ -84,6 +85,7 @@ quoth:
         "tls_cert": str(folder / "cert.pem"),
         "tls_key": str(folder / "key.pem"),
         "header_timeout": 5.0,
+        "write_timeout": 20.0,
         "json_limit": 2 * 2**20,
         "file_limit": 2 * 2**20,
         "event_limit": 2**20,

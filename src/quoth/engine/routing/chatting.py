@@ -34,7 +34,7 @@ def trying(
 
     made: Try[Reader, Answer] = Try(
         request=sending.request,
-        new_reader=tab.before(partial(reader_of, sending)),
+        new_reader=tab.before(partial(reader_of, sending, world)),
         interpret=tab.after(interpret),
         streams=sending.streams,
         makes_media=sending.makes_media,

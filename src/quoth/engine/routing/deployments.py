@@ -242,7 +242,7 @@ def _target(model: str, registry: Registry, how: Mapping[str, Any], wire: str | 
             rest = bare if registry.get(before.partition("/")[0]) is row else rest
         model = model.replace("*", rest)
     target = resolve(model, registry, **how)
-    return target if wire is None or wire == target.wire else replace(target, wire=wire)
+    return target if wire is None else replace(target, wire=wire, fixed_wire=True)
 
 
 def _first(given: Mapping[str, Any], *words: str) -> Any:

@@ -141,8 +141,10 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
         if candidate is None:
             candidate = turn.choose(now)
         if candidate.lane.hinted > now and (pause := turn.hold(candidate, now)) > 0.0:
-            yield Sleep(pause)
-            journey.waited += now_is() - now
+            try:
+                yield Sleep(pause)
+            finally:
+                journey.waited += now_is() - now
             candidate = group.only
             continue
         journey.candidate = candidate
@@ -165,12 +167,14 @@ def _through(way: _Way[T], group: Group) -> Flow[T]:
         candidate, pause = verdict
         if pause > 0.0:
             now = now_is()
-            yield Sleep(pause)
-            passed = now_is() - now
-            if turn.hinted:
-                journey.waited += passed
-            else:
-                journey.paused += passed
+            try:
+                yield Sleep(pause)
+            finally:
+                passed = now_is() - now
+                if turn.hinted:
+                    journey.waited += passed
+                else:
+                    journey.paused += passed
 
 
 def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
@@ -205,6 +209,8 @@ def _sent(turn: _Turn[T], candidate: Candidate, made: Try[Any, T]) -> Flow[T]:
             candidate.failed(ended, error)
         raise
     except BaseException:
+        # Nobody waits for it any more. It was asked for all the same, and may have to be paid.
+        way.journey.attempts.append(attempted(candidate.target, reader.status, now() - begun, None))
         candidate.released()
         raise
     ended = now()

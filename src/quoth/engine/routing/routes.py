@@ -213,7 +213,9 @@ class Routes:
         `rpm` is another, or whose provider has no such limit, has a pace of its own. `key_rpm` is for every key, and
         in place of all that is said of keys."""
         place, limit = _place(target), self.options.key_rpm or 0.0
-        if not limit and target.row.calls_per_minute is not None:
+        if deployment.mock:
+            limit = 0.0  # nobody is called
+        elif not limit and target.row.calls_per_minute is not None:
             own = allowed(target) if place[0] == host_of(target.row.base_url) else 0.0
             limit = max(own, self._rpm_of_keys.get(place, 0.0))
         own_limit = None if deployment.rpm == limit else deployment.rpm

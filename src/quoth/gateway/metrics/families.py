@@ -26,6 +26,7 @@ WATCHED: dict[str, tuple[str, Literal["counter", "gauge"], str]] = {
     "cache_misses": ("quoth_cache_misses", "counter", "Requests that the response cache had no answer for"),
     "cache_entries": ("quoth_cache_entries", "gauge", "Answers in the response cache"),
     "cache_bytes": ("quoth_cache_bytes", "gauge", "Bytes of answers in the response cache"),
+    "tasks": ("quoth_tasks", "gauge", "Tasks of the event loop"),
 }
 
 _Found = Iterator[tuple[tuple[str, ...], Any]]

@@ -53,6 +53,7 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         example_model=_example(settings),
         has_key=settings.master_key is not None,
         tls=Tls(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None,
+        write_timeout=server.write_timeout,
     )
 
 

@@ -16,8 +16,13 @@ class CannotListen(Exception):
     """The address cannot be had; the message is one sentence that says what to do."""
 
 
-def listen(host: str, port: int, backlog: int) -> socket.socket:
-    """Bind and listen at this address and no other. Raises CannotListen."""
+# Seconds without a word from a client until the system asks whether it is still there, and between its questions.
+_QUIET, _BETWEEN = 60, 15
+
+
+def listen(host: str, port: int, backlog: int, write_timeout: float = 60.0) -> socket.socket:
+    """Bind and listen at this address and no other. `write_timeout`: seconds after which the system closes a
+    connection whose client takes nothing of what is sent to it. Raises CannotListen."""
     listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -28,6 +33,7 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Accepted connections inherit it: a small event leaves when it is written.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _watched(listener, write_timeout)
         if family == socket.AF_INET6 and host == "::":
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
@@ -37,6 +43,20 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
             listener.close()
         raise CannotListen(_sentence(error, host, port)) from None
     return listener
+
+
+def _watched(listener: socket.socket, write_timeout: float) -> None:
+    """Accepted connections inherit this too. The system does it better than a timer for each write could: it costs
+    nothing, it sees what is in its own buffers, and it holds for every server and every kind of answer."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _QUIET),
+        ("TCP_KEEPINTVL", _BETWEEN),
+        # Of Linux: data that is not acknowledged, or not let in by a window that stays shut, for so many ms.
+        ("TCP_USER_TIMEOUT", max(1, round(write_timeout * 1000))),
+    ):
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _sentence(error: OSError, host: str, port: int) -> str:
@@ -51,6 +71,8 @@ def _sentence(error: OSError, host: str, port: int) -> str:
 
 def url(listener: socket.socket, *, tls: bool) -> str:
     """Where a program on this machine reaches the socket."""
+    host: str
+    port: int
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is read here, not bound)
     host = f"[{host}]" if ":" in host else host

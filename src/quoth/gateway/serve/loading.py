@@ -46,6 +46,7 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
     example_model: str
     has_key: bool
     tls: Tls | None = None
+    write_timeout: float = 60.0
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):

@@ -311,7 +311,7 @@ class _Parent:
             self._refuse(outcome.problems)
             return
         try:
-            self._listener = listen(outcome.host, outcome.port, outcome.backlog)
+            self._listener = listen(outcome.host, outcome.port, outcome.backlog, outcome.write_timeout)
         except CannotListen as error:
             self._refuse([str(error)])
             return
@@ -343,6 +343,7 @@ class _Parent:
             ("number of workers", first.workers, settings.workers),
             ("certificate's files", first.tls, settings.tls),
             ("header timeout", first.header_timeout, settings.header_timeout),
+            ("write timeout", first.write_timeout, settings.write_timeout),
         ):
             if now != then:
                 self._report.warn(f"the {what} has changed in the settings: that needs a restart")

@@ -91,6 +91,7 @@ OWN: dict[str, dict[str, Check]] = {
         "tls_cert": existing,
         "tls_key": existing,
         "workers": whole(1, 256),
+        "write_timeout": duration(above=True),
     },
 }
 _NOT_FIELDS = ("hooks", "providers", "proxy")

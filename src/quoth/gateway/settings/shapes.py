@@ -39,7 +39,8 @@ class Cache(msgspec.Struct, frozen=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Where and how to listen. Times in seconds, sizes in bytes; `event_limit`: one event of a provider's stream."""
+    """Where and how to listen. Times in seconds, sizes in bytes; `write_timeout`: how long a client may take nothing
+    of its answer; `event_limit`: one event of a provider's stream."""
 
     host: str = "127.0.0.1"
     port: int = 4000
@@ -47,6 +48,7 @@ class Server(msgspec.Struct, frozen=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     header_timeout: float = 10.0
+    write_timeout: float = 60.0
     json_limit: int = 32 << 20
     file_limit: int = 100 << 20
     event_limit: int = 16 << 20

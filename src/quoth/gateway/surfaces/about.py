@@ -51,4 +51,6 @@ async def openapi(
 ) -> None:
     from quoth.gateway.openapi import document
 
-    await out.json(msgspec.json.encode(document()))
+    guarded = generation.master is not None
+    body = app.kept(generation, "openapi", lambda: msgspec.json.encode(document(guarded=guarded)))
+    await out.json(body)

@@ -1,26 +1,32 @@
-"""`POST /v1/chat/completions`: relayed in the protocol in which it came."""
+"""`POST /v1/chat/completions`: relayed in the protocol in which it came. A model in the path is the one that counts."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
+from quoth.engine.routing import Group
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
-from quoth.gateway.entries import split
+from quoth.gateway.dialects import CHAT, Surface
+from quoth.gateway.entries import placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
-from quoth.gateway.outgoing import Outgoing, fitting
-from quoth.gateway.reading import ChatEvents
+from quoth.gateway.outgoing import Outgoing, fitting, measured
+from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
+from quoth.providers.controls import MOCKS
 from quoth.transport.drive import adrive, afinish, failed_of
+from quoth.transport.mock import TESTING
 from quoth.transport.ports import TransportFailure
 from quoth.types import Completion
 from quoth.wire.openai_chat import Unreadable, UpstreamError
@@ -29,7 +35,9 @@ from quoth.wire.sse import EventTooLarge
 if TYPE_CHECKING:
     from quoth.gateway.app import App
 
-__all__ = ["answer", "chat", "streamed"]
+__all__ = ["answer", "cache_plan", "chat", "from_cache", "noted", "streamed", "whole_answer"]
+
+_MADE_UP = frozenset((*MOCKS, *TESTING))
 
 
 async def chat(
@@ -41,54 +49,88 @@ async def chat(
     out: Outgoing,
     departure: Departure,
 ) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
     if body is None:
         return
-    call = asked(split(body), body)
+    entries = split(body)
+    call = asked(entries, body) if not parameter else asked(placed(entries, parameter), None)
     await answer(app, generation, x, call, out)
 
 
-async def answer(app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing) -> None:
+async def answer(
+    app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing, surface: Surface = CHAT
+) -> None:
     """Find who serves the model, and pass call and answer on."""
     x.model, x.stream = call.model, call.stream
     controls = steering(call, x.headers, x.warnings)
     x.tags = controls.tags
     group = generation.group(call.model)
     x.known_model = generation.known(group)
-    plan = _cache_plan(app, x, call) if app.cache is not None else None
-    if plan is not None and await _from_cache(app.cache, plan, x, out):
+    plan = None if app.cache is None else cache_plan(app, x, call)
+    if plan is not None and await from_cache(app.cache, plan, x, out):
         return
-    relayed = Relayed(generation, x, call, controls, app.world)
+    relayed = Relayed(generation, x, call, controls, app.world, surface)
+    async with app.admission.admitted(x):
+        await _called(app, generation, x, call, out, group, relayed, plan)
+
+
+async def _called(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    call: Asked,
+    out: Outgoing,
+    group: Group,
+    relayed: Relayed,
+    plan: Plan | None,
+) -> None:
+    """The call itself, to the last byte of its answer."""
     keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    try:
-        got = await adrive(relayed.flow(group), app.transport)
-    finally:
-        _noted(x, relayed)
-        if keeper is not None:
-            await keeper.pause()
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if keeper is None:
-        await _whole(generation, x, got, out, plan)
-    else:
-        await streamed(generation, x, got, out, keeper, recorder, plan)
+    try:
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            noted(x, relayed)
+        if keeper is None:
+            await whole_answer(generation, x, got, out, plan)
+        else:
+            # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
             await app.cache.keep(plan, data)
 
 
-def _cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
-    assert app.cache is not None
+# What a call says of who is to answer it, and so of the answer.
+_CHOOSING = ("fallbacks", "disable_fallbacks", "drop_params")
+
+
+def cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
+    """What the cache may do for this call; None: nothing. An answer that nobody gave is kept for nobody."""
+    said = call.steering
+    if app.cache is None or (said and not said.keys().isdisjoint(_MADE_UP)):
+        return None
     body: dict[str, Any] = dict(call.entries)
-    if "cache" in call.steering:
-        body["cache"] = call.steering["cache"]
-    caller = "" if x.caller is None else x.caller.id
+    if "cache" in said:
+        body["cache"] = said["cache"]
+    vary = [f"{name}={msgspec.json.encode(said[name]).decode()}" for name in _CHOOSING if name in said]
     return app.cache.plan(
-        x.surface, caller, call.model, body, stream=call.stream, cache_control=x.headers.get(b"cache-control")
+        x.surface,
+        "" if x.caller is None else x.caller.id,
+        call.model,
+        body,
+        stream=call.stream,
+        cache_control=x.headers.get(b"cache-control"),
+        vary=(*x.tags, *vary),
     )
 
 
-async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
+async def from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
     """Whether there was an answer, which has been sent then."""
     stored = None if cache is None else await cache.find(plan)
     if stored is None:
@@ -104,10 +146,10 @@ async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out:
     return True
 
 
-def _noted(x: Exchange, relayed: Relayed) -> None:
+def noted(x: Exchange, relayed: Relayed) -> None:
     journey = relayed.journey
     candidate = x.candidate = journey.candidate or x.candidate
-    if candidate is not None:
+    if candidate is not None and not x.wire:
         x.wire = candidate.target.wire
     x.fallbacks, x.place, x.waited = journey.fallbacks, journey.place, journey.waited
     x.estimated = journey.estimated
@@ -118,7 +160,7 @@ def _noted(x: Exchange, relayed: Relayed) -> None:
         x.warnings += relayed.warnings
 
 
-async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
+async def whole_answer(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
     candidate, tokens = got.candidate, x.tokens
     now = time.monotonic()
     total, said = 0, None
@@ -127,11 +169,8 @@ async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, p
         total = (tokens.prompt or 0) + (said or 0)
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
-    cost = x.cost = generation.price(candidate).cost(tokens)
-    headers = fitting(x)
-    if cost is not None and cost.usd is not None:
-        headers.append((b"x-quoth-cost-usd", f"{cost.usd:f}".encode()))
-    headers.append((b"x-quoth-overhead-ms", b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)))
+    x.cost = generation.price(candidate).cost(tokens)
+    headers = [*fitting(x), *measured(x, now)]
     if plan is not None:
         headers.append((b"x-litellm-cache-key", plan.key.encode()))
     await out.json(got.body, headers)
@@ -152,6 +191,7 @@ async def streamed(
     begun = time.monotonic()
     error: errors.QuothError | None = None
     try:
+        await keeper.pause()
         if not out.started:
             headers = fitting(x)
             if plan is not None:
@@ -161,18 +201,19 @@ async def streamed(
         if not events.complete:
             error = _broken(got, failed)
     finally:
-        await keeper.stop()
+        # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
+        out.number = events.number
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
-        x.warnings += events.warnings
-        x.cost = generation.price(candidate).cost(x.tokens)
         if error is not None:
             candidate.failed(time.monotonic(), error)
         elif events.complete:
             _succeeded(x, got, begun)
         else:
             candidate.released()
-        if got.reply is not None and not events.complete:
+        if got.reply is not None and not out.ended:
             got.reply.reply.close()
+        x.warnings += events.warnings
+        x.cost = generation.price(candidate).cost(x.tokens)
     if error is not None:
         raise error
     if got.reply is not None:
@@ -180,14 +221,16 @@ async def streamed(
 
 
 async def _passed_on(
-    x: Exchange, events: ChatEvents, reply: Any, out: Outgoing, recorder: Recorder | None
+    x: Exchange, events: Events, reply: Any, out: Outgoing, recorder: Recorder | None
 ) -> Failed | None:
     """Everything up to the end of the stream; what broke it, if it was the connection."""
     pending, size = events.out, 0
     send = out.send
     plain = recorder is None and out.claim is None and type(out) is Outgoing
     try:
-        if reply is not None:
+        read: Any = None
+        waiting: Any = None
+        if reply is not None:  # else the events are there already, and end before anything is read
             read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if plain and len(pending) == 1 and not events.ended:

@@ -1,0 +1,62 @@
+"""The APIs whose calls are relayed: what each is on the wire, and how its answers are watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from quoth.gateway.outgoing import OPENAI, Dialect
+from quoth.gateway.problems import Problem
+from quoth.wire.envelopes import error_object
+from quoth.wire.observe_native import Said, look_messages, look_responses, read_messages, read_responses
+
+__all__ = ["ANTHROPIC", "CHAT", "EMBEDDINGS", "MESSAGES", "RESPONSES", "RESPONSES_ERRORS", "Surface"]
+
+
+class Surface(msgspec.Struct, frozen=True):
+    """`wire` is the protocol's name, `path` that of its calls below a base URL, `listed` the field of a call that holds
+    the conversation. `look` and `read` watch an event and a whole answer; None for chat, which has a reader of its
+    own."""
+
+    wire: str
+    path: str
+    listed: str
+    look: Callable[[bytes], Said] | None = None
+    read: Callable[[bytes], Said] | None = None
+
+
+CHAT = Surface("openai_chat", "/chat/completions", "messages")
+EMBEDDINGS = Surface("openai_chat", "/embeddings", "input")
+MESSAGES = Surface("anthropic_messages", "/messages", "messages", look_messages, read_messages)
+RESPONSES = Surface("openai_responses", "/responses", "input", look_responses, read_responses)
+
+
+def _anthropic(problem: Problem, id: str) -> bytes:
+    """Anthropic's error body; an upstream's own stays as it was."""
+    body = problem.body
+    if body is not None and body.get("type") == "error" and isinstance(body.get("error"), dict):
+        return msgspec.json.encode({**body, "request_id": body.get("request_id") or id})
+    status = 529 if problem.slug == "upstream_overloaded" else problem.status
+    return msgspec.json.encode(
+        error_object("anthropic_messages", status, problem.message, type=problem.slug, request_id=id)
+    )
+
+
+def _anthropic_event(problem: Problem, id: str, number: int | None) -> bytes:
+    return b"event: error\ndata: " + _anthropic(problem, id) + b"\n\n"
+
+
+def _responses_event(problem: Problem, id: str, number: int | None) -> bytes:
+    event = {
+        "type": "error",
+        "sequence_number": 0 if number is None else number + 1,
+        "code": problem.slug,
+        "message": problem.message,
+        "param": problem.param,
+    }
+    return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+ANTHROPIC = Dialect(_anthropic, _anthropic_event, (b"request-id",))
+RESPONSES_ERRORS = Dialect(OPENAI.envelope, _responses_event)

@@ -1,0 +1,143 @@
+"""A caller's request in the Messages or the Responses API, for a candidate that serves it: every entry keeps its bytes,
+but for the model's name and what a quirk of the provider has to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from quoth.call import FixedHeaders, WireRequest
+from quoth.engine.routing import Candidate
+from quoth.gateway.asked import Asked
+from quoth.gateway.entries import Entries, joined, kinds, opened
+from quoth.providers.costs import facts_of
+from quoth.providers.quirks import mended, quirks_of
+from quoth.providers.wires import takes_tools
+from quoth.types import Warning
+from quoth.wire.wires import Wire
+
+__all__ = ["NativeShape"]
+
+# Entries that a quirk may have something to mend in.
+_OPENED = frozenset({"background", "conversation", "instructions", "previous_response_id", "prompt"})
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_FORWARDED = (b"anthropic-version", b"anthropic-beta")
+
+
+class NativeShape:
+    """What is the same for every call to one candidate over one of its own wires."""
+
+    __slots__ = (
+        "_cap",
+        "_defaults",
+        "_dropped",
+        "_headers",
+        "_mends",
+        "_model",
+        "_needs_cap",
+        "_stream_headers",
+        "_url",
+        "_wire",
+        "takes_tools",
+        "target",
+    )
+
+    def __init__(self, candidate: Candidate, wire: Wire):
+        self.target = replace(candidate.target, wire=wire.name)
+        self._wire = wire
+        plain = wire.encode_document(self.target, {})
+        streamed = wire.encode_document(self.target, {"stream": True})
+        self._url = plain.url
+        self._headers, self._stream_headers = FixedHeaders(plain.headers), FixedHeaders(streamed.headers)
+        self._model = msgspec.Raw(msgspec.json.encode(self.target.model))
+        self.takes_tools = takes_tools(candidate.target, wire.name)
+        self._defaults = self._said(candidate.deployment.params)
+        self._dropped = candidate.deployment.additional_drop_params
+        self._mends = any(quirk.mend is not None for quirk in quirks_of(self.target))
+        facts = facts_of(self.target)
+        self._cap = None if facts is None else facts.max_output_tokens
+        self._needs_cap = wire.name == "anthropic_messages"
+
+    def request(
+        self,
+        asked: Asked,
+        headers: Mapping[bytes, bytes],
+        warnings: list[Warning],
+        overrides: Mapping[str, Any] | None,
+    ) -> WireRequest:
+        """The request for this candidate. Raises QuothError for what it cannot be asked."""
+        entries, body = asked.entries, asked.body
+        changed: Entries = {name: raw for name, raw in self._defaults.items() if name not in entries}
+        if overrides:
+            changed |= self._said(overrides)
+        if entries["model"] != self._model:
+            changed["model"] = self._model
+        if self._dropped and not entries.keys().isdisjoint(self._dropped):
+            body = None
+            for name in self._dropped:
+                if name in entries:
+                    text = f"{name} was left out, as additional_drop_params asks"
+                    warnings.append(Warning("dropped", name, text))
+            entries = {name: raw for name, raw in entries.items() if name not in self._dropped}
+        if self._needs_cap and "max_tokens" not in entries and "max_tokens" not in changed:
+            filled, lost = self._wire.from_chat({"max_tokens": self._cap})
+            changed["max_tokens"] = msgspec.Raw(msgspec.json.encode(filled["max_tokens"]))
+            warnings += lost
+        if self._mends:
+            entries, dropped = self._mended(entries, warnings)
+            body = None if dropped else body
+        if changed or body is None:
+            body = joined({**entries, **changed})
+        sent: Mapping[str, str] = self._stream_headers if asked.stream else self._headers
+        more = {name.decode(): headers[name].decode("latin-1") for name in _FORWARDED if name in headers}
+        if more and self._needs_cap:
+            if self.target.provider == "poe" and more.pop("anthropic-beta", ""):
+                text = "the header anthropic-beta was left out: Poe knows no betas"
+                warnings.append(Warning("beta_field_removed", "anthropic-beta", text))
+            if any(sent.get(name) != value for name, value in more.items()):
+                sent = {**sent, **more}
+        return WireRequest("POST", self._url, sent, body)
+
+    def _said(self, params: Mapping[str, Any]) -> Entries:
+        """Parameters of the settings, which are in chat's words, in those of this wire."""
+        if not params:
+            return {}
+        document, _ = self._wire.from_chat(params)
+        asked = {name for name in ("max_tokens", "max_completion_tokens") if params.get(name) is not None}
+        return {
+            name: msgspec.Raw(msgspec.json.encode(value))
+            for name, value in document.items()
+            if name not in ("model", "messages", "input") and (name != "max_tokens" or asked)
+        }
+
+    def _mended(self, entries: Entries, warnings: list[Warning]) -> tuple[Entries, bool]:
+        """The entries as the provider takes them. Opened only where a quirk may have something to say."""
+        document: dict[str, Any] = dict(entries)
+        refers = "item_reference" in kinds(entries.get("input"))
+        if refers or not _OPENED.isdisjoint(entries):
+            document |= {name: opened(entries, name) for name in _OPENED & entries.keys()}
+            if "input" in entries:
+                document["input"] = opened(entries, "input") if refers else _items(entries)
+        found, said = mended(document, self.target)
+        warnings += said
+        if found is document:
+            return entries, False
+        return {
+            name: value
+            if isinstance(value, msgspec.Raw)
+            else entries[name]
+            if name in entries and document.get(name) is value
+            else msgspec.Raw(msgspec.json.encode(value))
+            for name, value in found.items()
+        }, True
+
+
+def _items(entries: Entries) -> Any:
+    """The input of a response: a text, or items whose bytes stay as they are."""
+    try:
+        return _ITEMS.decode(entries["input"])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return opened(entries, "input")

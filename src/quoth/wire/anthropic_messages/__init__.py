@@ -1,0 +1,14 @@
+"""Anthropic's Messages, both ways: as a client of it (chat body to request, answer and events to Completion and Chunks)
+and as a server of it (request to chat body, Completion and Chunks to answer and events).
+
+Source: Anthropic's API reference, Messages; Poe's additions as recorded in March 2026.
+"""
+
+from __future__ import annotations
+
+from quoth.wire.anthropic_messages.answers import parse, render
+from quoth.wire.anthropic_messages.encoder import MessagesEncoder
+from quoth.wire.anthropic_messages.events import MessagesReader
+from quoth.wire.anthropic_messages.requests import encode_document, from_chat, to_chat
+
+__all__ = ["MessagesEncoder", "MessagesReader", "encode_document", "from_chat", "parse", "render", "to_chat"]

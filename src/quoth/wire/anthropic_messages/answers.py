@@ -1,0 +1,158 @@
+"""An answer of the Messages API: read into a Completion, and made from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quoth.types import Completion, Warning
+from quoth.wire.anthropic_messages.blocks import blocks_of_answer, message_of
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, not_carried
+from quoth.wire.openai_chat import Unreadable, UpstreamError, error_facts, sample
+
+__all__ = ["completion_of", "finish_reason", "head_of", "parse", "render", "stop_reason", "usage_of", "usage_to_chat"]
+
+WIRE = "anthropic_messages"
+_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+    "pause_turn": "stop",
+    "model_context_window_exceeded": "length",
+}
+_STOPS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_HEAD = frozenset({"id", "type", "role", "model", "content", "stop_reason", "usage"})
+_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+
+
+def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warning]]:
+    """A whole answer. `created`: Unix seconds, which this API does not say. Raises Unreadable, UpstreamError."""
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"not JSON ({error}): {sample(raw) or 'an empty body'}") from None
+    if isinstance(document, dict) and document.get("error"):
+        raise UpstreamError(error_facts(raw))
+    content = document.get("content") if isinstance(document, dict) else None
+    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+        raise Unreadable(f"JSON, but not a message: {sample(raw)}")
+    try:
+        return completion_of(document, created), []
+    except MISSHAPEN as wrong:
+        raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
+
+
+def completion_of(document: Json, created: int | None = None) -> Completion:
+    """The Completion of a decoded answer."""
+    reason = document.get("stop_reason")
+    choice = {"index": 0, "message": message_of(document["content"]), "finish_reason": finish_reason(reason)}
+    usage = document.get("usage")
+    found: Json = {"id": document.get("id"), "object": "chat.completion"}
+    if created is not None:
+        found["created"] = created
+    found |= {"model": document.get("model"), "choices": [choice]}
+    if isinstance(usage, Mapping):
+        found["usage"] = usage_to_chat(usage)
+    return Completion.model_validate(found | head_of(document))
+
+
+def finish_reason(reason: Any) -> Any:
+    return _REASONS.get(reason, reason) if isinstance(reason, str) else None
+
+
+def stop_reason(reason: str | None) -> str | None:
+    return None if reason is None else _STOPS.get(reason, reason)
+
+
+def head_of(document: Mapping[str, Any]) -> Json:
+    """What an answer says beside its content that the chat shape has no field for."""
+    own = {name: value for name, value in document.items() if name not in _HEAD and value is not None}
+    reason = document.get("stop_reason")
+    if isinstance(reason, str) and stop_reason(finish_reason(reason)) != reason:
+        own["stop_reason"] = reason
+    usage = document.get("usage")
+    if isinstance(usage, Mapping) and usage.get("total_tokens") is not None:
+        own["usage"] = {"total_tokens": usage["total_tokens"]}  # Poe's, which leaves out what the cache held
+    return {SPECIFIC: {"messages": own}} if own else {}
+
+
+def usage_to_chat(usage: Mapping[str, Any]) -> Json:
+    """The counts in chat's terms, where the prompt's tokens include those of the cache. All other fields are kept."""
+    written, read = _count(usage, "cache_creation_input_tokens"), _count(usage, "cache_read_input_tokens")
+    fresh, said = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    found: Json = {}
+    if fresh is not None:
+        found["prompt_tokens"] = fresh + (written or 0) + (read or 0)
+    if said is not None:
+        found["completion_tokens"] = said
+    if len(found) == 2:
+        found["total_tokens"] = found["prompt_tokens"] + said
+    if read is not None or written is not None:
+        found["prompt_tokens_details"] = {"cached_tokens": read or 0, "cache_creation_tokens": written or 0}
+    return found | {name: value for name, value in usage.items() if name not in _COUNTS and value is not None}
+
+
+def _count(counts: Any, name: str) -> int | None:
+    """A count, where there is one that is a number."""
+    value = counts.get(name) if isinstance(counts, Mapping) else None
+    return value if isinstance(value, int) else None
+
+
+def usage_of(usage: Mapping[str, Any] | None) -> Json:
+    """The counts of a chat usage in Anthropic's terms, where the cache's tokens stand beside the input's."""
+    usage = usage or {}
+    details = usage.get("prompt_tokens_details")
+    written = _count(usage, "cache_creation_input_tokens")
+    if written is None:
+        written = _count(details, "cache_creation_tokens") or _count(details, "cache_write_tokens") or 0
+    read = _count(usage, "cache_read_input_tokens")
+    if read is None:
+        read = _count(details, "cached_tokens") or 0
+    fresh = max(0, (_count(usage, "prompt_tokens") or 0) - written - read)
+    found = {"input_tokens": fresh, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
+    found["output_tokens"] = _count(usage, "completion_tokens") or 0
+    named = {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
+    return found | {name: value for name, value in usage.items() if name not in named and name not in found}
+
+
+def render(completion: Completion, *, model: str | None = None) -> tuple[Json, list[Warning]]:
+    """The answer for a client of the Messages API, and what of it that API cannot say. `model`: in place of the
+    completion's."""
+    warnings: list[Warning] = []
+    document: Json = {"id": completion.id or "msg_unknown", "type": "message", "role": "assistant"}
+    document["model"] = model or completion.model or ""
+    document["content"] = []
+    reason: str | None = "stop"
+    if completion.choices:
+        choice = completion.choices[0]
+        document["content"] = blocks_of_answer(choice.message.model_dump())
+        reason = choice.finish_reason
+        if choice.logprobs is not None:
+            warnings.append(not_carried("logprobs", WIRE))
+    if len(completion.choices) > 1:
+        text = f"the answer has {len(completion.choices)} choices; the Messages API has one, so the first was given"
+        warnings.append(Warning("not_carried", "choices", text))
+    own = specific_of(completion)
+    document |= {"stop_reason": own.pop("stop_reason", None) or stop_reason(reason), "stop_sequence": None}
+    counts = own.pop("usage", {})
+    usage = completion.usage.model_dump() if completion.usage is not None else None
+    document["usage"] = usage_of(usage) | counts
+    return document | own, warnings
+
+
+def specific_of(completion: Completion) -> Json:
+    """What the completion keeps for this wire alone."""
+    extra = completion.__pydantic_extra__ or {}
+    kept = extra.get(SPECIFIC)
+    own = kept.get("messages") if isinstance(kept, Mapping) else None
+    return dict(own) if isinstance(own, Mapping) else {}

@@ -1,0 +1,162 @@
+"""What the three protocols say in common, in the chat shape, and where the rest travels.
+
+A chat body and a Completion are the form that every wire reads and writes. What the chat shape has no word for travels
+beside it, in fields that docs/decisions/0005 lists: `thinking_blocks` and `reasoning_items` on a message,
+`cache_control` on a part, `provider_specific_fields` on a message, an answer or a body. Whatever still cannot be said
+on a wire is a Warning.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quoth.types import Warning
+
+__all__ = [
+    "DEFAULT_CAP",
+    "LEGACY",
+    "MISSHAPEN",
+    "SPECIFIC",
+    "Json",
+    "as_text",
+    "data_url",
+    "function_of_custom",
+    "not_carried",
+    "of_data_url",
+    "plain_texts",
+    "sealed",
+    "specific",
+    "take_back",
+    "unsealed",
+    "web_search_of",
+]
+
+Json = dict[str, Any]
+
+# Where a body, a message or an answer keeps what one wire alone understands: {"messages": {...}, "responses": {...}}
+# on bodies and answers, {"content_blocks": [...]} or {"output_items": [...]} on messages.
+SPECIFIC = "provider_specific_fields"
+# Tokens, for an API that wants a cap on each answer and a call that has none.
+DEFAULT_CAP = 4096
+# The first form that OpenAI's chat gave to tools.
+LEGACY = ("functions", "function_call")
+_SEAL = "quoth-sealed."
+_TITLES = {
+    "openai_chat": "chat completions",
+    "openai_responses": "the Responses API",
+    "anthropic_messages": "the Messages API",
+}
+
+
+def not_carried(param: str, wire: str, why: str = "") -> Warning:
+    """The warning for what a wire has no place for."""
+    reason = f": {why}" if why else ""
+    return Warning("not_carried", param, f"{param} was left out; {_TITLES.get(wire, wire)} has no place for it{reason}")
+
+
+def specific(holder: Mapping[str, Any], name: str) -> Any:
+    """What `holder` keeps for one wire; None without."""
+    found = holder.get(SPECIFIC)
+    return found.get(name) if isinstance(found, Mapping) else None
+
+
+def take_back(document: Json, body: Mapping[str, Any], own: str, foreign: str, wire: str) -> list[Warning]:
+    """Lay what a body keeps for this wire over the request; what it keeps for the other is a warning each."""
+    kept = specific(body, own)
+    for name, value in kept.items() if isinstance(kept, Mapping) else ():
+        known = document.get(name)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            document[name] = {**value, **known}
+        elif isinstance(known, list) and isinstance(value, list):
+            document[name] = [*value, *(item for item in known if item not in value)]
+        else:
+            document[name] = value
+    other = specific(body, foreign)
+    return [not_carried(name, wire) for name in other] if isinstance(other, Mapping) else []
+
+
+def data_url(media_type: str, data: str) -> str:
+    return f"data:{media_type};base64,{data}"
+
+
+def of_data_url(url: str) -> tuple[str, str] | None:
+    """The media type and the base64 text of a data URL; None for any other URL."""
+    if not url.startswith("data:"):
+        return None
+    head, comma, data = url[5:].partition(",")
+    if not comma:
+        return None
+    media_type, *rest = head.split(";")
+    if "base64" not in rest:
+        from urllib.parse import unquote_to_bytes
+
+        data = base64.b64encode(unquote_to_bytes(data)).decode()
+    return media_type or "text/plain", data
+
+
+def as_text(data: str) -> str | None:
+    """The text that base64 holds; None when it holds none."""
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+# What reading a value of another type than the API says ends in.
+MISSHAPEN = (TypeError, AttributeError, KeyError, ValueError, RecursionError)
+
+
+def sealed(kind: str, value: Any) -> str:
+    """Foreign reasoning in a field that a client keeps and sends back unread: a signature, an encrypted content."""
+    return f"{_SEAL}{kind}.{base64.urlsafe_b64encode(msgspec.json.encode(value)).decode()}"
+
+
+def unsealed(kind: str, text: Any) -> Any:
+    """What `sealed` put there; None for what is not ours. It comes from a client, so it is data and nothing more."""
+    start = f"{_SEAL}{kind}."
+    if not isinstance(text, str) or not text.startswith(start):
+        return None
+    try:
+        found = msgspec.json.decode(base64.urlsafe_b64decode(text[len(start) :]))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    items = found if isinstance(found, list) else [found]
+    return found if all(isinstance(item, dict) for item in items) else None
+
+
+def plain_texts(content: Any) -> str | None:
+    """The text of a content that is nothing but text without marks; None for any other."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return None
+    texts = []
+    for part in content:
+        if not isinstance(part, Mapping) or set(part) != {"type", "text"} or part["type"] != "text":
+            return None
+        texts.append(part["text"])
+    return "".join(texts)
+
+
+def function_of_custom(tool: Mapping[str, Any]) -> Json:
+    """A tool of free text as a function with one argument, `input`, for those who have no other tools."""
+    inner = tool.get("custom") or tool
+    about = [inner["description"]] if inner.get("description") else []
+    wanted = inner.get("format")
+    grammar = wanted.get("grammar", wanted) if isinstance(wanted, Mapping) else {}
+    if grammar.get("definition"):
+        about.append(f"The input has to follow this {grammar.get('syntax', '')} grammar:\n{grammar['definition']}")
+    schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    described = {"description": "\n\n".join(about)} if about else {}
+    return {"type": "function", "function": {"name": inner.get("name"), **described, "parameters": schema}}
+
+
+def web_search_of(tool: Mapping[str, Any]) -> bool:
+    """True for the search that the provider runs itself, under any protocol's name."""
+    kind = tool.get("type")
+    return isinstance(kind, str) and kind.startswith("web_search")

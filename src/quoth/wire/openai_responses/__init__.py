@@ -1,0 +1,24 @@
+"""OpenAI's Responses, both ways: as a client of it (chat body to request, answer and events to Completion and Chunks)
+and as a server of it (request to chat body, Completion and Chunks to answer and events).
+
+Source: OpenAI's API reference, Responses; Poe's answers as recorded in March 2026.
+"""
+
+from __future__ import annotations
+
+from quoth.wire.kept_answers import refused
+from quoth.wire.openai_responses.answers import parse, render
+from quoth.wire.openai_responses.encoder import ResponsesEncoder
+from quoth.wire.openai_responses.events import ResponsesReader
+from quoth.wire.openai_responses.requests import encode_document, from_chat, to_chat
+
+__all__ = [
+    "ResponsesEncoder",
+    "ResponsesReader",
+    "encode_document",
+    "from_chat",
+    "parse",
+    "refused",
+    "render",
+    "to_chat",
+]

@@ -1,0 +1,219 @@
+"""An answer of the Responses API: read into a Completion, and made from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2s
+from typing import Any
+
+import msgspec
+
+from quoth.types import Completion, Warning
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
+from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, sample
+from quoth.wire.openai_responses.items import answer_items, message_of
+from quoth.wire.openai_responses.requests import custom_tools
+
+__all__ = [
+    "completion_of",
+    "failure_of",
+    "finish_reason",
+    "frame",
+    "head_of",
+    "logprobs_of",
+    "parse",
+    "render",
+    "usage_of",
+    "usage_to_chat",
+]
+
+_HEAD = frozenset({"id", "object", "created_at", "model", "output", "usage"})
+_USAGE = (
+    ("input_tokens", "prompt_tokens"),
+    ("input_tokens_details", "prompt_tokens_details"),
+    ("output_tokens", "completion_tokens"),
+    ("output_tokens_details", "completion_tokens_details"),
+)
+_TO_CHAT = dict(_USAGE)
+_FROM_CHAT = {chat: name for name, chat in _USAGE}
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_REASONS = {why: reason for reason, why in _CUT.items()}
+
+
+def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warning]]:
+    """A whole answer. `created` stands in for a `created_at` that is missing. Raises Unreadable, UpstreamError."""
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"not JSON ({error}): {sample(raw) or 'an empty body'}") from None
+    output = document.get("output") if isinstance(document, dict) else None
+    if isinstance(document, dict) and document.get("error"):
+        raise failure_of(document) if "output" in document else UpstreamError(error_facts(raw))
+    if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+        raise Unreadable(f"JSON, but not a response: {sample(raw)}")
+    try:
+        return completion_of(document, created), []
+    except MISSHAPEN as wrong:
+        raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
+
+
+def failure_of(document: Mapping[str, Any]) -> UpstreamError:
+    """The error of a response that failed."""
+    error = document.get("error")
+    if not isinstance(error, Mapping):
+        return UpstreamError(ErrorFacts(str(error or "the response failed"), body=dict(document)))
+    code = error.get("code")
+    message = str(error.get("message") or code or "the response failed")
+    return UpstreamError(
+        ErrorFacts(message, type=error.get("type"), code=None if code is None else str(code), body=error)
+    )
+
+
+def completion_of(document: Json, created: int | None = None) -> Completion:
+    """The Completion of a decoded answer."""
+    message = message_of(document["output"])
+    choice: Json = {"index": 0, "message": message, "finish_reason": finish_reason(document, message)}
+    if logprobs := logprobs_of(document["output"]):
+        choice["logprobs"] = {"content": logprobs}
+    found: Json = {"id": document.get("id"), "object": "chat.completion"}
+    moment = document.get("created_at")
+    if moment is not None or created is not None:
+        found["created"] = created if moment is None else int(moment)
+    found |= {"model": document.get("model"), "choices": [choice]}
+    if isinstance(usage := document.get("usage"), Mapping):
+        found["usage"] = usage_to_chat(usage)
+    return Completion.model_validate(found | head_of(document))
+
+
+def finish_reason(document: Mapping[str, Any], message: Mapping[str, Any]) -> str:
+    details = document.get("incomplete_details")
+    why = details.get("reason") if isinstance(details, Mapping) else None
+    if document.get("status") == "incomplete":
+        return _REASONS.get(str(why), "length")
+    return "tool_calls" if message.get("tool_calls") else "stop"
+
+
+def logprobs_of(output: Any) -> list[Any]:
+    found: list[Any] = []
+    for item in output:
+        content = item.get("content") if item.get("type") == "message" else None
+        for part in content if isinstance(content, list) else ():
+            found += (part.get("logprobs") or ()) if isinstance(part, Mapping) else ()
+    return found
+
+
+def head_of(document: Mapping[str, Any]) -> Json:
+    """What an answer says beside its output that the chat shape has no field for."""
+    own = {name: value for name, value in document.items() if name not in _HEAD}
+    return {SPECIFIC: {"responses": own}} if own else {}
+
+
+def usage_to_chat(usage: Mapping[str, Any]) -> Json:
+    return {_TO_CHAT.get(name, name): value for name, value in usage.items()}
+
+
+def usage_of(usage: Mapping[str, Any] | None) -> Json | None:
+    if usage is None:
+        return None
+    found = {_FROM_CHAT.get(name, name): value for name, value in usage.items()}
+    found["input_tokens_details"] = {"cached_tokens": 0, **_counts(found.get("input_tokens_details"))}
+    found["output_tokens_details"] = {"reasoning_tokens": 0, **_counts(found.get("output_tokens_details"))}
+    for name in ("input_tokens", "output_tokens", "total_tokens"):
+        found[name] = found.get(name) or 0
+    return found
+
+
+def _counts(details: Any) -> Json:
+    known = details.items() if isinstance(details, Mapping) else ()
+    return {name: count for name, count in known if count is not None}
+
+
+def frame(request: Mapping[str, Any] | None) -> Json:
+    """What a response repeats of its request, with OpenAI's defaults for what was not said."""
+    given = {name: value for name, value in (request or {}).items() if value is not None}
+    text = given.get("text") if isinstance(given.get("text"), Mapping) else {}
+    reasoning = given.get("reasoning") if isinstance(given.get("reasoning"), Mapping) else {}
+    return {
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": given.get("instructions"),
+        "max_output_tokens": given.get("max_output_tokens"),
+        "max_tool_calls": given.get("max_tool_calls"),
+        "metadata": given.get("metadata", {}),
+        "parallel_tool_calls": given.get("parallel_tool_calls", True),
+        "previous_response_id": None,
+        "prompt_cache_key": given.get("prompt_cache_key"),
+        "reasoning": {"effort": None, "summary": None, **(reasoning or {})},
+        "safety_identifier": given.get("safety_identifier"),
+        "service_tier": "default",
+        "store": False,
+        "temperature": given.get("temperature", 1.0),
+        "text": {"format": {"type": "text"}, **(text or {})},
+        "tool_choice": given.get("tool_choice", "auto"),
+        "tools": given.get("tools", []),
+        "top_logprobs": given.get("top_logprobs", 0),
+        "top_p": given.get("top_p", 1.0),
+        "truncation": given.get("truncation", "disabled"),
+        "user": given.get("user"),
+    }
+
+
+def response_id(name: str | None) -> str:
+    return name if name is not None and name.startswith("resp_") else f"resp_{name or 'unknown'}"
+
+
+def short(name: str) -> str:
+    """What the ids of a response's items are made of, so that the same answer always has the same."""
+    return blake2s(name.encode(), digest_size=12).hexdigest()
+
+
+def state_of(reason: str | None) -> Json:
+    """The status of a response, and why it is not whole where it is not."""
+    if reason not in _CUT:
+        return {"status": "completed"}
+    return {"status": "incomplete", "incomplete_details": {"reason": _CUT[reason]}}
+
+
+def render(
+    completion: Completion, request: Mapping[str, Any] | None = None, *, model: str | None = None
+) -> tuple[Json, list[Warning]]:
+    """The answer for a client of the Responses API, and what of it that API cannot say. `request` is the client's,
+    which a response repeats in part. `model`: in place of the completion's."""
+    warnings: list[Warning] = []
+    name = response_id(completion.id)
+    head: Json = {"id": name, "object": "response", "created_at": completion.created or 0}
+    own = specific_of(completion)
+    reason: str | None = None
+    output: list[Json] = []
+    if completion.choices:
+        choice = completion.choices[0]
+        output = answer_items(choice.message.model_dump(), short(name), custom_tools(request))
+        reason = choice.finish_reason
+        if choice.logprobs is not None:
+            _with_logprobs(output, choice.logprobs.get("content"))
+        if choice.message.audio is not None:
+            warnings.append(Warning("not_carried", "audio", "the answer's audio was left out; a response holds none"))
+    if len(completion.choices) > 1:
+        text = f"the answer has {len(completion.choices)} choices; the Responses API has one, so the first was given"
+        warnings.append(Warning("not_carried", "choices", text))
+    usage = completion.usage.model_dump() if completion.usage is not None else None
+    rest = own or {**frame(request), **state_of(reason)}
+    document = head | rest | {"model": model or completion.model or "", "output": output}
+    if usage is not None or not own:
+        document["usage"] = usage_of(usage)
+    return document, warnings
+
+
+def _with_logprobs(output: list[Json], logprobs: Any) -> None:
+    for item in output:
+        if item.get("type") == "message" and logprobs:
+            item["content"][0] = {**item["content"][0], "logprobs": logprobs}
+            return
+
+
+def specific_of(completion: Completion) -> Json:
+    """What the completion keeps for this wire alone."""
+    kept = (completion.__pydantic_extra__ or {}).get(SPECIFIC)
+    own = kept.get("responses") if isinstance(kept, Mapping) else None
+    return dict(own) if isinstance(own, Mapping) else {}
