@@ -104,8 +104,7 @@ class Relayed:
         self.warnings: list[Warning] = []
 
     def flow(self, group: Group) -> Flow[Got]:
-        count = self._count(group)
-        if count > 1:
+        if "n" in self.asked.entries and (count := self._count(group)) > 1:
             return self._several(group, count)
         return self._routed(group, self.journey)
 
@@ -142,7 +141,7 @@ class Relayed:
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:
             request = self._mocked(candidate, request, streams)
         return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
@@ -200,7 +199,7 @@ class Relayed:
         self.warnings = [*sending.warnings]
         request = sending.request
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:
             request = self._mocked(candidate, request, sending.streams)
         created = int(self.today().timestamp())
@@ -222,7 +221,7 @@ class Relayed:
         request = shape.request(self.asked, self.x.headers, warnings, self.journey.overrides)
         self.warnings = warnings
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         events = partial(NativeEvents, wire_named(surface.wire), surface.look, **self._limits())
         return self._try(candidate, request, self.asked.stream, False, events, self._native_answer)
 
@@ -361,7 +360,7 @@ class Relayed:
 
     def _count(self, group: Group) -> int:
         asked = self.asked
-        if "n" not in asked.entries or asked.stream or self.surface.look is not None:
+        if asked.stream or self.surface.look is not None:
             return 1
         if not all("n_as_parallel_calls" in one.target.quirks for one in group.candidates):
             return 1
