@@ -85,8 +85,8 @@ COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.1
 
 .PHONY: lock
 lock: .venv-lock/.lock ## Resolve pyproject.toml into requirements/*.txt; UPGRADE=--upgrade takes newer versions
-	$(COMPILE) pyproject.toml --all-extras --group build --group test --group lint -o requirements/dev.txt
-	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra cli --extra emulator --group build -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --all-extras --group build --group test --group demo --group lint -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra gateway --group build --group demo -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/sdk.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra gateway -o requirements/gateway.txt
 	$(COMPILE) --group bench -o requirements/bench.txt

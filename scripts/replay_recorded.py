@@ -1,20 +1,30 @@
-"""Give recorded exchanges to the SDK as if upstream: `python scripts/replay_recorded.py DIR`.
+"""Give recorded exchanges to the SDK and to the gateway as if upstream: `python scripts/replay_recorded.py DIR`.
 
 Every recorded exchange in DIR (JSON files with endpoint, request, status, headers, body: chat completions, Responses,
 Messages) is served by a local server, and asked for with `Client` and with `AsyncClient`, in the shape of its own API.
 The answer has to be a typed result that keeps every recorded fact, fields that nobody has heard of included; a refusal
 has to be a typed error with status and body as recorded. What the server received has to be what was recorded, save for
 what a warning tells of. Then the answer is told to a client of each other API, whole and as a stream, and read back:
-text, tools, reasoning and usage have to be the same. Prints a table, exits 1 on any difference.
+text, tools, reasoning and usage have to be the same.
+
+A gateway that is started as its users start it is asked too. On the exchange's own wire its answer has to be the
+recorded body, unknown fields included, but for the name of the model in chat; from each other surface, whole and as a
+stream, text, tools, reasoning and usage have to be the same, and a refusal has to say what the recorded one says.
+Prints a table, exits 1 on any difference.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,17 +60,30 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.received.append((self.path, body))
-        answer = json.dumps(self.server.recorded["body"]).encode()
-        self.send_response(self.server.recorded["status"])
-        for name, value in self.server.recorded["headers"].items():
-            if name not in CONNECTION:
+        recorded = self.server.recorded
+        answer = json.dumps(recorded["body"]).encode()
+        streams = body.get("stream") is True and recorded["status"] < 400
+        if streams:
+            answer = as_stream(WIRES[recorded["endpoint"]], answer)
+        self.send_response(recorded["status"])
+        for name, value in recorded["headers"].items():
+            if name not in CONNECTION and not (streams and name == "content-type"):
                 self.send_header(name, value)
+        if streams:
+            self.send_header("content-type", "text/event-stream")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing: the table is what is printed."""
+
+
+def as_stream(name: str, answer: bytes) -> bytes:
+    """The stream that says the same as a whole answer."""
+    wire = wire_named(name)
+    encoder = wire.encoder(None)
+    return encoder.feed(as_chunk(wire.parse(answer, None)[0])) + encoder.finish()
 
 
 @contextmanager
@@ -71,6 +94,130 @@ def serving(recorded: dict[str, Any]) -> Iterator[tuple[str, Upstream]]:
         try:
             yield f"http://127.0.0.1:{upstream.server_port}/v1", upstream
         finally:
+            upstream.shutdown()
+            thread.join()
+
+
+class Gateway:
+    """`quoth serve` before an upstream that answers with whatever is set as recorded."""
+
+    def __init__(self, folder: Path, upstream: Upstream):
+        self.upstream = upstream
+        base = f"http://127.0.0.1:{upstream.server_port}/v1"
+        params = {"model": "poe/*", "api_base": base, "api_key": "replayed", "num_retries": 0}
+        settings = {
+            "model_list": [{"model_name": "*", "litellm_params": params}],
+            "router_settings": {"disable_cooldowns": True},
+        }
+        file = folder / "config.yaml"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_MASTER_KEY"))}
+        command = [sys.executable, "-m", "quoth.cli", "serve", "--port", "0", "--config", str(file)]
+        self.process = subprocess.Popen(
+            command, env=kept, cwd=folder, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if "http://127.0.0.1:" in line:
+                self.port = int(line.partition("http://127.0.0.1:")[2].split("/")[0].split()[0].rstrip(".,"))
+                break
+        else:
+            raise RuntimeError("the gateway did not start")
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+
+    def ask(self, path: str, body: dict[str, Any]) -> tuple[int, http.client.HTTPMessage, bytes]:
+        for _ in range(100):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        answer = connection.getresponse()
+        try:
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def replay(self, recorded: dict[str, Any]) -> Iterator[str]:
+        self.upstream.recorded = recorded
+        own, request = WIRES[recorded["endpoint"]], recorded["request"]
+        self.upstream.received.clear()
+        status, headers, raw = self.ask(recorded["endpoint"], {**request, "wire": own})
+        yield from self._same(recorded, status, raw)
+        path, sent = self.upstream.received[0]
+        warned = headers.get("x-quoth-warnings", "")
+        for name in sorted({*sent, *request}):
+            if sent.get(name) != request.get(name) and not warned:
+                yield f"gateway: sent {name} {sent.get(name)!r}, recorded {request.get(name)!r}, and no warning says so"
+        if path != recorded["endpoint"]:
+            yield f"gateway: sent to {path}, recorded {recorded['endpoint']}"
+        body, _ = wire_named(own).to_chat(request)
+        for path, name in WIRES.items():
+            told, _ = wire_named(name).from_chat(body)
+            for streamed in (False, True):
+                if name == own and not streamed:
+                    continue
+                status, _, raw = self.ask(path, {**told, "stream": streamed, "wire": own})
+                way = f"gateway, {path}{' streamed' if streamed else ''}"
+                for difference in self._alike(recorded, name, streamed, status, raw):
+                    yield f"{way}: {difference}"
+
+    def _same(self, recorded: dict[str, Any], status: int, raw: bytes) -> Iterator[str]:
+        """On its own wire: the recorded body."""
+        found, body = json.loads(raw), recorded["body"]
+        if recorded["status"] >= 400:
+            yield from _refused(recorded, status, found)
+            return
+        if status != recorded["status"]:
+            yield f"gateway: status {status}, recorded {recorded['status']}: {raw[:200]!r}"
+            return
+        model = recorded["request"]["model"] if recorded["endpoint"].endswith("completions") else body["model"]
+        if found != {**body, "model": model}:
+            yield f"gateway: {found!r}, recorded {body!r}"
+
+    def _alike(self, recorded: dict[str, Any], name: str, streamed: bool, status: int, raw: bytes) -> Iterator[str]:
+        """From another surface, or as a stream: what every API can say."""
+        if recorded["status"] >= 400:
+            yield from _refused(recorded, status, json.loads(raw))
+            return
+        if status != 200:
+            yield f"status {status}: {raw[:300]!r}"
+            return
+        own, wire = wire_named(WIRES[recorded["endpoint"]]), wire_named(name)
+        if streamed:
+            read = wire.reader([], None)
+            chunks = [chunk for chunk in map(read, SSEDecoder().feed(raw)) if chunk is not None]
+            found = assemble(chunk for chunk in chunks if not isinstance(chunk, Done))
+        else:
+            found = wire.parse(raw, None)[0]
+        before, after = essence(own.parse(json.dumps(recorded["body"]).encode(), None)[0]), essence(found)
+        if streamed and name == "openai_chat":
+            before, after = before[:-1], after[:-1]  # the usage of a stream is asked for
+        if before != after:
+            yield f"{after!r}, recorded {before!r}"
+
+
+def _refused(recorded: dict[str, Any], status: int, found: dict[str, Any]) -> Iterator[str]:
+    hidden = recorded["status"] in (401, 403)  # the gateway's own affair
+    if status != (502 if hidden else recorded["status"]) and recorded["status"] < 500:
+        yield f"status {status}, recorded {recorded['status']}"
+    said = (recorded["body"].get("error") or {}).get("message", "")
+    if not hidden and said not in found["error"]["message"]:
+        yield f"the message lacks what was recorded: {found!r}"
+
+
+@contextmanager
+def gateway() -> Iterator[Gateway]:
+    with Upstream({}) as upstream, tempfile.TemporaryDirectory() as folder:
+        thread = threading.Thread(target=upstream.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        started = Gateway(Path(folder), upstream)
+        try:
+            yield started
+        finally:
+            started.process.terminate()
+            started.process.wait()
             upstream.shutdown()
             thread.join()
 
@@ -125,9 +272,8 @@ def essence(answer: Completion) -> Any:
 
 def blocking(settings: dict[str, Any], request: dict[str, Any], wire: str) -> Any:
     with Client(**settings) as client:
-        calls: dict[str, Any] = dict(
-            zip(NAMES, (client.completion, client.responses.create, client.messages.create), strict=True)
-        )
+        functions: tuple[Any, ...] = (client.completion, client.responses.create, client.messages.create)
+        calls = dict(zip(NAMES, functions, strict=True))
         try:
             return calls[wire](**request, wire=wire)
         except QuothError as error:
@@ -137,9 +283,8 @@ def blocking(settings: dict[str, Any], request: dict[str, Any], wire: str) -> An
 def on_a_loop(settings: dict[str, Any], request: dict[str, Any], wire: str) -> Any:
     async def ask() -> Any:
         async with AsyncClient(**settings) as client:
-            calls: dict[str, Any] = dict(
-                zip(NAMES, (client.acompletion, client.responses.create, client.messages.create), strict=True)
-            )
+            functions: tuple[Any, ...] = (client.acompletion, client.responses.create, client.messages.create)
+            calls = dict(zip(NAMES, functions, strict=True))
             try:
                 return await calls[wire](**request, wire=wire)
             except QuothError as error:
@@ -222,13 +367,14 @@ def main() -> int:
         return 2
     failed = 0
     width = max(len(path.stem) for path in files)
-    for path in files:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-        found = list(replay(recorded))
-        failed += bool(found)
-        print(f"{path.stem:{width}}  {recorded['status']}  {'DIFFERS' if found else 'kept'}")
-        for difference in found:
-            print(f"{'':{width}}       {difference}")
+    with gateway() as serves:
+        for path in files:
+            recorded = json.loads(path.read_text(encoding="utf-8"))
+            found = [*replay(recorded), *serves.replay(recorded)]
+            failed += bool(found)
+            print(f"{path.stem:{width}}  {recorded['status']}  {'DIFFERS' if found else 'kept'}")
+            for difference in found:
+                print(f"{'':{width}}       {difference}")
     print(f"\n{len(files) - failed} of {len(files)} kept whole.")
     return 1 if failed else 0
 

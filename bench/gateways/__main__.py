@@ -54,6 +54,8 @@ def main() -> int:
                     with running(subject, f"{base}{path}/v1", pythons, mine) as gateway:
                         starts.setdefault(subject.name, []).append(gateway.started())
                         for work in (WORKS[name] for name in options.work if WORKS[name].path == path):
+                            if work.beyond and subject.name != "quoth":
+                                continue
                             say(f"round {number + 1} of {options.rounds}: {subject.title}, {work.title}")
                             found.setdefault((subject.name, work.name), []).append(
                                 _measured(gateway, work, options.seconds, other)
@@ -132,6 +134,7 @@ def table(about: dict[str, Any], found: Any, starts: Any, growth: Any) -> str:
                 f"{median(run['per_second'] for run in runs):,.0f} | {median(run['p50_ms'] for run in runs):.2f} ms | "
                 f"{median(run['p99_ms'] for run in runs):.2f} ms |"
             )
+    lines += _across(found)
     lines += ["", "| gateway | first answer after | parent | worker, after the load |", "| --- | --: | --: | --: |"]
     for who, runs in starts.items():
         memories = [run for (one, _), all_runs in found.items() if one == who for run in all_runs]
@@ -143,6 +146,20 @@ def table(about: dict[str, Any], found: Any, starts: Any, growth: Any) -> str:
         early, late = growth["rss_mb_at_20000"], growth["rss_mb_at_220000"]
         lines += ["", f"Quoth's worker: {early:.1f} MB after 20,000 requests, {late:.1f} MB after 220,000."]
     return "\n".join(lines)
+
+
+def _across(found: Any) -> list[str]:
+    """What being told in another wire's words costs, beside what the same costs over one wire, in floors."""
+    lines = []
+    for name, work in WORKS.items():
+        needed = ("quoth", name), ("quoth", work.beyond), (FLOOR, work.beyond)
+        if not work.beyond or not all(key in found for key in needed):
+            continue
+        told, same, floor = (median(run["cpu_us"] for run in found[key]) for key in needed)
+        lines.append(
+            f"- {work.title}: {told - same:.1f} µs more than over one wire, {(told - same) / floor:.2f} of the floor."
+        )
+    return ["", *lines] if lines else []
 
 
 def _ratio(middle: dict[str, float], who: str, other: str) -> str:

@@ -7,18 +7,21 @@ import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["KEY", "MODEL", "WORKS", "Work", "wrk"]
+__all__ = ["KEY", "MODEL", "OVER_MESSAGES", "WORKS", "Work", "wrk"]
 
 KEY = "sk-bench-0123456789abcdef"
-MODEL = "claude-sonnet-4.6"
+MODEL = "gemini-3.1-pro"
+OVER_MESSAGES = "over-messages"  # a model that Quoth calls over Anthropic's wire
 EVENTS = 103
 
 
 @dataclass(frozen=True)
 class Work:
     """`size` is that of the body in bytes; `per` what the processor time of a request is divided by; `path` a part of
-    the upstream."""
+    the upstream. `beyond`: the work over one wire that this one, across wires, is compared with; only Quoth does
+    it."""
 
     name: str
     title: str
@@ -27,6 +30,9 @@ class Work:
     stream: bool = False
     per: int = 1
     path: str = ""
+    model: str = MODEL
+    route: str = "/chat/completions"
+    beyond: str = ""
 
 
 WORKS = {
@@ -37,6 +43,30 @@ WORKS = {
         Work("large", "body of 200 kB", 200_000, 16),
         Work("alone", "one connection, 0.5 kB", 500, 1),
         Work("stream", "stream, per event", 500, 64, stream=True, per=EVENTS, path="/paced"),
+        Work("to-messages", "chat told to Messages, 0.5 kB", 500, 32, model=OVER_MESSAGES, beyond="small"),
+        Work("from-messages", "Messages told to chat, 0.5 kB", 500, 32, route="/messages", beyond="small"),
+        Work(
+            "to-messages-stream",
+            "chat told to Messages, per event",
+            500,
+            64,
+            stream=True,
+            per=EVENTS,
+            path="/paced",
+            model=OVER_MESSAGES,
+            beyond="stream",
+        ),
+        Work(
+            "from-messages-stream",
+            "Messages told to chat, per event",
+            500,
+            64,
+            stream=True,
+            per=EVENTS,
+            path="/paced",
+            route="/messages",
+            beyond="stream",
+        ),
     )
 }
 
@@ -44,9 +74,14 @@ WORKS = {
 def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, float]:
     """The figures of one run."""
     said = "What is the capital of France? " * (work.size // 31 + 1)
-    body = {"model": MODEL, "messages": [{"role": "user", "content": said[: max(1, work.size - 90)]}]}
+    body: dict[str, Any] = {
+        "model": work.model,
+        "messages": [{"role": "user", "content": said[: max(1, work.size - 90)]}],
+    }
     if work.stream:
         body["stream"] = True
+    if work.route == "/messages":
+        body["max_tokens"] = 1000
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(
             'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\n'
@@ -57,7 +92,7 @@ def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, flo
         command = ["wrk", "-t1", f"-c{work.connections}", f"-d{seconds:g}s", "--latency", "--timeout", "20s"]
         pinned = [] if core is None else ["taskset", "-c", str(core)]
         done = subprocess.run(
-            [*pinned, *command, "-s", script.name, f"{url}/chat/completions"], capture_output=True, text=True
+            [*pinned, *command, "-s", script.name, f"{url}{work.route}"], capture_output=True, text=True
         )
     text = done.stdout
     requests = int(_found(r"(\d+) requests in", text))

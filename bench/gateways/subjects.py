@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.gateways.load import KEY, MODEL
+from bench.gateways.load import KEY, MODEL, OVER_MESSAGES
 from bench.run import environment
 
 __all__ = ["SUBJECTS", "Running", "Subject", "running"]
@@ -75,9 +75,12 @@ def _floor(module: str) -> Callable[[str, int, str, Path], list[str]]:
 
 
 def _quoth(python: str, port: int, upstream: str, folder: Path) -> list[str]:
+    there = {"api_base": upstream, "api_key": "upstream-key"}
+    claude = {"model": "anthropic/claude-sonnet-4.6", "wire": "anthropic_messages", **there}
     settings = {
         "model_list": [
-            {"model_name": "*", "litellm_params": {"model": "poe/*", "api_base": upstream, "api_key": "upstream-key"}}
+            {"model_name": "*", "litellm_params": {"model": "poe/*", **there}},
+            {"model_name": OVER_MESSAGES, "litellm_params": claude},
         ],
         "general_settings": {"master_key": KEY},
         "quoth": {"catalogue_ttl": 0, "log": {"path": str(folder / "requests.log")}},

@@ -7,7 +7,7 @@ characters it had. `acaller` and `astreamer` are their asyncio forms; `aclose()`
 
 from __future__ import annotations
 
-MODEL = "claude-sonnet-4.6"
+MODEL = "gemini-3.1-pro"  # which Quoth calls over chat, as the others do
 MESSAGES = [
     {"role": "system", "content": "You are terse."},
     {"role": "user", "content": "What is the capital of France?"},

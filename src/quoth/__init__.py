@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         UnsupportedParamsError,
     )
     from quoth.media import Media
+    from quoth.results import Image, ImagesResponse, Transcription, Video
     from quoth.sdk.account import (
         Balance,
         Reconciled,
@@ -83,6 +84,25 @@ if TYPE_CHECKING:
         supports_web_search,
     )
     from quoth.sdk.client import AsyncClient, Client
+    from quoth.sdk.content import Content, Speech
+    from quoth.sdk.creating import (
+        aimage_edit,
+        aimage_generation,
+        aspeech,
+        atranscription,
+        avideo_content,
+        avideo_generation,
+        avideo_remix,
+        avideo_status,
+        image_edit,
+        image_generation,
+        speech,
+        transcription,
+        video_content,
+        video_generation,
+        video_remix,
+        video_status,
+    )
     from quoth.sdk.dialects import AnthropicMessage, Response
     from quoth.sdk.info import (
         get_llm_provider,
@@ -150,6 +170,13 @@ _HOMES = {
         "supports_tool_choice supports_vision supports_web_search"
     ),
     "quoth.sdk.client": "AsyncClient Client",
+    "quoth.sdk.creating": (
+        "aimage_edit aimage_generation aspeech atranscription avideo_content avideo_generation avideo_remix "
+        "avideo_status image_edit image_generation speech transcription video_content video_generation video_remix "
+        "video_status"
+    ),
+    "quoth.sdk.content": "Content Speech",
+    "quoth.results": "Image ImagesResponse Transcription Video",
     "quoth.sdk.info": "get_llm_provider get_supported_openai_params stream_chunk_builder validate_environment",
     "quoth.sdk.prices": "completion_cost cost_per_token",
     "quoth.sdk.media": "adownload download",
@@ -196,12 +223,15 @@ __all__ = [
     "Client",
     "Completion",
     "ConflictError",
+    "Content",
     "ContentPolicyViolationError",
     "ContextWindowExceededError",
     "Cost",
     "Delta",
     "EventStream",
     "Function",
+    "Image",
+    "ImagesResponse",
     "InternalServerError",
     "Media",
     "Message",
@@ -217,16 +247,19 @@ __all__ = [
     "Response",
     "Router",
     "ServiceUnavailableError",
+    "Speech",
     "Stream",
     "StreamInterrupted",
     "StreamingChoices",
     "Timeout",
     "Timeouts",
     "ToolCall",
+    "Transcription",
     "UnprocessableEntityError",
     "UnsupportedParamsError",
     "Usage",
     "UsageRow",
+    "Video",
     "Warning",
     "__version__",
     "aattach",
@@ -235,12 +268,20 @@ __all__ = [
     "acompletion",
     "adownload",
     "aget_valid_models",
+    "aimage_edit",
+    "aimage_generation",
     "amodels",
     "anthropic_messages",
     "areconcile",
     "aresponses",
+    "aspeech",
+    "atranscription",
     "attach",
     "ausage_history",
+    "avideo_content",
+    "avideo_generation",
+    "avideo_remix",
+    "avideo_status",
     "balance",
     "batch_completion",
     "budget",
@@ -253,11 +294,14 @@ __all__ = [
     "get_model_info",
     "get_supported_openai_params",
     "get_valid_models",
+    "image_edit",
+    "image_generation",
     "messages",
     "models",
     "reconcile",
     "register_model",
     "responses",
+    "speech",
     "stream_chunk_builder",
     "supports_audio_input",
     "supports_audio_output",
@@ -272,8 +316,13 @@ __all__ = [
     "supports_vision",
     "supports_web_search",
     "token_counter",
+    "transcription",
     "usage_history",
     "validate_environment",
+    "video_content",
+    "video_generation",
+    "video_remix",
+    "video_status",
 ]
 
 

@@ -42,8 +42,29 @@ def test_size_and_seconds_are_the_bots_own(quoth: Quoth, emulator: Emulator, tmp
     assert done.code == 0
     body = emulator.requests[0].body
     assert isinstance(body, dict)
-    assert (body["size"], body["duration"]) == ("720x1280", "4")
+    assert (body["size"], body["seconds"]) == ("720x1280", 4)
     assert "nearest that sora-2 declares" in done.err
+
+
+def test_the_models_own_endpoint_is_used_where_there_is_one(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
+    drawn = quoth("image", "A raven", "-m", "GPT-Image-1", "-o", str(tmp_path / "raven.png"))
+    assert (drawn.code, emulator.requests[-1].path) == (0, "/v1/images")
+    anew = quoth("image", "Blue", "-m", "GPT-Image-1", "--file", str(tmp_path / "raven.png"), "-o", str(tmp_path))
+    assert anew.code == 0
+    assert isinstance(body := emulator.requests[-1].body, dict)
+    assert body["image"].startswith("data:image/png;base64,")
+    told = quoth("speak", "Nevermore", "-m", "ElevenLabs-v3", "--voice", "Amy", "-o", str(tmp_path), "--json").json
+    assert (told["wire"], told["files"][0]["kind"], emulator.requests[-1].path) == ("audio", "audio", "/v1/audio")
+    told = quoth("video", "It flies", "-m", "Veo-3.1", "-o", str(tmp_path / "raven"), "--json").json
+    assert told["wire"] == "videos"
+    assert Path(told["files"][0]["path"]).name == "raven.mp4"
+
+
+def test_a_film_that_fails(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
+    emulator.faults("job=failed")
+    done = quoth("video", "A raven", "-m", "Sora-2", "-o", str(tmp_path))
+    assert done.code
+    assert "made no video: failed: The video could not be made" in done.err
 
 
 def test_json(quoth: Quoth, tmp_path: Path) -> None:

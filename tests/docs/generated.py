@@ -12,6 +12,7 @@ from pathlib import Path
 
 from quoth import errors
 from quoth.gateway.metrics import described
+from quoth.gateway.problems import SLUGS
 from quoth.gateway.settings.known import KINDS, known
 from quoth.providers.controls import CONTROLS, INERT
 from quoth.providers.quirks import QUIRKS
@@ -66,6 +67,11 @@ def settings(kind: str) -> str:
     return "\n".join(["| where | keys | what for |", "| --- | --- | --- |", *lines])
 
 
+def slugs() -> str:
+    rows = [f"| `{slug}` | {meaning} |" for slug, meaning in SLUGS.items()]
+    return "\n".join(["| `type` | meaning |", "| --- | --- |", *rows])
+
+
 def metrics() -> str:
     rows = [
         f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels) or '–'} | {text} |"
@@ -78,6 +84,7 @@ SECTIONS: dict[tuple[Path, str], Callable[[], str]] = {
     (ROOT / "docs/sdk.md", "controls"): controls,
     (ROOT / "docs/from-litellm.md", "inert"): inert,
     (ROOT / "docs/errors.md", "tree"): tree,
+    (ROOT / "docs/gateway.md", "slugs"): slugs,
     (ROOT / "docs/observability.md", "metrics"): metrics,
     (ROOT / "docs/parameters.md", "poe"): probe_parameters.poe,
     (ROOT / "docs/parameters.md", "differences"): probe_parameters.differences,

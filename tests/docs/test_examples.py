@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +18,10 @@ import pytest
 
 from quoth.emulator import Emulator
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
+from tests.gateway.serving import KEY, Serving
 
 POE = "https://api.poe.com/v1"
+GATEWAY = "http://127.0.0.1:4000"
 # After an example, `#> text` is a line that it prints.
 PRINTED = re.compile(r"^ *#> ?(.*)$", re.MULTILINE)
 # What a shell has anyway.
@@ -44,19 +46,85 @@ def python_of(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.language == "python" and not block.reason]
 
 
+@pytest.fixture(scope="module")
+def gateway(poe_emulator_server: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """What stands at the address that the pages give the gateway."""
+    environment = {"POE_API_KEY": "emulated-key", "POE_API_BASE": poe_emulator_server.base_url}
+    with Serving(tmp_path_factory.mktemp("gateway"), environment=environment) as serving:
+        yield serving
+
+
+@pytest.fixture
+def there(request: pytest.FixtureRequest, offline: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Block], str]:
+    """A block's text, with the addresses of what stands in for Poe and for the gateway."""
+
+    def found(block: Block) -> str:
+        body = block.body.replace(POE, offline)
+        if GATEWAY in body:
+            serving: Serving = request.getfixturevalue("gateway")
+            monkeypatch.setenv("QUOTH_MASTER_KEY", KEY)
+            body = body.replace(GATEWAY, serving.url.removesuffix("/v1"))
+        return body
+
+    return found
+
+
+# Runs blocks of Python one after the other, in one namespace as a page is read, and writes what each has printed as a
+# line of JSON.
+PROGRAM = """
+import contextlib, io, json, sys
+names = {"__name__": "__main__"}
+for place, line, body in json.load(sys.stdin):
+    # Line numbers of the page, so that a traceback points into it.
+    code = compile("\\n" * (line - 1) + body, place, "exec")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)
+    print(json.dumps(printed.getvalue()), flush=True)
+"""
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
-def test_python_runs_and_prints_what_it_says(page: Path, offline: str) -> None:
-    """The blocks of a page are one program, in order; where it says Poe's address it gets the emulator's."""
-    names: dict[str, object] = {"__name__": "__main__"}
-    for block in python_of(page):
-        # Line numbers of the page, so that a traceback points into it.
-        code = compile("\n" * (block.line - 1) + block.body.replace(POE, offline), str(page), "exec")
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(code, names)
+def test_python_runs_and_prints_what_it_says(page: Path, there: Callable[[Block], str]) -> None:
+    """The blocks of a page are one program, in order; where it says Poe's address it gets the emulator's. Warnings are
+    errors, also of what it leaves open at its end."""
+    found = python_of(page)
+    given = [(str(page), block.line, there(block)) for block in found]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM], input=json.dumps(given), capture_output=True, text=True
+    )
+    printed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"after {len(printed)} of {len(found)} blocks:\n{done.stderr}"
+    assert "Warning" not in done.stderr, done.stderr
+    for block, text in zip(found, printed, strict=True):
         promised = PRINTED.findall(block.body)
         if promised:
-            assert printed.getvalue().splitlines() == promised, block.place
+            assert text.splitlines() == promised, block.place
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("page", ["README.md", "docs/gateway.md"])
+def test_curl_gets_an_answer(page: str, there: Callable[[Block], str]) -> None:
+    commands = [
+        line
+        for block in blocks(ROOT / page)
+        if block.language == "sh"
+        for line in there(block).replace("\\\n", " ").splitlines()
+        if line.startswith("curl")
+    ]
+    assert commands
+    for command in commands:
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert '"choices"' in done.stdout, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_javascript_gets_an_answer(there: Callable[[Block], str]) -> None:
+    (block,) = (block for block in blocks(ROOT / "docs/gateway.md") if block.language == "js")
+    words = ["node", "--input-type=module", "-e", there(block)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, "2 + 3 = 5" in done.stdout) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

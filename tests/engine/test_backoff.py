@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -105,3 +106,21 @@ def test_in_an_outage_retries_stay_a_fraction():
         retries += sum(budget.allow() for _ in range(2))
     assert retries <= 0.2 * calls + 10 * 60 + 100
     assert retries >= 0.2 * calls
+
+
+def test_the_budget_takes_no_more_memory_for_more_calls():
+    clock = Clock()
+    budget = RetryBudget(clock.world.now)
+    for _ in range(2_000):
+        clock.seconds += 0.05
+        budget.call()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20_000):
+            clock.seconds += 0.001
+            budget.call()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20_000

@@ -162,6 +162,30 @@ def test_many_threads_share_one_client(server: FaultServer, stream: bool):
     assert len(server.requests) == 10 * THREADS
 
 
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """The interpreter goes from one thread to the next as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_first_calls_that_come_together_share_one_transport(kind: Any, switching: None):
+    """Else each keeps connections of its own, and nobody closes those of all but one."""
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(200):
+            client, together = kind(base_url="http://127.0.0.1:9", api_key=KEY), threading.Barrier(4)
+
+            def first(client: Any = client, together: threading.Barrier = together) -> Any:
+                together.wait()
+                return client._transport()
+
+            found = [pool.submit(first) for _ in range(4)]
+            assert len({id(one.result()) for one in found}) == 1
+
+
 def test_closing_while_others_call(server: FaultServer):
     """A call in a closing client ends well or as a typed error; the next one works."""
     server.play(Echo())

@@ -264,3 +264,12 @@ def test_a_quirk_mends_a_chat_body_or_a_request_of_its_wire():
     for quirk in QUIRKS.values():
         assert quirk.apply is None or quirk.mend is None
         assert set(quirk.wires) <= set(NAMES)
+
+
+def test_geminis_turns_with_tools_do_not_go_over_responses():
+    document = {"model": "Gemini-3.1-Pro", "input": "hello"}
+    there = target("poe/Gemini-3.1-Pro")
+    plain = Call("", HELLO, {}, surface=RESPONSES, document=document)
+    with_tools = Call("", HELLO, {}, surface=RESPONSES, document={**document, "tools": [FUNCTION]})
+    asked_for = Call("", HELLO, {}, surface=RESPONSES, document={**document, "tools": [FUNCTION]}, wire=RESPONSES)
+    assert [wire_of(there, call) for call in (plain, with_tools, asked_for)] == [RESPONSES, CHAT, RESPONSES]

@@ -238,6 +238,8 @@ def test_mocks(ask: Any, server: FaultServer) -> None:
     assert ask(failing).choices[0].message.content == "real"
     with pytest.raises(quoth.Timeout):
         ask(router, mock_timeout=True)
+    with pytest.raises(quoth.Timeout, match="mock_timeout"):
+        ask(quoth.Router([entry(server, mock_timeout=True, timeout=0.05)], num_retries=0))
 
 
 @pytest.mark.parametrize(

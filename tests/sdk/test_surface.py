@@ -23,14 +23,17 @@ FUNCTIONS = (
     "usage_history stream_chunk_builder token_counter validate_environment get_max_tokens get_model_info "
     "get_valid_models models register_model supports_audio_input supports_audio_output supports_function_calling "
     "supports_parallel_function_calling supports_pdf_input supports_prompt_caching supports_reasoning "
-    "supports_response_schema supports_system_messages supports_tool_choice supports_vision supports_web_search"
+    "supports_response_schema supports_system_messages supports_tool_choice supports_vision supports_web_search "
+    "aimage_edit aimage_generation aspeech atranscription avideo_content avideo_generation avideo_remix avideo_status "
+    "image_edit image_generation speech transcription video_content video_generation video_remix video_status"
 ).split()
 CLASSES = (
     "AnthropicMessage AsyncClient AsyncEventStream AsyncStream Attempt Balance Budget Choice Chunk ChunkChoice "
     "Client Completion Cost "
     "Delta EventStream "
     "Function Media Message ModelInfo Reconciled Response Router "
-    "Stream Timeouts ToolCall Usage UsageRow Warning"
+    "Stream Timeouts ToolCall Usage UsageRow Warning "
+    "Content Image ImagesResponse Speech Transcription Video"
 ).split()
 LITELLMS = {
     "ModelResponse": "Completion",

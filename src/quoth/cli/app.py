@@ -323,14 +323,15 @@ def demo(
         bool | None,
         typer.Option(
             "--serve/--no-serve",
-            help="Keep the emulator running after the tour, until Ctrl-C. Default: on a terminal, if it was started.",
+            help="Keep the gateway (and the emulator, if any) running after the tour, until Ctrl-C. Default: on "
+            "a terminal.",
             show_default=False,
         ),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the main job: text, a stream, a tool call, calls at once, a picture, speech, a clip."""
+    """Show the main job: text, a stream, a tool call, calls at once, a picture, speech, a clip; and the gateway."""
     with failing(json=as_json, debug=debug):
         from quoth.cli import demo as command
 

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +36,22 @@ from quoth.cli.answers import (
     total_text,
 )
 from quoth.cli.emulate import KEY, exports
+from quoth.cli.front import Front, NoGateway, has_curl, shown
+from quoth.cli.front import run as fetched
 from quoth.cli.making import DEFAULTS
 from quoth.cli.names import DEFAULT_MODEL, model_name
 from quoth.emulator import Emulator
+from quoth.engine.purse import Tab
+from quoth.engine.reading import BodyReader
 from quoth.errors import APIError, BudgetExceededError, QuothError
 from quoth.media import Kind
-from quoth.sdk.budget import Budget, named_budget
+from quoth.providers.costs import price_of
+from quoth.sdk.budget import Budget, current, named_budget
 from quoth.sdk.client import AsyncClient, Client
-from quoth.sdk.info import get_llm_provider, validate_environment
+from quoth.sdk.info import get_llm_provider, stream_chunk_builder, validate_environment
 from quoth.sdk.media import download
-from quoth.types import Cost, Usage
+from quoth.sdk.past import remember_trace
+from quoth.types import Chunk, Completion, Cost, Usage
 
 __all__ = ["run"]
 
@@ -73,9 +81,18 @@ class _Tour:
     silent: bool
     cap: Budget | None
     clip: bool
+    new_front: Callable[[], Front]
     answers: list[Told] = field(default_factory=list)
     files: list[tuple[Kind, Path]] = field(default_factory=list)
+    front: Front | None = None
     _folder: Path | None = None
+
+    def in_front(self) -> Front:
+        """The gateway, which is started when it is first asked for. Raises NoGateway."""
+        if self.front is None:
+            with terminal.waiting("quoth serve"):
+                self.front = self.new_front()
+        return self.front
 
     @property
     def folder(self) -> Path:
@@ -231,6 +248,112 @@ def _make(tour: _Tour, kind: Kind, prompt: str, **wanted: Any) -> None:
     tour.took(answer, made_line)
 
 
+def _with_curl(tour: _Tour) -> None:
+    """What any program that speaks HTTP does."""
+    front, question = tour.in_front(), "What is the capital of Japan?"
+    tour.say(f"{_INDENT}quoth serve: {front.base_url}, key {front.key}", "dim")
+    tour.code(shown(command := front.curl(tour.model, _user(question), tour.keywords)))
+
+    headers: dict[str, str] = {}
+
+    def ask() -> Completion:
+        found = fetched(command)
+        if found is None:
+            return _by_hand(tour, front, question)
+        headers.update(found[0])
+        return Completion.model_validate(msgspec.json.decode(found[1]))
+
+    if not has_curl():
+        tour.say(f"{_INDENT}curl is not installed, so Python asks the same.", "yellow")
+    answer = _through_the_gateway(tour, question, ask)
+    for name, value in headers.items():
+        if name.startswith("x-quoth-"):
+            tour.say(f"{_INDENT}{name}: {value}", "dim")
+    _tell(tour, answer)
+
+
+def _with_openai(tour: _Tour) -> None:
+    """What a program written for OpenAI does: it changes the address and the key."""
+    front, question = tour.in_front(), "Count from 1 to 5."
+    tour.code(
+        f'client = openai.OpenAI(base_url="{front.base_url}", api_key="{front.key}")\n'
+        f'for chunk in client.chat.completions.create(model="{tour.model}", messages=messages, stream=True):\n'
+        '    print(chunk.choices[0].delta.content or "", end="")'
+    )
+
+    def ask() -> Completion:
+        if not installed:
+            return _by_hand(tour, front, question)
+        import openai
+
+        messages: Any = _user(question)
+        direct = openai.DefaultHttpxClient(trust_env=False)  # a proxy is for the world outside
+        with openai.OpenAI(base_url=front.base_url, api_key=front.key, max_retries=0, http_client=direct) as client:
+            try:
+                chunks = list(
+                    client.chat.completions.create(
+                        model=tour.model,
+                        messages=messages,
+                        stream=True,
+                        stream_options={"include_usage": True},
+                        **tour.keywords,
+                    )
+                )
+            except openai.OpenAIError as error:
+                raise APIError(f"the openai client got no answer from the gateway: {error}") from None
+        built = stream_chunk_builder([Chunk.model_validate(chunk.model_dump()) for chunk in chunks])
+        assert built is not None
+        return built
+
+    installed = _installed("openai")
+    if not installed:
+        tour.say(f"{_INDENT}The openai package is not installed, so Quoth asks the same over HTTP.", "yellow")
+    _tell(tour, _through_the_gateway(tour, question, ask))
+
+
+def _through_the_gateway(tour: _Tour, question: str, ask: Callable[[], Completion]) -> Completion:
+    """An answer that came by the gateway, counted like the others. Raises BudgetExceededError."""
+    with Client(**tour.settings) as client:
+        target = client._job(tour.model, _user(question), dict(tour.keywords)).plans[0].target()
+    tab = Tab(current(), target, {"messages": _user(question), **tour.keywords})
+    tab.before(lambda: BodyReader(0))()
+    started = time.monotonic()
+    try:
+        with terminal.waiting(tour.model):
+            answer = ask()
+    except BaseException:
+        tab.settle(None)
+        raise
+    trace = answer._trace
+    trace.provider, trace.model, trace.seconds = target.provider, target.model, time.monotonic() - started
+    trace.price = price_of(target)
+    if target.provider == "poe":
+        remember_trace(trace, target, datetime.now(UTC))
+    tab.settle(answer.cost.usd)
+    return answer
+
+
+def _tell(tour: _Tour, answer: Completion) -> None:
+    text = (answer.choices[0].message.content or "") if answer.choices else ""
+    said = terminal.harmless(text, sys.stdout).replace("\n", f"\n{_INDENT}")
+    tour.say(f"{_INDENT}{said}")
+    seconds = answer._trace.seconds or 0.0
+    tour.took(Told(tour.model, text, answer.usage, answer.cost, answer.warnings, seconds, answer))
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:
+        return False  # somebody has put something else in its place
+
+
+def _by_hand(tour: _Tour, front: Front, question: str) -> Completion:
+    with Client(api_key=front.key, base_url=front.base_url) as client:
+        answer = client.completion(f"custom_openai/{tour.model}", _user(question), stream=False, **tour.keywords)
+    return Completion.model_validate(answer.model_dump())
+
+
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
@@ -247,6 +370,10 @@ _MEDIA: tuple[tuple[str, Callable[[_Tour], None]], ...] = (
     ("A picture, drawn and saved", _image),
     ("A line, spoken", _speech),
     ("A clip", _clip),
+)
+_GATEWAY: tuple[tuple[str, Callable[[_Tour], None]], ...] = (
+    ("The gateway in front, called with curl", _with_curl),
+    ("The same gateway, called with the openai client", _with_openai),
 )
 
 
@@ -278,17 +405,24 @@ def run(
         cap = None
         if online:
             cap = stack.enter_context(Budget(Decimal(str(max_usd)), "allow"))
-        tour = _Tour(name, settings, {"max_tokens": max_tokens}, silent=as_json, cap=cap, clip=clip)
+        variables = {} if emulator is None else exports(emulator.base_url)
+
+        def new_front() -> Front:
+            provider = get_llm_provider(name)[1]
+            return stack.enter_context(Front(provider, variables, usual=serve))
+
+        tour = _Tour(name, settings, {"max_tokens": max_tokens}, as_json, cap, clip, new_front)
         _greet(tour, emulator, max_tokens)
-        steps = [_taken(tour, *step) for step in enumerate((*_STEPS, *(_MEDIA if name.startswith("poe/") else ())), 1)]
+        media = _MEDIA if name.startswith("poe/") else ()
+        steps = [_taken(tour, *step) for step in enumerate((*_STEPS, *media, *_GATEWAY), 1)]
         charged = _charged(tour) if online and name.startswith("poe/") else None
         if as_json:
             total = {**_total_data(tour.answers), "charged_points": charged}
             terminal.print_json({"model": name, "offline": not online, "steps": steps, "total": total})
         else:
             _sum_up(tour, emulator, charged)
-        if emulator is not None and serve:
-            _keep_serving(emulator)
+        if serve:
+            _keep_serving(tour, emulator)
 
 
 def _taken(tour: _Tour, number: int, step: tuple[str, Callable[[_Tour], None]]) -> dict[str, Any]:
@@ -298,8 +432,8 @@ def _taken(tour: _Tour, number: int, step: tuple[str, Callable[[_Tour], None]]) 
     answers, files, left_out = len(tour.answers), len(tour.files), None
     try:
         take(tour)
-    except BudgetExceededError as error:
-        left_out = error.message
+    except (BudgetExceededError, NoGateway) as error:
+        left_out = str(error)
         tour.say(f"{_INDENT}Left out: {left_out}.", "yellow")
     tour.say()
     return {
@@ -374,6 +508,7 @@ def _sum_up(tour: _Tour, emulator: Emulator | None, charged: int | None) -> None
         (f'{key}{quoth} chat "Hello"', "ask a model"),
         (f'{key}{quoth} image "A fox"', "draw; also speak, video, transcribe"),
         (f"{quoth} models claude", "what there is, and its price"),
+        (f"{key}{quoth} serve", "the gateway, for programs of any language"),
         (f"{quoth} emulate", "an offline Poe for your own tests"),
         ("from quoth import completion", "the same in Python: see README.md"),
     )
@@ -389,13 +524,26 @@ def _own_name() -> str:
     return sys.argv[0] if os.path.basename(sys.argv[0]) == "quoth" else "python -m quoth"
 
 
-def _keep_serving(emulator: Emulator) -> None:
-    terminal.note(f"\nThe emulator goes on at {emulator.base_url}, until Ctrl-C. In another terminal:", "bold")
-    terminal.write("".join(f"{_INDENT}export {name}={value}\n" for name, value in exports(emulator.base_url).items()))
+def _keep_serving(tour: _Tour, emulator: Emulator | None) -> None:
+    if emulator is not None:
+        terminal.note(f"\nThe emulator goes on at {emulator.base_url}, until Ctrl-C. In another terminal:", "bold")
+        terminal.write(
+            "".join(f"{_INDENT}export {name}={value}\n" for name, value in exports(emulator.base_url).items())
+        )
+    front = tour.front
+    if front is not None:
+        terminal.note(f"\nThe gateway goes on at {front.base_url}, key {front.key}, until Ctrl-C:", "bold")
+        terminal.write(f"{shown(front.curl(tour.model, _user('Hello'), {}))}\n")
+    if emulator is None and front is None:
+        return
     try:
-        threading.Event().wait()
+        if front is None:
+            threading.Event().wait()
+        else:
+            front.wait()
     except KeyboardInterrupt:
-        terminal.note("\nStopped.")
+        pass
+    terminal.note("\nStopped.")
 
 
 def _user(text: str) -> list[dict[str, Any]]:

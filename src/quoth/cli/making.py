@@ -3,19 +3,25 @@ answer."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from quoth.cli import terminal
-from quoth.cli.answers import Shown, Told, document, made_line, told
+from quoth.cli.answers import Shown, Told, costs, made_line
 from quoth.cli.failures import UsageFault
 from quoth.cli.names import model_name
-from quoth.cli.request import as_text, attached, parameters, piped_text, user_message
+from quoth.cli.request import as_text, parameters, piped_text
 from quoth.errors import APIError
 from quoth.media import Kind, Media
+from quoth.results import Video
 from quoth.sdk.client import Client
-from quoth.sdk.media import download
+from quoth.sdk.content import Speech
+from quoth.sdk.media import download, kept
+from quoth.sdk.uploads import upload
 
 __all__ = ["DEFAULTS", "make", "transcribe"]
 
@@ -27,8 +33,6 @@ DEFAULTS = {
     "video": "poe/Veo-3.1-Lite",
     "transcript": "poe/Gemini-2.5-Flash-Lite",
 }
-_WRITE_DOWN = "Write down what is said in this recording, word for word, and nothing else."
-_TRANSCRIBERS = ("whisper", "deepgram-nova")
 
 
 def make(
@@ -44,31 +48,36 @@ def make(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Ask for a picture, a sound or a film and save it."""
+    """Ask for a picture, a sound or a film and save it: by the model's own endpoint where it has one."""
     text = _prompt(prompt, kind)
     _check_free(output, force)
     name = model_name(model or DEFAULTS[kind])
-    question = user_message(text, [attached(file) for file in files])
+    keywords = parameters(named, pairs)
+    along = [_upload(file) for file in files]
+    started = time.monotonic()
     with Client() as client:
-        answer = told(
-            client,
-            name,
-            [question],
-            parameters(named, pairs),
-            stream=False,
-            shown=None,
-        )
-    found = [item for choice in _choices(answer) for item in choice.message.media]
-    if not found:
-        said = f": {answer.text[:300]}" if answer.text else ""
-        raise APIError(f"{name} answered without any {kind}{said}")
-    with terminal.waiting(f"{len(found)} {'file' if len(found) == 1 else 'files'}"):
-        saved = [_saved(item, output, number, force) for number, item in enumerate(found)]
+        with terminal.waiting(name):
+            result, items = _MAKERS[kind](client, name, text, keywords, along)
+        answer = Told(name, "", None, result.cost, result.warnings, time.monotonic() - started)
+        with terminal.waiting(f"{len(items)} {'file' if len(items) == 1 else 'files'}"):
+            saved = [_saved(client, kind, item, output, number, force) for number, item in enumerate(items)]
     if as_json:
         listed = [
-            {"path": str(path), "kind": item.kind, "url": item.url} for path, item in zip(saved, found, strict=True)
+            {"path": str(path), "kind": kind, "url": _address(item)} for path, item in zip(saved, items, strict=True)
         ]
-        terminal.print_json({**document(answer), "files": listed})
+        shown = {} if isinstance(result, Speech) else result.model_dump(mode="json")
+        for one in shown.get("data") or ():
+            one.pop("b64_json", None)  # it is in the file
+        terminal.print_json(
+            {
+                "model": name,
+                **shown,
+                "wire": result.wire,
+                **costs(answer),
+                "request_id": result.request_id,
+                "files": listed,
+            }
+        )
         return
     for path in saved:
         terminal.write(f"{path}\n")
@@ -78,19 +87,63 @@ def make(
 def transcribe(file: str, *, model: str | None, named: Mapping[str, Any], quiet: bool, as_json: bool) -> None:
     """Ask for the words of a recording."""
     name = model_name(model or DEFAULTS["transcript"])
-    parts: list[Any] = [attached(file)]
-    if not any(one in name.lower() for one in _TRANSCRIBERS):
-        # A model for any purpose has to be told; one for this purpose would take it for part of the recording.
-        parts.insert(0, {"type": "text", "text": _WRITE_DOWN})
-    shown = None if as_json else Shown()
-    with Client() as client:
-        answer = told(
-            client, name, [{"role": "user", "content": parts}], parameters(named, ()), stream=False, shown=shown
-        )
+    recording = _upload(file)
+    started = time.monotonic()
+    with Client() as client, terminal.waiting(name):
+        made = client.audio.transcriptions.create(model=name, file=recording, **parameters(named, ()))
+    answer = Told(name, made.text, None, made.cost, made.warnings, time.monotonic() - started)
     if as_json:
-        terminal.print_json({**document(answer), "text": answer.text})
+        terminal.print_json(
+            {"model": name, **made.model_dump(mode="json"), **costs(answer), "request_id": made.request_id}
+        )
+        return
+    shown = Shown()
+    shown.say(made.text)
+    shown.end()
+    _report(answer, quiet)
+
+
+_Item: TypeAlias = Media | Speech | Video
+
+
+def _draw(client: Client, model: str, text: str, keywords: dict[str, Any], along: list[Any]) -> tuple[Any, list[_Item]]:
+    if along:
+        made = client.images.edit(model=model, prompt=text, image=along, **keywords)
     else:
-        _report(answer, quiet)
+        made = client.images.generate(model=model, prompt=text, **keywords)
+    return made, [image.media for image in made.data]
+
+
+def _speak(
+    client: Client, model: str, text: str, keywords: dict[str, Any], along: list[Any]
+) -> tuple[Any, list[_Item]]:
+    made = client.audio.speech.create(model=model, input=text, **keywords)
+    return made, [made]
+
+
+def _film(client: Client, model: str, text: str, keywords: dict[str, Any], along: list[Any]) -> tuple[Any, list[_Item]]:
+    begun = client.videos.create(model=model, prompt=text, input_reference=along or None, **keywords)
+    done = begun if begun.status == "completed" else client.videos.poll(begun.id)
+    if done.status != "completed":
+        why = done.error.message if done.error is not None and done.error.message else "without saying why"
+        raise APIError(f"{model} made no video: {done.status}: {why}")
+    return begun, [done]
+
+
+_MAKERS = {"image": _draw, "audio": _speak, "video": _film}
+
+
+def _address(item: _Item) -> str | None:
+    return item.url if item.url and not item.url.startswith("data:") else None
+
+
+def _upload(file: str) -> Any:
+    """A file as a call takes it. Raises UsageFault."""
+    is_address = file.lower().startswith(("http://", "https://", "data:"))
+    try:
+        return file if is_address else upload(os.path.expanduser(file), "file")
+    except OSError as error:
+        raise UsageFault(f"cannot read {file}: {error.strerror or error}") from None
 
 
 def _report(answer: Told, quiet: bool) -> None:
@@ -98,10 +151,6 @@ def _report(answer: Told, quiet: bool) -> None:
         terminal.note(f"Warning: {warning.message}", "yellow")
     if not quiet:
         terminal.note(made_line(answer))
-
-
-def _choices(answer: Told) -> Sequence[Any]:
-    return answer.completion.choices if answer.completion is not None else ()
 
 
 def _prompt(prompt: str | None, kind: Kind) -> str:
@@ -124,11 +173,18 @@ def _check_free(output: str | None, force: bool) -> None:
         raise UsageFault(f"there is no folder {path.parent}")
 
 
-def _saved(item: Media, output: str | None, number: int, force: bool) -> Path:
+def _saved(client: Client, kind: Kind, item: _Item, output: str | None, number: int, force: bool) -> Path:
     """The file of one item; of several in one answer, the second is called name-2."""
-    if output is None:
-        return download(item, None)
-    path = Path(output).expanduser()
-    if number and not path.is_dir():
+    path = None if output is None else Path(output).expanduser()
+    if path is not None and number and not path.is_dir():
         path = path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
-    return download(item, path, overwrite=force and not path.is_dir())
+    overwrite = force and path is not None and not path.is_dir()
+    if isinstance(item, Media):
+        return download(item, path, overwrite=overwrite)
+    if isinstance(item, Speech):
+        return kept(item, kind, path, item.url or sha256(item.content).hexdigest(), overwrite=overwrite)
+    content = client.videos.download_content(item.id)
+    try:
+        return kept(content, kind, path, item.url or item.id, overwrite=overwrite)
+    finally:
+        content.close()

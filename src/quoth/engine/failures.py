@@ -21,6 +21,7 @@ __all__ = [
     "from_status",
     "in_answer",
     "interrupted",
+    "made_nothing",
     "request_id",
     "retry_after",
     "unreadable",
@@ -143,6 +144,20 @@ def unreadable(target: Target, what: str, status: int, headers: Mapping[str, str
         headers,
         status_code=status,
         code="bad_upstream_response",
+        retryable=False,
+    )
+
+
+def made_nothing(target: Target, kind: str, said: str, status: int, headers: Mapping[str, str]) -> errors.APIError:
+    """The exception for words where a picture, a sound or a film was due."""
+    words = "".join(char if char.isprintable() else " " for char in said[:300]).strip()
+    return _made(
+        errors.BadGatewayError,
+        target,
+        f"answered without any {kind}" + (f": {words}" if words else ""),
+        headers,
+        status_code=status,
+        code="made_nothing",
         retryable=False,
     )
 

@@ -19,11 +19,13 @@ from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
+from quoth.gateway.admission import Admission, AdmitAll
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
-from quoth.gateway.collector import settled
-from quoth.gateway.departure import Departure
+from quoth.gateway.collector import settled, thrifty
+from quoth.gateway.departure import Departure, Lookout
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.films.jobs import FilmJobs
 from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
@@ -39,7 +41,9 @@ from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
 from quoth.transport.environment import environment
 from quoth.transport.mock import MockingAsync
+from quoth.transport.network import Network
 from quoth.transport.ports import AsyncTransport
+from quoth.transport.reach import public_address
 
 __all__ = ["App"]
 
@@ -59,6 +63,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
+        self.admission: Admission = AdmitAll()
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -69,8 +74,11 @@ class App:
         self.draining = False
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
+        self._lookout = Lookout()
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
+        self.outside = self._to_the_internet()
+        self.films = FilmJobs(self.world.today)
 
     # What the server and the parent call
 
@@ -93,6 +101,7 @@ class App:
         if generation.network != before.network:
             self._connections = AsyncioTransport(generation.network, self._environment)
         self._take(generation)
+        self.outside = self._to_the_internet()
         self.observers.changed(settings)
         if hooks is not self.hooks:
             self.hooks = hooks
@@ -117,6 +126,12 @@ class App:
             self.cache = None
         elif self.cache is None or before.settings.cache != settings.cache:
             self.cache = ResponseCache(settings.cache, time.monotonic)
+
+    def _to_the_internet(self) -> AsyncioTransport:
+        """For addresses that callers give, or that stand in answers: to hosts of the public internet alone, straight to
+        the address that was looked at, without anything that says who is calling."""
+        network = Network(ssl_verify=self.generation.network.ssl_verify)
+        return AsyncioTransport(network, self._environment, public_address)
 
     def _redact(self, text: str) -> str:
         return self.redactor(text)
@@ -171,11 +186,13 @@ class App:
         await receive()
         try:
             settled()
-            async with self._upkeep:
+            thrifty()
+            async with self._upkeep, self.films:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
             await self._connections.aclose()
+            await self.outside.aclose()
             self.observers.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -191,12 +208,13 @@ class App:
             route, parameter = find(path)
         headers = dict(scope["headers"])
         x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
+        x.query = scope.get("query_string", b"")
         client = scope.get("client")
         x.client = client[0] if client else None
         task = asyncio.current_task()
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
-        departure = Departure(receive, task)
+        departure = Departure(receive, task, out, self._lookout)
         self.open[x] = task
         self.observers.begin(x)
         try:
@@ -217,7 +235,7 @@ class App:
                 task.uncancel()
             elif cancelled.args == ("drain",):
                 task.uncancel()
-                await _last(out, Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0))
+                await _last(out, _SHUTTING_DOWN, _LAST_WORD)
             elif cancelled.args == ("body",):
                 task.uncancel()
                 await _last(out, problem_of(RequestTimeout(), self.redactor))
@@ -227,10 +245,14 @@ class App:
             departure.stop()
             out.settle()
             x.ended = time.monotonic()
-            del self.open[x]
-            if not self.open:
-                self._idle.set()
-            self._over(x)
+            self.closed(x)
+            self.over(x)
+
+    def closed(self, x: Exchange) -> None:
+        """Nothing goes on for this exchange any more."""
+        del self.open[x]
+        if not self.open:
+            self._idle.set()
 
     async def _answer(
         self,
@@ -282,7 +304,7 @@ class App:
             logger.warning("request %s: %s: %s", x.id, problem.slug, self.redactor(said))
         await _last(out, problem)
 
-    def _over(self, x: Exchange) -> None:
+    def over(self, x: Exchange) -> None:
         """Everything is known now."""
         self.observers.over(x)
         if self.hooks.any:
@@ -300,12 +322,19 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     return hooks
 
 
-async def _last(out: Outgoing, problem: Problem) -> None:
+_SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)
+# Seconds that a client has to take it.
+_LAST_WORD = 1.0
+
+
+async def _last(out: Outgoing, problem: Problem, within: float | None = None) -> None:
+    """The last word, for which a client has `within` seconds where somebody waits for it."""
     out.x.error, out.x.message = problem.slug, problem.message
     try:
-        await out.problem(problem)
-    except (OSError, RuntimeError):
-        out.x.left = True  # the connection was closed under the answer
+        async with asyncio.timeout(within):
+            await out.problem(problem)
+    except (OSError, RuntimeError):  # TimeoutError is an OSError
+        out.x.left = True  # the connection was closed under the answer, or nobody takes it
 
 
 # What a 426 has to say: which protocol is spoken instead.

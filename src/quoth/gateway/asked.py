@@ -77,7 +77,6 @@ _WITHOUT_EFFECT = INERT - _OURS | {
     "context_window_fallback_dict",
     "disable_quirks",
     "strict",
-    "wire",
 }
 
 _MODEL = msgspec.json.Decoder(str)
@@ -96,9 +95,12 @@ class Asked(msgspec.Struct):
     steering: dict[str, Any] = {}
 
 
-def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> Asked:
-    """The call that these entries ask for; `listed` is the field that has to be a list. Raises BadRequestError with
-    the field that is wrong as `param`."""
+def asked(
+    entries: Entries, body: bytes | None, *, listed: str = "messages", untyped: frozenset[str] = frozenset()
+) -> Asked:
+    """The call that these entries ask for; `listed` is the field that has to be there, and of `messages` a list;
+    `untyped` are fields that mean something else here. Raises BadRequestError with the field that is wrong as
+    `param`."""
     names = entries.keys()
     if len(names) > MOST_FIELDS:
         raise BadRequestError(f"the request has {len(names):,} fields; more than {MOST_FIELDS} are not taken")
@@ -111,7 +113,7 @@ def asked(entries: Entries, body: bytes | None, *, listed: str = "messages") -> 
         raise BadRequestError(f"model has to be a text, not {kind_of(entries['model'])}", param="model") from None
     if not model or not model.isprintable() or len(model) > 512:
         raise BadRequestError("model has to be the name of a model", param="model")
-    for name in names & _TYPED:
+    for name in (names & _TYPED) - untyped if untyped else names & _TYPED:
         _check(name, entries[name])
     if listed == "messages" and memoryview(entries[listed])[0] != 0x5B:
         raise BadRequestError(f"messages has to be a list, not {kind_of(entries[listed])}", param="messages")

@@ -6,25 +6,42 @@ import asyncio
 from typing import Any
 
 from quoth.gateway.incoming import Receive
+from quoth.gateway.outgoing import Outgoing
 
-__all__ = ["Departure"]
+__all__ = ["Departure", "Lookout"]
+
+# A client is watched from the first moment after so many seconds at which anybody is; whoever has been answered by
+# then costs nothing. That a client went away earlier is told as soon as it is watched.
+_UNWATCHED = 0.02
 
 
 class Departure:
-    """Cancels `task` when the client goes away, unless `stop` was called before. `left` tells that it did.
+    """Cancels `task` when the client goes away before its answer `out` is complete. `left` tells that it did.
 
     What an ASGI server's `receive()` returns is a future under granian, and a coroutine elsewhere.
     """
 
-    __slots__ = ("_receive", "_task", "_waiting", "left")
+    __slots__ = ("_lookout", "_out", "_receive", "_task", "_waiting", "left")
 
-    def __init__(self, receive: Receive, task: asyncio.Task[Any]):
-        self._receive = receive
+    def __init__(self, receive: Receive, task: asyncio.Task[Any], out: Outgoing, lookout: Lookout):
+        self._receive: Receive | None = receive
         self._task = task
+        self._out = out
+        self._lookout = lookout
         self._waiting: Any = None
         self.left = False
 
     def watch(self) -> None:
+        """From now on, or a moment later."""
+        lookout = self._lookout
+        lookout.unwatched.append(self)
+        if not lookout.is_set:
+            lookout.set(self._task.get_loop())
+
+    def begin(self) -> None:
+        """Watch, unless it is over by now."""
+        if self._receive is None:
+            return
         waiting: Any = self._receive()
         if not hasattr(waiting, "add_done_callback"):
             waiting = self._task.get_loop().create_task(waiting)
@@ -32,18 +49,43 @@ class Departure:
         waiting.add_done_callback(self._told)
 
     def stop(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.done():
-            waiting.remove_done_callback(self._told)
-            waiting.cancel()
+        self._receive = None
+        waiting = self._waiting
+        if waiting is not None:
+            self._waiting = None
+            if not waiting.done():
+                waiting.remove_done_callback(self._told)
+                waiting.cancel()
 
     def _told(self, future: Any) -> None:
         if self._waiting is None or future.cancelled():
             return
         message = None if future.exception() is not None else future.result()
         if message is not None and message["type"] == "http.request":
-            self.watch()
+            self.begin()
             return
-        self.left = True
         self._waiting = None
+        if self._out.ended:
+            return  # servers say the same of a client whose answer is complete
+        self.left = True
         self._task.cancel()
+
+
+class Lookout:
+    """Begins to watch over all clients that came lately, at once: most answers that come at once are over by then."""
+
+    __slots__ = ("is_set", "unwatched")
+
+    def __init__(self) -> None:
+        self.unwatched: list[Departure] = []
+        self.is_set = False
+
+    def set(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.is_set = True
+        loop.call_later(_UNWATCHED, self._look)
+
+    def _look(self) -> None:
+        self.is_set = False
+        departures, self.unwatched = self.unwatched, []
+        for departure in departures:
+            departure.begin()

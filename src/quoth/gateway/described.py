@@ -1,8 +1,9 @@
 """What each route takes and gives, as data, for the OpenAPI document: JSON Schemas, and one Operation for each route.
 
 A route that is not named here is documented with what is true of every route; so a new one needs a line here only to
-say more. Sources: OpenAI's API reference (chat completions, completions, embeddings, models, errors), Poe's own list of
-models, LiteLLM's documentation for `/model/info`, `/health` and the keywords that steer a call.
+say more. Sources: OpenAI's API reference (chat completions, completions, embeddings, images, audio, videos, models,
+errors), Poe's own list of models, LiteLLM's documentation for `/model/info`, `/health` and the keywords that steer a
+call.
 """
 
 from __future__ import annotations
@@ -192,6 +193,99 @@ SCHEMAS: dict[str, Schema] = {
         model=_TEXT,
         usage=_or_null(_USAGE),
     ),
+    "MessagesRequest": _object(
+        "model messages",
+        model=_MODEL,
+        messages=_list(
+            _object(
+                "role content",
+                role={"type": "string", "enum": ["user", "assistant"]},
+                content={"anyOf": [_TEXT, _list(_object("type", type=_TEXT))]},
+            )
+        ),
+        max_tokens={"type": "integer", "minimum": 1, "maximum": 2**31},
+        system={"anyOf": [_TEXT, _list(_object("type", type=_TEXT))]},
+        stream=_FLAG,
+        temperature={"type": "number"},
+        tools=_list(_object("name", name=_TEXT, description=_TEXT, input_schema=_OBJECT)),
+    ),
+    "MessagesAnswer": _object(
+        "type role content",
+        type={"type": "string", "enum": ["message"]},
+        role={"type": "string", "enum": ["assistant"]},
+        content=_list(_object("type", type=_TEXT)),
+        stop_reason=_MAYBE_TEXT,
+        usage=_object(input_tokens=_COUNT, output_tokens=_COUNT),
+    ),
+    "Counted": _object("input_tokens", input_tokens=_COUNT),
+    "ResponsesRequest": _object(
+        "model input",
+        model=_MODEL,
+        input={"anyOf": [_TEXT, _list(_OBJECT)]},
+        instructions=_TEXT,
+        max_output_tokens=_WHOLE,
+        stream=_FLAG,
+        temperature={"type": "number"},
+        tools=_list(_object("type", type=_TEXT)),
+    ),
+    "Response": _object(
+        "object output",
+        id=_TEXT,
+        object={"type": "string", "enum": ["response"]},
+        output=_list(_object("type", type=_TEXT)),
+        status=_TEXT,
+    ),
+    "ImageRequest": _object(
+        "model prompt",
+        model=_MODEL,
+        prompt={"type": "string", "minLength": 1},
+        n=_WHOLE,
+        size=_TEXT,
+        quality=_TEXT,
+        response_format={"type": "string", "enum": ["url", "b64_json"]},
+        **_STEERING,
+    ),
+    "ImageEditRequest": _object(
+        "model prompt image",
+        model=_MODEL,
+        prompt={"type": "string", "minLength": 1},
+        image={"anyOf": [_TEXT, _list(_TEXT)], "description": "A file in a form; in JSON base64 or an address"},
+        mask=_TEXT,
+        n=_WHOLE,
+        size=_TEXT,
+        **_STEERING,
+    ),
+    "Images": _object("data", created={"type": "integer"}, data=_list(_object(url=_MAYBE_TEXT, b64_json=_MAYBE_TEXT))),
+    "SpeechRequest": _object(
+        "model input",
+        model=_MODEL,
+        input={"type": "string", "minLength": 1},
+        voice=_TEXT,
+        response_format=_TEXT,
+        speed={"type": "number"},
+        **_STEERING,
+    ),
+    "TranscriptionRequest": _object(
+        "model file",
+        model=_MODEL,
+        file={"type": "string", "description": "A file in a form; in JSON base64 or an address"},
+        language=_TEXT,
+        prompt=_TEXT,
+        response_format=_TEXT,
+        **_STEERING,
+    ),
+    "VideoRequest": _object(
+        "model prompt",
+        model=_MODEL,
+        prompt={"type": "string", "minLength": 1},
+        seconds={"anyOf": [_TEXT, _COUNT]},
+        size=_TEXT,
+        input_reference={"type": "string", "description": "A file in a form; in JSON base64 or an address"},
+        **_STEERING,
+    ),
+    "RemixRequest": _object("prompt", prompt={"type": "string", "minLength": 1}),
+    "Video": _object("id status", id=_TEXT, object=_MAYBE_TEXT, status=_TEXT, model=_MAYBE_TEXT),
+    "Deleted": _object("id deleted", id=_TEXT, object=_TEXT, deleted=_FLAG),
     "Model": _object(
         "id object",
         id=_TEXT,
@@ -260,6 +354,54 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("/openai/deployments/{model}/completions", "POST"): _COMPLETIONS,
     ("/v1/embeddings", "POST"): _EMBEDDINGS,
     ("/openai/deployments/{model}/embeddings", "POST"): _EMBEDDINGS,
+    ("/v1/responses", "POST"): Operation(
+        "OpenAI's Responses, for any model", "ResponsesRequest", {JSON: "Response", EVENTS: None}, _CALLS, _STEERED
+    ),
+    ("/v1/messages", "POST"): Operation(
+        "Anthropic's Messages, for any model",
+        "MessagesRequest",
+        {JSON: "MessagesAnswer", EVENTS: None},
+        _CALLS,
+        _STEERED,
+    ),
+    ("/v1/messages/count_tokens", "POST"): Operation(
+        "About how many tokens a prompt has", "MessagesRequest", {JSON: "Counted"}, _TAKES
+    ),
+    ("/v1/images/generations", "POST"): Operation(
+        "Pictures, as addresses or as base64", "ImageRequest", {JSON: "Images"}, _CALLS, _STEERED
+    ),
+    ("/v1/images/edits", "POST"): Operation(
+        "Pictures begun from others; also as a form with files", "ImageEditRequest", {JSON: "Images"}, _CALLS, _STEERED
+    ),
+    ("/v1/audio/speech", "POST"): Operation(
+        "A text spoken, as the bytes of a file", "SpeechRequest", {"audio/*": None}, _CALLS, _STEERED
+    ),
+    ("/v1/audio/transcriptions", "POST"): Operation(
+        "What is said in a recording; mostly a form with a file",
+        "TranscriptionRequest",
+        {JSON: "Anything", TEXT: None},
+        _CALLS,
+        _STEERED,
+    ),
+    ("/v1/videos", "POST"): Operation(
+        "A film, as a job to ask after; also as a form with a file", "VideoRequest", {JSON: "Video"}, _CALLS, _STEERED
+    ),
+    ("/v1/videos/{video_id}", "GET"): Operation(
+        "How far a film is", answers={JSON: "Video"}, statuses=(*_ALWAYS, "4XX", "502", "503", "504")
+    ),
+    ("/v1/videos/{video_id}", "DELETE"): Operation(
+        "Delete a film, where that can be done",
+        answers={JSON: "Deleted"},
+        statuses=(*_ALWAYS, "4XX", "502", "503", "504"),
+    ),
+    ("/v1/videos/{video_id}/content", "GET"): Operation(
+        "The film; with `variant` its thumbnail or spritesheet",
+        answers={"video/*": None, "image/*": None},
+        statuses=(*_ALWAYS, "4XX", "502", "503", "504"),
+    ),
+    ("/v1/videos/{video_id}/remix", "POST"): Operation(
+        "A finished film by other words", "RemixRequest", {JSON: "Video"}, _CALLS, _STEERED
+    ),
     ("/v1/models", "GET"): Operation("What can be called, with what is known of it", answers={JSON: "Models"}),
     ("/v1/models/{model}", "GET"): Operation("What is known of one model", answers={JSON: "Model"}),
     ("/v1/model/info", "GET"): Operation("The deployments behind the names", answers={JSON: "ModelInfo"}),

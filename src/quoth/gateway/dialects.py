@@ -58,5 +58,5 @@ def _responses_event(problem: Problem, id: str, number: int | None) -> bytes:
     return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
 
 
-ANTHROPIC = Dialect(_anthropic, _anthropic_event)
+ANTHROPIC = Dialect(_anthropic, _anthropic_event, (b"request-id",))
 RESPONSES_ERRORS = Dialect(OPENAI.envelope, _responses_event)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from quoth.engine.routing.candidates import Candidate
 from quoth.types import Attempt, Cost, Warning
 from quoth.wire.observe import Tokens
@@ -30,94 +32,56 @@ class Caller:
 ANYBODY = Caller("anybody", is_master=True)
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """`surface`: which API was called ("chat", "completions", "embeddings", "models", "health", ...). `route`: the
     route as its template, never a path that a caller made up. `model`: the name that the caller sent; `known_model`
     the same if it is a model here, else "". `started`, `first_at`, `ended` are seconds on a monotonic clock, `first_at`
     when the first byte of the answer left; `upstream_seconds` the time that was spent waiting for providers, lines
     included. `status` is the HTTP status that the client got, `error` the slug of what went wrong, "" for nothing;
-    `left`: the client went away. `headers` are the request's, names in lower case. `request` and `answer` hold texts
-    only where a hook asked for them. `trace`: headers by which a provider's trace goes on from here.
+    `left`: the client went away. `headers` are the request's, names in lower case, `query` is its query string.
+    `request` and `answer` hold texts only where a hook asked for them. `trace`: headers by which a provider's trace
+    goes on from here.
     """
 
-    __slots__ = (
-        "answer",
-        "attempts",
-        "bytes_in",
-        "bytes_out",
-        "cache_hit",
-        "caller",
-        "candidate",
-        "client",
-        "cost",
-        "ended",
-        "error",
-        "estimated",
-        "fallbacks",
-        "finish_reason",
-        "first_at",
-        "headers",
-        "id",
-        "known_model",
-        "left",
-        "message",
-        "method",
-        "model",
-        "notes",
-        "place",
-        "request",
-        "route",
-        "started",
-        "status",
-        "stream",
-        "surface",
-        "tags",
-        "tokens",
-        "trace",
-        "upstream_seconds",
-        "waited",
-        "warnings",
-        "wire",
-    )
-
-    def __init__(self, id: str, method: str, route: str, surface: str, headers: Mapping[bytes, bytes], started: float):
-        self.id = id
-        self.method = method
-        self.route = route
-        self.surface = surface
-        self.headers = headers
-        self.client: str | None = None
-        self.caller: Caller | None = None
-        self.model = ""
-        self.known_model = ""
-        self.stream = False
-        self.wire = ""
-        self.tags: tuple[str, ...] = ()
-        self.candidate: Candidate | None = None
-        self.attempts: list[Attempt] = []
-        self.fallbacks = 0
-        self.place = 0
-        self.waited = 0.0
-        self.estimated = 0  # tokens that were counted in advance
-        self.warnings: list[Warning] = []
-        self.status = 0
-        self.error = ""
-        self.message = ""
-        self.left = False
-        self.cache_hit = False
-        self.finish_reason: str | None = None
-        self.tokens: Tokens | None = None
-        self.cost: Cost | None = None
-        self.started = started
-        self.first_at = 0.0
-        self.ended = 0.0
-        self.upstream_seconds = 0.0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.request: dict[str, Any] | None = None
-        self.answer: Any = None
-        self.notes: dict[str, Any] | None = None
-        self.trace: Mapping[str, str] | None = None
+    id: str
+    method: str
+    route: str
+    surface: str
+    headers: Mapping[bytes, bytes]
+    started: float
+    client: str | None = None
+    query: bytes = b""
+    caller: Caller | None = None
+    model: str = ""
+    known_model: str = ""
+    stream: bool = False
+    wire: str = ""
+    tags: tuple[str, ...] = ()
+    candidate: Candidate | None = None
+    attempts: list[Attempt] = []
+    fallbacks: int = 0
+    place: int = 0
+    waited: float = 0.0
+    estimated: int = 0  # tokens that were counted in advance
+    warnings: list[Warning] = []
+    status: int = 0
+    error: str = ""
+    message: str = ""
+    left: bool = False
+    cache_hit: bool = False
+    finish_reason: str | None = None
+    tokens: Tokens | None = None
+    cost: Cost | None = None
+    first_at: float = 0.0
+    ended: float = 0.0
+    upstream_seconds: float = 0.0
+    query: bytes = b""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    request: dict[str, Any] | None = None
+    answer: Any = None
+    notes: dict[str, Any] | None = None
+    trace: Mapping[str, str] | None = None
 
     @property
     def overhead(self) -> float:

@@ -18,13 +18,14 @@ class KeepAlive:
     """From `commit_after` seconds on (0: never) the head is sent, and a comment whenever nothing else was for 15 s.
 
     One timer, moved only when it rings: events cost nothing here. `pause` before the head is sent by somebody else,
-    `stop` at the end.
+    `stop` at the end, however that comes: a timer that goes on would speak to somebody who is long gone.
     """
 
-    __slots__ = ("_loop", "_out", "_task", "_timer")
+    __slots__ = ("_loop", "_out", "_quiet", "_task", "_timer")
 
-    def __init__(self, out: Outgoing, commit_after: float):
+    def __init__(self, out: Outgoing, commit_after: float, quiet: float = QUIET_SECONDS):
         self._out = out
+        self._quiet = quiet
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -38,21 +39,26 @@ class KeepAlive:
             await task
 
     async def stop(self) -> None:
+        """A comment that nobody takes is not waited for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self.pause()
+        task = self._task
+        if task is not None:
+            if self._out.busy:
+                task.cancel()
+            await asyncio.wait((task,))
 
     def _ring(self) -> None:
         out = self._out
         if out.ended:
             return
         quiet = time.monotonic() - out.sent_at
-        if quiet < QUIET_SECONDS or out.busy:
-            self._timer = self._loop.call_later(max(0.1, QUIET_SECONDS - quiet), self._ring)
+        if quiet < self._quiet or out.busy:
+            self._timer = self._loop.call_later(max(0.1, self._quiet - quiet), self._ring)
             return
         self._task = self._loop.create_task(self._speak())
-        self._timer = self._loop.call_later(QUIET_SECONDS, self._ring)
+        self._timer = self._loop.call_later(self._quiet, self._ring)
 
     async def _speak(self) -> None:
         out = self._out

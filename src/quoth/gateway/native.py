@@ -15,6 +15,7 @@ from quoth.gateway.asked import Asked
 from quoth.gateway.entries import Entries, joined, kinds, opened
 from quoth.providers.costs import facts_of
 from quoth.providers.quirks import mended, quirks_of
+from quoth.providers.wires import takes_tools
 from quoth.types import Warning
 from quoth.wire.wires import Wire
 
@@ -22,6 +23,7 @@ __all__ = ["NativeShape"]
 
 # Entries that a quirk may have something to mend in.
 _OPENED = frozenset({"background", "conversation", "instructions", "previous_response_id", "prompt"})
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _FORWARDED = (b"anthropic-version", b"anthropic-beta")
 
 
@@ -31,6 +33,7 @@ class NativeShape:
     __slots__ = (
         "_cap",
         "_defaults",
+        "_dropped",
         "_headers",
         "_mends",
         "_model",
@@ -38,6 +41,7 @@ class NativeShape:
         "_stream_headers",
         "_url",
         "_wire",
+        "takes_tools",
         "target",
     )
 
@@ -49,9 +53,9 @@ class NativeShape:
         self._url = plain.url
         self._headers, self._stream_headers = FixedHeaders(plain.headers), FixedHeaders(streamed.headers)
         self._model = msgspec.Raw(msgspec.json.encode(self.target.model))
-        self._defaults: Entries = {
-            name: msgspec.Raw(msgspec.json.encode(value)) for name, value in candidate.deployment.params.items()
-        }
+        self.takes_tools = takes_tools(candidate.target, wire.name)
+        self._defaults = self._said(candidate.deployment.params)
+        self._dropped = candidate.deployment.additional_drop_params
         self._mends = any(quirk.mend is not None for quirk in quirks_of(self.target))
         facts = facts_of(self.target)
         self._cap = None if facts is None else facts.max_output_tokens
@@ -67,11 +71,18 @@ class NativeShape:
         """The request for this candidate. Raises QuothError for what it cannot be asked."""
         entries, body = asked.entries, asked.body
         changed: Entries = {name: raw for name, raw in self._defaults.items() if name not in entries}
-        for name, value in (overrides or {}).items():
-            changed[name] = msgspec.Raw(msgspec.json.encode(value))
+        if overrides:
+            changed |= self._said(overrides)
         if entries["model"] != self._model:
             changed["model"] = self._model
-        if self._needs_cap and "max_tokens" not in entries:
+        if self._dropped and not entries.keys().isdisjoint(self._dropped):
+            body = None
+            for name in self._dropped:
+                if name in entries:
+                    text = f"{name} was left out, as additional_drop_params asks"
+                    warnings.append(Warning("dropped", name, text))
+            entries = {name: raw for name, raw in entries.items() if name not in self._dropped}
+        if self._needs_cap and "max_tokens" not in entries and "max_tokens" not in changed:
             filled, lost = self._wire.from_chat({"max_tokens": self._cap})
             changed["max_tokens"] = msgspec.Raw(msgspec.json.encode(filled["max_tokens"]))
             warnings += lost
@@ -90,11 +101,26 @@ class NativeShape:
                 sent = {**sent, **more}
         return WireRequest("POST", self._url, sent, body)
 
+    def _said(self, params: Mapping[str, Any]) -> Entries:
+        """Parameters of the settings, which are in chat's words, in those of this wire."""
+        if not params:
+            return {}
+        document, _ = self._wire.from_chat(params)
+        asked = {name for name in ("max_tokens", "max_completion_tokens") if params.get(name) is not None}
+        return {
+            name: msgspec.Raw(msgspec.json.encode(value))
+            for name, value in document.items()
+            if name not in ("model", "messages", "input") and (name != "max_tokens" or asked)
+        }
+
     def _mended(self, entries: Entries, warnings: list[Warning]) -> tuple[Entries, bool]:
         """The entries as the provider takes them. Opened only where a quirk may have something to say."""
         document: dict[str, Any] = dict(entries)
-        if not _OPENED.isdisjoint(entries) or "item_reference" in kinds(entries.get("input")):
-            document = {name: opened(entries, name) for name in entries}
+        refers = "item_reference" in kinds(entries.get("input"))
+        if refers or not _OPENED.isdisjoint(entries):
+            document |= {name: opened(entries, name) for name in _OPENED & entries.keys()}
+            if "input" in entries:
+                document["input"] = opened(entries, "input") if refers else _items(entries)
         found, said = mended(document, self.target)
         warnings += said
         if found is document:
@@ -107,3 +133,11 @@ class NativeShape:
             else msgspec.Raw(msgspec.json.encode(value))
             for name, value in found.items()
         }, True
+
+
+def _items(entries: Entries) -> Any:
+    """The input of a response: a text, or items whose bytes stay as they are."""
+    try:
+        return _ITEMS.decode(entries["input"])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return opened(entries, "input")

@@ -48,7 +48,7 @@ def document(*, guarded: bool = True) -> dict[str, Any]:
 
 
 def _operation(path: str, route: Route, method: str, guarded: bool) -> dict[str, Any]:
-    described = OPERATIONS.get((route.template, method)) or GENERIC[method]
+    described = OPERATIONS.get((route.template, method)) or GENERIC.get(method, GENERIC["POST"])
     found: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_"),
         "summary": described.summary or route.template,

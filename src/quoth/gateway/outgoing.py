@@ -34,14 +34,19 @@ _LONGEST_HINT = 3600
 
 
 class Dialect:
-    """How one API says that something went wrong: as a body, and as the last event of a stream."""
+    """How one API says that something went wrong: as a body, and as the last event of a stream. `named`: the headers
+    in which its clients look for the request's id."""
 
-    __slots__ = ("as_event", "envelope")
+    __slots__ = ("as_event", "envelope", "named")
 
     def __init__(
-        self, envelope: Callable[[Problem, str], bytes], as_event: Callable[[Problem, str, int | None], bytes]
+        self,
+        envelope: Callable[[Problem, str], bytes],
+        as_event: Callable[[Problem, str, int | None], bytes],
+        named: tuple[bytes, ...] = (),
     ):
         self.envelope, self.as_event = envelope, as_event
+        self.named = (b"x-request-id", b"x-litellm-call-id", *named)
 
 
 OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, number: as_event(problem))
@@ -98,7 +103,7 @@ class Outgoing:
         x.first_at = time.monotonic()
         if status != 204:
             headers.append((b"content-length", str(len(body)).encode()))
-        headers += _named(x.id)
+        headers += self._named()
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
         send = self.send
@@ -114,11 +119,20 @@ class Outgoing:
         self.started = True
         x.status = 200
         headers += _EVENTS
-        headers += _named(x.id)
+        headers += self._named()
         x.first_at = time.monotonic()
         if self.claim is not None:
             self._tape_headers = headers
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def file(self, status: int, headers: list[Header]) -> None:
+        """The head of a file whose pieces follow. It is not recorded; one that breaks off breaks the connection."""
+        x = self.x
+        self.started = True
+        x.status = status
+        headers.append((b"x-request-id", x.id.encode()))
+        x.first_at = time.monotonic()
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def piece(self, data: bytes, more: bool = True) -> None:
         """Some whole events; nothing after one that is not `more`."""
@@ -136,6 +150,10 @@ class Outgoing:
         if self._taped <= LARGEST:
             self._taped += len(data)
             self._tape.append(data)
+
+    def _named(self) -> list[Header]:
+        id = self.x.id.encode()
+        return [(name, id) for name in self.dialect.named]
 
     async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
         """The answer, or the last event of a stream that has begun."""
@@ -175,11 +193,6 @@ def fitting(x: Exchange) -> list[Header]:
 
 
 # Beside ours go the headers of LiteLLM's proxy that programs read: the same facts under its names.
-
-
-def _named(id: str) -> tuple[Header, Header]:
-    name = id.encode()
-    return (b"x-request-id", name), (b"x-litellm-call-id", name)
 
 
 @lru_cache(maxsize=1024)

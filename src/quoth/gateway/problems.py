@@ -150,7 +150,11 @@ def _upstream(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.APIConnectionError) and not error.headers:
         if error.code == "upstream_tls":
             return Problem(502, "upstream_tls", f"{name}'s certificate was not accepted")
-        return Problem(502, "upstream_unreachable", f"{name} could not be reached, or closed the connection")
+        charged = _CHARGED if error.message.endswith(_CHARGED) else ""
+        message = f"{name} could not be reached, or closed the connection{charged and '.' + charged}"
+        return Problem(502, "upstream_unreachable", message)
+    if error.code == "made_nothing":
+        return Problem(502, "bad_upstream_response", error.message)
     if error.code == "bad_upstream_response" or status < 400:
         return Problem(502, "bad_upstream_response", f"{name} answered with something that is no answer")
     moderated = isinstance(error, errors.ContentPolicyViolationError)
@@ -168,6 +172,8 @@ def _upstream(error: errors.QuothError) -> Problem:
     return Problem(status, "upstream_error", f"{name} failed: {_said(error)}", None, retry_after)
 
 
+# What the engine adds where a media model may have done its work.
+_CHARGED = " It may have been charged all the same."
 _REFUSED = {
     400: "invalid_request_error",
     402: "upstream_insufficient_funds",

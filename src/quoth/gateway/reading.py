@@ -295,7 +295,7 @@ class TranslatedEvents(Events):
     the caller. `model`: the name that the caller knows the model by, None to keep the provider's. `hides_usage`: the
     caller did not ask for the chunk that has only the usage. `created`: Unix seconds, for APIs that say none."""
 
-    __slots__ = ("_created", "_encoder", "_hides_usage", "_model", "_read", "_wire")
+    __slots__ = ("_created", "_encoder", "_ends_itself", "_hides_usage", "_model", "_read", "_wire")
 
     def __init__(
         self,
@@ -312,6 +312,7 @@ class TranslatedEvents(Events):
         self._wire, self._encoder, self._created = wire, encoder, created
         self._model, self._hides_usage = model, hides_usage
         self._read = wire.reader(self.warnings, created)
+        self._ends_itself = wire.name == "openai_responses"  # its last event has the reason, and the usage
 
     def _take(self, event: bytes) -> None:
         data, name = data_of(event)
@@ -326,6 +327,8 @@ class TranslatedEvents(Events):
             self._finish()
             return
         self._say(item, len(event))
+        if self._ends_itself and self.finish_reason is not None:
+            self._finish()
 
     def _say(self, chunk: Chunk, size: int) -> None:
         if chunk.usage is not None:
@@ -337,6 +340,7 @@ class TranslatedEvents(Events):
             chunk.model = self._model
         if not self._hides_usage or chunk.choices or chunk.usage is None:
             self.out.append(self._encoder.feed(chunk))
+            self.number = self._encoder.number
         if not self.good:
             if openai_chat.is_good(chunk):
                 self._settle()

@@ -10,6 +10,7 @@ from quoth.errors import BadRequestError
 from quoth.gateway.departure import Departure
 from quoth.gateway.entries import split
 from quoth.gateway.exchange import Exchange
+from quoth.gateway.forms import Form, received_form
 from quoth.gateway.idempotency import Replay, digest
 from quoth.gateway.incoming import Receive, body_of
 from quoth.gateway.outgoing import Outgoing
@@ -17,7 +18,7 @@ from quoth.gateway.outgoing import Outgoing
 if TYPE_CHECKING:
     from quoth.gateway.app import App
 
-__all__ = ["received"]
+__all__ = ["received", "received_form_of"]
 
 _PER_ANSWER = frozenset(
     {b"x-request-id", b"x-litellm-call-id", b"date", b"server", b"transfer-encoding", b"connection"}
@@ -40,16 +41,11 @@ async def received(
     """
     body = await body_of(receive, x.headers, limit)
     x.bytes_in = len(body)
-    key = x.headers.get(b"idempotency-key")
-    if key is None or not app.keys.enabled:
+    if not _has_key(app, x):
         departure.watch()
         return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
-    caller = "" if x.caller is None else x.caller.id
-    claimed = await app.keys.claim(caller, key, digest(x.method, f"{x.route} {parameter}", body))
-    if isinstance(claimed, Replay):
-        await _replayed(claimed, out)
+    if not await _is_first(app, x, out, digest(x.method, f"{x.route} {parameter}", body)):
         return None
-    out.claim = claimed
     if b'"stream"' in body:
         departure.watch()
     return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
@@ -66,6 +62,49 @@ async def _seen_by_hooks(app: App, x: Exchange, body: bytes) -> bytes:
     x.model, x.stream = str(found.get("model", "")), found.get("stream") is True
     changed = await app.hooks.before(x, found)
     return body if changed is None else msgspec.json.encode(changed)
+
+
+async def received_form_of(
+    app: App,
+    x: Exchange,
+    receive: Receive,
+    out: Outgoing,
+    departure: Departure,
+    limit: int,
+    parameter: str = "",
+) -> Form | None:
+    """The same of a form. Hooks are shown its fields, not its files."""
+    form = await received_form(receive, x.headers, limit)
+    x.bytes_in = form.size
+    try:
+        if not _has_key(app, x):
+            departure.watch()
+        elif not await _is_first(app, x, out, digest(x.method, f"{x.route} {parameter}", form.digest)):
+            form.close()
+            return None
+        if app.hooks.wants_request:
+            found = form.plain()
+            x.model = str(found.get("model", ""))
+            form.changed = await app.hooks.before(x, found)
+    except BaseException:
+        form.close()
+        raise
+    return form
+
+
+def _has_key(app: App, x: Exchange) -> bool:
+    return b"idempotency-key" in x.headers and app.keys.enabled
+
+
+async def _is_first(app: App, x: Exchange, out: Outgoing, seen: bytes) -> bool:
+    """Whether the request is to be executed. If not, its result has been sent."""
+    caller = "" if x.caller is None else x.caller.id
+    claimed = await app.keys.claim(caller, x.headers[b"idempotency-key"], seen)
+    if isinstance(claimed, Replay):
+        await _replayed(claimed, out)
+        return False
+    out.claim = claimed
+    return True
 
 
 async def _replayed(replay: Replay, out: Outgoing) -> None:

@@ -29,8 +29,10 @@ from quoth.gateway.dialects import CHAT, Surface
 from quoth.gateway.entries import opened
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
+from quoth.gateway.native import NativeShape
 from quoth.gateway.reading import ChatEvents, Events, NativeEvents, TranslatedEvents
 from quoth.providers.controls import MOCKS
+from quoth.providers.params import honours_json_schema
 from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
 from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
@@ -42,8 +44,11 @@ from quoth.wire.wires import Wire, wire_named
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
 
 MIB = 1 << 20
-ANSWER_LIMIT = 512 * MIB
+# What one answer may measure when it is not streamed, unpacked if it came packed: it is held as a whole.
+ANSWER_LIMIT = 128 * MIB
 MOST_AT_ONCE = 128
+_CAPS = frozenset({"max_tokens", "max_completion_tokens"})
+_NO_PARAMS = frozenset({"model", "messages", "stream"})
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
 
@@ -62,7 +67,7 @@ class Relayed:
     another to those that do not."""
 
     __slots__ = (
-        "_told",
+        "_said",
         "asked",
         "controls",
         "fails",
@@ -72,6 +77,7 @@ class Relayed:
         "surface",
         "today",
         "warnings",
+        "wire",
         "world",
         "x",
     )
@@ -89,8 +95,9 @@ class Relayed:
         self.world = world
         self.today: Callable[[], datetime] = world.today
         self.surface = surface
-        self._told: Call | None = None
+        self._said: tuple[dict[str, Any] | None, dict[str, Any], list[Warning]] | None = None
         given = asked.steering
+        self.wire = _wire(given) if given else None
         self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
         self.fails = tested(given) if given else None
         self.journey = Journey(attempts=x.attempts)
@@ -122,7 +129,9 @@ class Relayed:
             raise self.fails(ON_PURPOSE, model=self.asked.model)
         self.x.candidate = candidate
         mocking = bool(self.mock or candidate.deployment.mock)
-        if self.surface.look is not None or self.generation.wires(candidate)[0] is not None:
+        over_chat = self.generation.wires(candidate)[0] is None if self.wire is None else self.wire == CHAT.wire
+        shaped = "response_format" in self.asked.entries and self._shaped(candidate)
+        if self.surface.look is not None or not over_chat or shaped:
             return self._other(candidate, mocking)
         asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
         self.x.wire = CHAT.wire
@@ -137,6 +146,14 @@ class Relayed:
         if mocking:
             request = self._mocked(candidate, request, streams)
         return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+
+    def _shaped(self, candidate: Candidate) -> bool:
+        """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
+        target = candidate.target
+        if len(self.generation.wires(candidate)) < 3 or target.fixed_wire or honours_json_schema(target):
+            return False
+        wanted = opened(self.asked.entries, "response_format")
+        return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
 
     def _try(
         self,
@@ -168,9 +185,13 @@ class Relayed:
     # One attempt in another API than chat, or told in another than the caller's
 
     def _other(self, candidate: Candidate, mocking: bool) -> Try[Any, Got]:
-        surface = self.surface
-        if not mocking and surface.look is not None and surface.wire in self.generation.wires(candidate):
-            return self._native(candidate)
+        surface, wire = self.surface, self.wire
+        if not mocking and surface.look is not None:
+            own = surface.wire in self.generation.wires(candidate) if wire is None else wire == surface.wire
+            if own:
+                shape = self.generation.native(candidate, surface.wire)
+                if shape.takes_tools or wire is not None or "tools" not in self.asked.entries:
+                    return self._native(candidate, shape)
         call = self._as_call(candidate)
         if mocking:
             call = replace(call, wire=CHAT.wire)  # which is what mocks are written in
@@ -192,11 +213,10 @@ class Relayed:
             partial(self._told_answer, sending.wire, call, created),
         )
 
-    def _native(self, candidate: Candidate) -> Try[Any, Got]:
+    def _native(self, candidate: Candidate, shape: NativeShape) -> Try[Any, Got]:
         """Over the caller's own wire, byte for byte."""
         surface = self.surface
         assert surface.look is not None
-        shape = self.generation.native(candidate, surface.wire)
         self.x.wire = surface.wire
         warnings: list[Warning] = []
         request = shape.request(self.asked, self.x.headers, warnings, self.journey.overrides)
@@ -242,15 +262,16 @@ class Relayed:
     def _as_call(self, candidate: Candidate) -> Call:
         """The call as the engine has it, with what this candidate's settings add. Raises BadRequestError."""
         deployment, surface = candidate.deployment, self.surface
-        given = {**deployment.params, **{name: opened(self.asked.entries, name) for name in self.asked.entries}}
-        given.update(self.journey.overrides or {})
-        given["model"] = candidate.target.model
-        document: dict[str, Any] | None = None
-        lost: list[Warning] = []
-        if surface is not CHAT:
-            document = given
-            given, lost = wire_named(surface.wire).to_chat(given)
-        params = {name: value for name, value in given.items() if name not in ("model", "messages", "stream")}
+        if self._said is None:
+            self._said = _told(surface, {name: opened(self.asked.entries, name) for name in self.asked.entries})
+        document, given, lost = self._said
+        params = {name: value for name, value in given.items() if name not in _NO_PARAMS}
+        if deployment.params:
+            # A cap goes by two names.
+            known = params.keys() | (_CAPS if not _CAPS.isdisjoint(params) else frozenset())
+            params |= {name: value for name, value in deployment.params.items() if name not in known}
+        if self.journey.overrides:
+            params |= self.journey.overrides
         settings = self.generation.settings
         drops = self.asked.steering.get("drop_params", deployment.drop_params)
         if lost:
@@ -264,6 +285,7 @@ class Relayed:
             additional_drop_params=deployment.additional_drop_params,
             allowed_openai_params=deployment.allowed_openai_params,
             keep_usage_chunk=True,
+            wire=self.wire,
             surface=surface.wire,
             document=document,
         )
@@ -279,8 +301,9 @@ class Relayed:
             request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
         )
 
-    # What a mock_response that is no error stands for, where it is no chat completion.
-    _mock_answer: Callable[[Any], Mapping[str, Any]] | None = None
+    # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
+    # returns the other.
+    _mock_answer: Any = None
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""
@@ -338,7 +361,7 @@ class Relayed:
 
     def _count(self, group: Group) -> int:
         asked = self.asked
-        if "n" not in asked.entries or asked.stream:
+        if "n" not in asked.entries or asked.stream or self.surface.look is not None:
             return 1
         if not all("n_as_parallel_calls" in one.target.quirks for one in group.candidates):
             return 1
@@ -371,6 +394,20 @@ class Relayed:
         found = yield from self._routed(group, journey)
         answered.append(found)
         return found
+
+
+def _wire(steering: Mapping[str, Any]) -> str | None:
+    """The wire that a caller asks for by name. Raises BadRequestError."""
+    found = steering.get("wire")
+    return None if found is None else wire_named(str(found)).name
+
+
+def _told(surface: Surface, asked: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any], list[Warning]]:
+    """The request where it is in another API than chat, the chat body that says the same, and what that cannot say.
+    Raises BadRequestError."""
+    if surface.look is None:
+        return None, asked, []
+    return (asked, *wire_named(surface.wire).to_chat(asked))
 
 
 @contextmanager

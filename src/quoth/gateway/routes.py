@@ -11,7 +11,18 @@ import msgspec
 
 from quoth.gateway.dialects import ANTHROPIC, RESPONSES_ERRORS
 from quoth.gateway.outgoing import OPENAI, Dialect
-from quoth.gateway.surfaces import about, completions, embeddings, health, listing, messages, responses
+from quoth.gateway.surfaces import (
+    about,
+    audio,
+    completions,
+    embeddings,
+    health,
+    images,
+    listing,
+    messages,
+    responses,
+    videos,
+)
 from quoth.gateway.surfaces.chat import chat
 
 __all__ = ["PATTERNS", "ROUTES", "Handler", "Route", "decoded", "find"]
@@ -52,6 +63,11 @@ ROUTES: dict[str, Route] = {
     **_with_v1("/messages", "messages", ANTHROPIC, POST=messages.messages),
     **_with_v1("/messages/count_tokens", "count_tokens", ANTHROPIC, POST=messages.count_tokens),
     **_with_v1("/embeddings", "embeddings", POST=embeddings.embeddings),
+    **_with_v1("/images/generations", "images", POST=images.generations),
+    **_with_v1("/images/edits", "images", POST=images.edits),
+    **_with_v1("/audio/speech", "audio", POST=audio.speech),
+    **_with_v1("/audio/transcriptions", "audio", POST=audio.transcriptions),
+    **_with_v1("/videos", "videos", POST=videos.create),
     **_with_v1("/models", "models", GET=listing.models),
     **_with_v1("/model/info", "model_info", GET=listing.model_info),
     **_alone("/health", "health", GET=health.health),
@@ -62,10 +78,14 @@ ROUTES: dict[str, Route] = {
     **_alone("/openapi.json", "about", GET=about.openapi),
     **_alone("/", "about", GET=about.home),
 }
+
 # Paths with something in them, which may have slashes of its own; the first that fits counts.
 PATTERNS: dict[str, Route] = {
     **_with_v1("/models/{model}", "models", GET=listing.model),
     **_with_v1("/responses/{id}", "responses", GET=responses.kept, DELETE=responses.kept),
+    **_with_v1("/videos/{video_id}/content", "videos", GET=videos.content),
+    **_with_v1("/videos/{video_id}/remix", "videos", POST=videos.remix),
+    **_with_v1("/videos/{video_id}", "videos", GET=videos.retrieve, DELETE=videos.delete),
     **_with_model("/chat/completions", "chat", POST=chat),
     **_with_model("/completions", "completions", POST=completions.completions),
     **_with_model("/embeddings", "embeddings", POST=embeddings.embeddings),

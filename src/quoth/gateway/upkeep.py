@@ -27,6 +27,8 @@ logger = logging.getLogger("quoth.gateway")
 
 BALANCE_SECONDS = 60.0
 AGAIN_SECONDS = 300.0
+# What is more is no balance.
+_MOST_POINTS = 1e18
 _ROUND_SECONDS = 5.0
 _POLICY = Policy(num_retries=1, timeouts=Timeouts(total=30.0))
 
@@ -83,8 +85,15 @@ class Upkeep:
             targets = self._poe_targets()
             good = [await self._refresh(target) for target in targets.values()]
             if any(good):
-                self._app.renew()
+                self._renewed()
             await asyncio.sleep(ttl if all(good) else min(ttl, AGAIN_SECONDS))
+
+    def _renewed(self) -> None:
+        """What was learnt is put to use; nothing that a provider says of its models may end the worker."""
+        try:
+            self._app.renew()
+        except Exception:
+            logger.exception("what the list of models says cannot be used, what was known stays in use")
 
     async def _refresh(self, target: Target) -> bool:
         app = self._app
@@ -101,6 +110,9 @@ class Upkeep:
         except (QuothError, Unlisted) as error:
             text = app.redactor(str(error))
             logger.warning("the list of models could not be fetched, the one at hand stays: %s", text)
+            return False
+        except Exception:
+            logger.exception("a list of models that nobody foresaw; the one at hand stays")
             return False
         return True
 
@@ -140,12 +152,9 @@ class Upkeep:
             logger.info("the balance of a key could not be read: %s", app.redactor(str(error)))
             return None
         points = data.get("current_point_balance") if isinstance(data, dict) else None
-        if not isinstance(points, int | float) or isinstance(points, bool):
+        if not isinstance(points, int | float) or isinstance(points, bool) or not abs(points) < _MOST_POINTS:
             return None
-        try:
-            return float(points)
-        except OverflowError:
-            return None
+        return float(points)
 
 
 async def _at_home(hooks: Hooks, leave: asyncio.Event) -> None:

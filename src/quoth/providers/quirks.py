@@ -210,6 +210,8 @@ def _instructions_as_input(document: Body) -> list[Warning]:
     if not instructions:
         return []
     given = document.get("input")
+    if not isinstance(given, str | list | None):
+        return []  # the provider says what is wrong with it
     items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given or ())
     document["input"] = [{"role": "system", "content": instructions}, *items]
     text = "Poe takes `instructions` and does nothing with them, so they were sent as the first message of the input"

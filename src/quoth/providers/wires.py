@@ -22,7 +22,7 @@ from quoth.providers.thinking import thinking_for
 from quoth.wire.carried import SPECIFIC, of_data_url
 from quoth.wire.wires import wire_named
 
-__all__ = ["CARRIED", "CHAT", "MESSAGES", "RESPONSES", "over_its_wire", "wire_of", "wires_of"]
+__all__ = ["CARRIED", "CHAT", "MESSAGES", "RESPONSES", "over_its_wire", "takes_tools", "wire_of", "wires_of"]
 
 CHAT, RESPONSES, MESSAGES = "openai_chat", "openai_responses", "anthropic_messages"
 _ENDPOINTS = {"/v1/messages": MESSAGES, "/v1/responses": RESPONSES, "/v1/chat/completions": CHAT}
@@ -82,6 +82,11 @@ def wires_of(target: Target, facts: ModelFacts | None) -> tuple[str, ...]:
     return found if CHAT in found or CHAT not in row else (*found, CHAT)
 
 
+def takes_tools(target: Target, wire: str) -> bool:
+    """False where a model's turns with tools come out of a wire broken, so that another is better."""
+    return wire != RESPONSES or target.catalogue is None or not target.model.lower().startswith("gemini")
+
+
 def wire_of(target: Target, call: Call) -> str:
     """The wire for this call. Raises BadRequestError for one that was asked for and does not exist."""
     if call.wire is not None:
@@ -95,7 +100,8 @@ def wire_of(target: Target, call: Call) -> str:
     facts = None if catalogue is None else catalogue.get(target.model)
     wires = wires_of(target, facts)
     if call.document is not None and call.surface in wires:
-        return call.surface
+        whole = takes_tools(target, call.surface) or not call.document.get("tools")
+        return call.surface if whole else CHAT
     for wire in wires:
         if _carries(wire, call, target, facts):
             return wire

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from quoth.call import Row, Timeouts
 from quoth.engine.attempts import Answer, Policy
@@ -30,12 +30,16 @@ from quoth.types import Completion
 
 if TYPE_CHECKING:
     from quoth.sdk.account import Balance, Reconciled, UsageRow
+    from quoth.sdk.creating import AsyncAudio, AsyncImages, AsyncVideos, Audio, Images, Videos
+    from quoth.sdk.making import Steps
     from quoth.sdk.signatures import AsyncCompletionCall, CompletionCall
     from quoth.sdk.streams import AsyncStream, Stream
     from quoth.sdk.surfaces import AsyncMessages, AsyncResponses, Conversations, Messages, Responses
     from quoth.transport.ports import AsyncTransport, Transport
 
 __all__ = ["AsyncClient", "Client"]
+
+T = TypeVar("T")
 
 
 class _Client(ABC):
@@ -104,6 +108,7 @@ class _Client(ABC):
         self._core = Core(settings, providers)
         self._given_transport = transport
         self._own_transport: Any = None
+        self._first_made: dict[str, Any] = {}
 
     def with_options(self, **options: Any) -> Self:
         """A client with these arguments of `Client(...)` changed, as openai's has it. It shares this one's connections
@@ -117,6 +122,14 @@ class _Client(ABC):
             other._given_transport = self._transport()
             other._arguments["transport"] = self._given_transport
         return other
+
+    def _own(self, made: T) -> T:
+        """The transport of this client's own: the first that is made, for threads whose first calls come together each
+        make one, and what they did not share would have connections of its own that nobody closes."""
+        # A lock could be held in another thread at the moment of a fork; this is one step of the interpreter.
+        first: T = self._first_made.setdefault("transport", made)
+        self._own_transport = first
+        return first
 
     @abstractmethod
     def _transport(self) -> Any:
@@ -176,12 +189,50 @@ class Client(_Client):
         if self._given_transport is not None:
             given: Transport = self._given_transport
             return given
-        if self._own_transport is None:
+        own: Transport | None = self._own_transport
+        if own is None:
             from quoth.transport.blocking import BlockingTransport
 
-            self._own_transport = BlockingTransport(self._core.settings.network, environment)
-        own: Transport = self._own_transport
+            own = self._own(BlockingTransport(self._core.settings.network, environment))
         return own
+
+    def _perform(self, steps: Steps[T]) -> T:
+        """Take the steps of an operation, and return its result. Raises QuothError."""
+        from quoth.transport.download import Download, downloaded
+
+        outcome: Any = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            outcome = None
+            if isinstance(step, Download):
+                downloaded(step, self._transport())
+            else:
+                outcome = drive(step, self._transport())
+
+    @cached_property
+    def images(self) -> Images:
+        """openai's shape: `client.images.generate(model=..., prompt=...)`, `.edit(...)`."""
+        from quoth.sdk.creating import Images
+
+        return Images(self)
+
+    @cached_property
+    def audio(self) -> Audio:
+        """openai's shape: `client.audio.speech.create(...)`, `client.audio.transcriptions.create(...)`."""
+        from quoth.sdk.creating import Audio
+
+        return Audio(self)
+
+    @cached_property
+    def videos(self) -> Videos:
+        """openai's shape: `client.videos.create(...)`, `.retrieve(id)`, `.download_content(id)`, `.remix(...)`."""
+        from quoth.sdk.creating import Videos
+
+        return Videos(self)
 
     @cached_property
     def chat(self) -> _Chat:
@@ -281,12 +332,50 @@ class AsyncClient(_Client):
         if self._given_transport is not None:
             given: AsyncTransport = self._given_transport
             return given
-        if self._own_transport is None:
+        own: AsyncTransport | None = self._own_transport
+        if own is None:
             from quoth.transport.aio import AsyncioTransport
 
-            self._own_transport = AsyncioTransport(self._core.settings.network, environment)
-        own: AsyncTransport = self._own_transport
+            own = self._own(AsyncioTransport(self._core.settings.network, environment))
         return own
+
+    async def _perform(self, steps: Steps[T]) -> T:
+        """Take the steps of an operation, and return its result. Raises QuothError."""
+        from quoth.transport.download import Download, adownloaded
+
+        outcome: Any = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            outcome = None
+            if isinstance(step, Download):
+                await adownloaded(step, self._transport())
+            else:
+                outcome = await adrive(step, self._transport())
+
+    @cached_property
+    def images(self) -> AsyncImages:
+        """openai's shape: `await client.images.generate(model=..., prompt=...)`, `.edit(...)`."""
+        from quoth.sdk.creating import AsyncImages
+
+        return AsyncImages(self)
+
+    @cached_property
+    def audio(self) -> AsyncAudio:
+        """openai's shape: `await client.audio.speech.create(...)`, `client.audio.transcriptions.create(...)`."""
+        from quoth.sdk.creating import AsyncAudio
+
+        return AsyncAudio(self)
+
+    @cached_property
+    def videos(self) -> AsyncVideos:
+        """openai's shape: `await client.videos.create(...)`, `.retrieve(id)`, `.download_content(id)`."""
+        from quoth.sdk.creating import AsyncVideos
+
+        return AsyncVideos(self)
 
     @cached_property
     def chat(self) -> _AsyncChat:

@@ -6,12 +6,12 @@ A line says who was called, how it ended and how long it took. It never holds a 
 from __future__ import annotations
 
 import logging
+from typing import Protocol, TypeVar
 
-from quoth.engine.attempts import Answer
 from quoth.engine.effects import Flow
 from quoth.errors import QuothError
 from quoth.transport.environment import environment
-from quoth.types import Attempt
+from quoth.types import Attempt, Trace
 
 __all__ = ["noted"]
 
@@ -19,7 +19,14 @@ logger = logging.getLogger("quoth")
 logger.addHandler(logging.NullHandler())
 
 
-def noted(flow: Flow[Answer]) -> Flow[Answer]:
+class _Answered(Protocol):
+    trace: Trace
+
+
+A = TypeVar("A", bound=_Answered)
+
+
+def noted(flow: Flow[A]) -> Flow[A]:
     """The same flow, its end noted in the log."""
     try:
         answer = yield from flow

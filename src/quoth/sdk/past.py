@@ -6,26 +6,38 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from quoth.call import Target
-from quoth.engine.attempts import Answer
 from quoth.engine.effects import World
 from quoth.types import Trace
 
-__all__ = ["past", "remember"]
+__all__ = ["past", "remember", "remember_trace"]
 
 _KEPT = 10_000
 _past: deque[tuple[weakref.ref[Trace], Target]] = deque(maxlen=_KEPT)
 
 
-def remember(answer: Answer, world: World) -> Answer:
+class _Answered(Protocol):
+    target: Target
+    trace: Trace
+
+
+A = TypeVar("A", bound=_Answered)
+
+
+def remember(answer: A, world: World) -> A:
     """The same answer. Only Poe has a history to look it up in, so the others are not kept."""
     if answer.target.provider == "poe":
-        trace = answer.trace
-        trace.started = world.today() - timedelta(seconds=trace.seconds or 0.0)
-        _past.append((weakref.ref(trace), answer.target))
+        remember_trace(answer.trace, answer.target, world.today())
     return answer
+
+
+def remember_trace(trace: Trace, target: Target, ended: datetime) -> None:
+    """The same for an answer of Poe that came another way."""
+    trace.started = ended - timedelta(seconds=trace.seconds or 0.0)
+    _past.append((weakref.ref(trace), target))
 
 
 def past() -> Iterator[tuple[Trace, Target]]:

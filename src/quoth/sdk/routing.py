@@ -143,7 +143,9 @@ class Asked:
             made, tab = trying(plan, plan.target(), core.world, journey.attempts, purse)
             tabs.append(tab)
             if mock:
-                made.request = mocked(made.request, mock, stream=made.streams)
+                limits = self._controls.timeouts or candidate.deployment.timeouts
+                until = None if limits is None else limits.total
+                made.request = mocked(made.request, mock, stream=made.streams, timeout=until)
             return made
 
         try:

@@ -30,12 +30,19 @@ class AsyncioTransport:
     """HTTP/1.1. One instance serves any number of event loops, in any threads, also after a fork: each loop has its own
     pool.
 
-    `environment` is asked at each call for proxies and certificates.
+    `environment` is asked at each call for proxies and certificates. `addresses`: asked, in a thread, which address of
+    a host to connect to, so that it is the very one that was looked at; then no proxy is used, and nothing is kept.
     """
 
-    def __init__(self, network: Network, environment: Callable[[], Mapping[str, str]]):
+    def __init__(
+        self,
+        network: Network,
+        environment: Callable[[], Mapping[str, str]],
+        addresses: Callable[[str], str] | None = None,
+    ):
         self._network = network
         self._environment = environment
+        self._addresses = addresses
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
 
     async def open(self, request: WireRequest, deadline: Deadline) -> _Reply:
@@ -46,7 +53,7 @@ class AsyncioTransport:
             pool = self._pools[loop] = _Pool()
             await pool.open()
         environment = self._environment()
-        proxy = proxy_for(request.url, self._network, environment)
+        proxy = proxy_for(request.url, self._network, environment) if self._addresses is None else None
         parts, host, port = split(request.url)
         context = None
         if parts.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
@@ -56,7 +63,11 @@ class AsyncioTransport:
         if connection is None:
             try:
                 async with asyncio.timeout(max(0.0, deadline.remaining())):
-                    connection = await _connect(parts.scheme, host, port, proxy, context, deadline)
+                    if self._addresses is None:
+                        connection = await _connect(parts.scheme, host, port, proxy, context, deadline)
+                    else:
+                        address = await asyncio.to_thread(self._addresses, host)
+                        connection = await _dial(address, port, context if parts.scheme == "https" else None, host)
             except TimeoutError:
                 raise deadline.failure() from None
         try:

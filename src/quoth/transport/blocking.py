@@ -360,7 +360,7 @@ def _through(proxy: Proxy, context: Any) -> urllib3.ProxyManager:
 class _Reply:
     def __init__(self, response: urllib3.BaseHTTPResponse, exchange: _Exchange):
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         self._inflater = inflater_for(self.headers)
         self._response = response
         original: Any = response._original_response  # type: ignore[attr-defined]

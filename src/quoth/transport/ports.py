@@ -4,7 +4,7 @@ Client."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from quoth.call import WireRequest
@@ -134,8 +134,8 @@ class AsyncReply(Protocol):
     status: int
     headers: Mapping[str, str]
 
-    async def read(self) -> bytes:
-        """The next piece, b"" at the end. Raises TransportFailure."""
+    def read(self) -> Awaitable[bytes]:
+        """The next piece, b"" at the end. Raises TransportFailure. An `async def` is one way to write it."""
 
     def close(self) -> None: ...
 

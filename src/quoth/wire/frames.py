@@ -67,8 +67,6 @@ class Frames:
         start = 0  # in `text`, where the event that is under way goes on
         for end in _END.finditer(text):
             stop = end.end()
-            if stop < len(before) or (stop == len(before) and before.endswith(b"\n")):
-                continue  # it was the end of nothing the first time
             self._rest.append(text[len(before) if start == 0 else start : stop])
             event = b"".join(self._rest)
             if len(event) > self.limit:

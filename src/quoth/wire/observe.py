@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts
+from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, without_lone_surrogates
 
 __all__ = [
     "NOT_JSON",
@@ -102,7 +102,9 @@ def look(data: bytes, name: bytes = b"") -> Seen:
     except msgspec.ValidationError:
         seen = _leniently(Seen, data)
     except _NOT_JSON as wrong:
-        raise Unreadable(f"not JSON ({wrong})") from None
+        if (mended := _mended(data)) is None:
+            raise Unreadable(f"not JSON ({wrong})") from None
+        return look(mended, name)
     if bytes(seen.error) not in _NULL or name == b"error":
         raise UpstreamError(error_facts(data))
     return seen
@@ -115,13 +117,22 @@ def read(body: bytes) -> Answered:
     except msgspec.ValidationError:
         answered = _leniently(Answered, body)
     except _NOT_JSON as wrong:
-        raise Unreadable(f"not JSON ({wrong}): {error_facts(body).message}") from None
+        if (mended := _mended(body)) is None:
+            raise Unreadable(f"not JSON ({wrong}): {error_facts(body).message}") from None
+        return read(mended)
     if not answered.choices:
         if bytes(answered.error) not in _NULL:
             raise UpstreamError(error_facts(body))
         if answered.choices is None and not (answered.id or answered.object or answered.usage):
             raise Unreadable(f"JSON, but not a chat completion: {_sample(body)}")
     return answered
+
+
+def _mended(data: bytes) -> bytes | None:
+    """To look at only: the same without halves of surrogate pairs, which servers send that cut text between UTF-16
+    units. Clients can read them, this decoder cannot. None where there are none."""
+    mended = without_lone_surrogates(data)
+    return None if mended == data else mended
 
 
 def _sample(body: bytes) -> str:
@@ -159,7 +170,7 @@ def is_good_event(data: bytes, seen: Seen) -> bool:
     if bytes(seen.usage) not in _NULL or seen.finish_reason:
         return True
     try:
-        event = _ANY.decode(data)
+        event = _ANY.decode(without_lone_surrogates(data) if b"\\u" in data else data)
     except _NOT_JSON:
         return False
     choices = event.get("choices") if isinstance(event, dict) else None
@@ -206,6 +217,8 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
         tokens.written = found.cache_creation_input_tokens or 0
     if (details := found.completion_tokens_details) is not None:
         tokens.reasoning = details.reasoning_tokens or 0
+    if tokens.cached < 0 or tokens.written < 0 or tokens.reasoning < 0:
+        return _oddly_counted(usage)
     if found.cost is not None:
         tokens.stated = repr(found.cost)
     return tokens
@@ -244,21 +257,22 @@ def _count(place: dict[str, Any], *names: str) -> int | None:
     return None
 
 
+_MODEL = b'"model"'
+
+
 def renamed(text: bytes, old: bytes | msgspec.Raw, new: bytes | msgspec.Raw, *, among: bytes | None = None) -> bytes:
-    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays. `among`: the
-    object, where `text` has more around it, such as an event."""
+    """The same JSON object with another value for its `model`, which is `old` now. Every other byte stays; only where
+    the word is in more places than one are the entries, each as it is, set together anew. `among`: the object, where
+    `text` has more around it, such as an event."""
     old, new = bytes(old), bytes(new)
     if not old or old == new:
         return text
-    for word in (b'"model":', b'"model": '):
-        count = text.count(word + old)
-        if count == 1:
-            return text.replace(word + old, word + new, 1)
-        if count:
-            break
-    # The same words stand in more than one place: only the one at the top is meant.
+    if text.count(_MODEL) == 1:
+        start = text.index(old, text.index(_MODEL) + len(_MODEL))
+        return b"".join((text[:start], new, text[start + len(old) :]))
+    # Only the one at the top is meant.
     data = text if among is None else among
-    entries = _ENTRIES.decode(data)
+    entries = _ENTRIES.decode(data if (mended := _mended(data)) is None else mended)
     entries["model"] = msgspec.Raw(new)
     changed = msgspec.json.encode(entries)
     return changed if among is None else text.replace(data, changed, 1)

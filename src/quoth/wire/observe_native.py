@@ -36,9 +36,16 @@ class _Stop(msgspec.Struct):
     stop_reason: str | None = None
 
 
+class _Begun(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+
+
 class _MessageEvent(msgspec.Struct):
     type: str = ""
     delta: _Stop | None = None
+    content_block: _Begun | None = None
     usage: msgspec.Raw = msgspec.Raw()
     message: msgspec.Raw = msgspec.Raw()
 
@@ -51,8 +58,13 @@ class _Message(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _Item(msgspec.Struct):
+    type: str = ""
+
+
 class _ResponseEvent(msgspec.Struct):
     type: str = ""
+    item: _Item | None = None
     sequence_number: int | None = None
     response: msgspec.Raw = msgspec.Raw()
 
@@ -79,8 +91,13 @@ def look_messages(data: bytes) -> Said:
     """One event of the Messages API. Raises Unreadable, UpstreamError."""
     event = _decoded(_MESSAGE_EVENT, data)
     kind = event.type
-    if kind in ("content_block_delta", "content_block_start", "content_block_stop"):
+    if kind == "content_block_delta":
         return _DELTA
+    if kind == "content_block_start":
+        begun = event.content_block
+        # A text or a thought that has begun says nothing yet.
+        silent = begun is None or (begun.type in ("text", "thinking") and not begun.text and not begun.thinking)
+        return _QUIET if silent else _DELTA
     if kind == "message_delta":
         reason = messages.finish_reason(event.delta.stop_reason) if event.delta is not None else None
         return Said(good=True, finish_reason=reason, tokens=_messages_tokens(event.usage))
@@ -117,7 +134,12 @@ def look_responses(data: bytes) -> Said:
         raise responses.failure_of(_document(event.response))
     if kind == "error":
         raise UpstreamError(error_facts(data))
-    return Said(good=kind == "response.output_item.done", number=event.sequence_number)
+    good = kind == "response.output_item.done" or (
+        kind == "response.output_item.added"
+        and event.item is not None
+        and event.item.type not in ("message", "reasoning")
+    )
+    return Said(good=good, number=event.sequence_number)
 
 
 def read_responses(body: bytes) -> Said:

@@ -225,7 +225,7 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
     try:
         data = msgspec.json.decode(raw)
     except _NOT_JSON as error:
-        mended = _without_lone_surrogates(raw)
+        mended = without_lone_surrogates(raw)
         if mended != raw:
             message = "half a surrogate pair in the answer, which no text can hold, was replaced by U+FFFD"
             found, warnings = _read(kind, mended)
@@ -243,7 +243,7 @@ def _read(kind: type[R], raw: bytes) -> tuple[R, list[Warning]]:
         raise Unreadable(f"not the shape of this API: {wrong.errors(include_url=False)[0]['msg']}") from None
 
 
-def _without_lone_surrogates(raw: bytes) -> bytes:
+def without_lone_surrogates(raw: bytes) -> bytes:
     """The same JSON with escapes that stand for half a character replaced. Servers that cut text between UTF-16 units
     send such halves, and losing the whole answer for one would be worse."""
 

@@ -28,9 +28,13 @@ Read = Callable[[Event], "Chunk | Done | None"]
 
 
 class Encoder(Protocol):
-    """Chunks in, the bytes of events out. After `finish` or `error` nothing more is said."""
+    """Chunks in, the bytes of events out. After `finish` or `error` nothing more is said. `number` is the last event's,
+    where the API counts them."""
 
     warnings: list[Warning]
+
+    @property
+    def number(self) -> int | None: ...
 
     def feed(self, chunk: Chunk) -> bytes: ...
 

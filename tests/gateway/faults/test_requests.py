@@ -248,6 +248,12 @@ def test_methods_and_paths(method: str, path: str, status: int, slug: str, gatew
     assert line["route"] in ("/v1/chat/completions", "/v1/models", "unknown")
 
 
+@pytest.mark.parametrize("id", ["x" * 129, "two words", "a;b", "caf\xe9", "", "<script>"])
+def test_a_request_id_that_is_none_is_replaced(id: str, gateway: Serving) -> None:
+    answer = gateway.get("/v1/models", {"x-request-id": id})
+    assert len(answer.headers["x-request-id"].removeprefix("req_")) == 32
+
+
 def test_head_and_options(gateway: Serving) -> None:
     answer = gateway.ask("OPTIONS", "/v1/models")
     assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")

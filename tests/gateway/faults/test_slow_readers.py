@@ -90,6 +90,22 @@ def test_a_whole_answer_that_nobody_takes_is_dropped(
         time.sleep(0.05)  # the test's own limit is the one against hangs
 
 
+@pytest.mark.parametrize("server_name", SERVERS)
+def test_who_takes_nothing_does_not_hold_up_the_end(server_name: str, upstream: FaultServer, tmp_path: Path) -> None:
+    upstream.play(Flood())
+    settings = {"drain_delay": 0, "drain_timeout": 0.1}
+    with Serving(tmp_path, upstream=upstream.url, server=server_name, quoth=settings) as gateway:
+        with socket.create_connection((gateway.host, gateway.port)) as sock:
+            asked = len(upstream.requests)
+            sock.sendall(request(gateway, chat_body(stream=True), "held"))
+            upstream.wait_for(lambda: len(upstream.requests) > asked)
+            assert sock.recv(10)
+            assert gateway.stop() == 0
+        line = gateway.line_of("held")
+        assert (line["error"], line["left"]) == ("shutting_down", True)
+        assert not any("is killed" in line for line in gateway.told)
+
+
 def test_who_reads_slowly_gets_everything(patient: Serving, upstream: FaultServer, reader: socket.socket) -> None:
     one = event(delta("x" * 16_000))
     body = one * 1000 + event(delta(finish_reason="stop")) + event("[DONE]")

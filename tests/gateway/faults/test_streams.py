@@ -21,6 +21,7 @@ from tests.faultserver import (
     SendSlowly,
     Stall,
     Step,
+    answer,
     chat,
     delta,
     event,
@@ -166,6 +167,20 @@ def test_the_official_client_raises_what_broke_a_stream(gateway: Serving, upstre
     assert said == "one two "
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_no_word_of_an_answer_is_in_the_log(stream: bool, limited: Serving, upstream: FaultServer, name: str) -> None:
+    """Not of one that cannot be read, nor of the prompt."""
+    begun = event(delta("one")) if stream else b""
+    upstream.play(answer(begun + b'data: {"PRIVATE' if stream else b'{"id": "PRIVATE', content_type="text/plain"))
+    prompt = [{"role": "user", "content": "PRIVATE"}]
+    for told in (
+        limited.post(chat_body(model=f"small/{name}", stream=stream, messages=prompt)),
+        limited.post(chat_body(model=f"small/{name}", stream=stream, messages=prompt, n="PRIVATE")),
+    ):
+        limited.line(told)
+    assert "PRIVATE" not in "\n".join((*limited.log, *limited.told))
+
+
 # Odd, but whole
 
 TEXT = "héllo wörld 🎉 end"
@@ -228,6 +243,26 @@ WHOLE: dict[str, tuple[Step, ...]] = {
 UNCOUNTED = ("no usage", "[DONE] twice", "events after [DONE]")
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_half_a_surrogate_pair_passes(first: bool, gateway: Serving, upstream: FaultServer, name: str) -> None:
+    """Some servers cut an emoji between two events; every client reads what that makes."""
+    halves = [
+        b'data: {"model": "model", "choices": [{"delta": {"content": "\\%b"}}]}\n\n' % half
+        for half in (b"ud83d", b"ude00")
+    ]
+    upstream.play(sse(*([] if first else ["one"]), *halves))
+    got = gateway.post(chat_body(model=f"any/{name}", stream=True))
+    assert b'"\\ud83d"' in got.body
+    assert b'"\\ude00"' in got.body
+    assert got.events[-1] == "[DONE]"
+    upstream.play(
+        answer(rb'{"id": "x", "model": "x", "choices": [{"message": {"content": "\ud83d, \"model\": \"x\""}}]}')
+    )
+    got = gateway.post(chat_body(model=f"any/{name}"))
+    assert got.status == 200
+    assert got.json["model"] == f"any/{name}"
+
+
 def text_of(body: bytes) -> str:
     """What a client that knows its WHATWG reads."""
     lines = body.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -258,6 +293,54 @@ def test_an_odd_stream_is_passed_on_whole(case: str, gateway: Serving, upstream:
     assert line.get("completion_tokens") == (None if case in UNCOUNTED else 3)
 
 
+@pytest.mark.parametrize("case", WHOLE, ids=lambda name: name.replace(" ", "-"))
+def test_an_odd_stream_becomes_texts_of_the_older_api(
+    case: str, gateway: Serving, upstream: FaultServer, name: str
+) -> None:
+    upstream.play(*WHOLE[case])
+    got = gateway.ask("POST", "/v1/completions", {"model": f"any/{name}", "prompt": "hi", "stream": True})
+    assert got.status == 200
+    assert got.events[-1] == "[DONE]"
+    chunks = [json.loads(one) for one in got.events[:-1]]
+    assert "".join(choice["text"] for chunk in chunks for choice in chunk["choices"]) == TEXT
+    assert {chunk["object"] for chunk in chunks} == {"text_completion"}
+
+
+@pytest.mark.parametrize("case", BREAKS[1:18:3], ids=lambda case: case.name.replace(" ", "-"))
+def test_what_breaks_a_stream_is_the_last_event_of_the_older_api_too(
+    case: Break, gateway: Serving, limited: Serving, upstream: FaultServer, name: str
+) -> None:
+    gateway = limited if case.model in ("brief", "small") else gateway
+    upstream.play(*case.steps)
+    got = gateway.ask("POST", "/v1/completions", {"model": f"{case.model}/{name}", "prompt": "hi", "stream": True})
+    *events, last = got.events
+    assert "".join(json.loads(one)["choices"][0]["text"] for one in events) == "one two "
+    assert "error" in json.loads(last)
+    assert gateway.line(got)["error"] == case.slug
+
+
+@pytest.mark.parametrize(
+    ("choices", "text"),
+    [
+        ("[]", None),
+        ("null", None),
+        ('"odd"', None),
+        ("[5]", None),
+        ('[{"index": 0, "message": null}]', ""),
+        ('[{"index": 0, "message": {"content": [{"type": "text", "text": "x"}]}}]', ""),
+        ('[{"index": 0, "message": {"content": "\\ud800 x"}}]', "\ufffd x"),
+    ],
+    ids=["empty", "null", "text", "number", "no-message", "parts", "surrogate"],
+)
+def test_an_odd_answer_becomes_a_text_of_the_older_api(
+    choices: str, text: str | None, gateway: Serving, upstream: FaultServer, name: str
+) -> None:
+    upstream.play(answer('{"id": "x", "object": "chat.completion", "choices": ' + choices + "}"))
+    got = gateway.ask("POST", "/v1/completions", {"model": f"any/{name}", "prompt": "hi"})
+    assert got.status == 200
+    assert [choice["text"] for choice in got.json["choices"]] == ([] if text is None else [text])
+
+
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_a_code_point_is_never_broken(size: int, gateway: Serving, upstream: FaultServer, name: str) -> None:
     upstream.play(sse("é🎉", "€").dripped(0.0001, size=size))
@@ -277,12 +360,7 @@ def test_a_giant_event_within_the_limit_passes(gateway: Serving, upstream: Fault
 )
 def test_an_answer_without_content_passes(choices: Any, gateway: Serving, upstream: FaultServer, name: str) -> None:
     body = {"id": "x", "object": "chat.completion", "created": 1, "model": name, "choices": choices}
-    raw = json.dumps(body).encode()
-    upstream.play(
-        Send(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw
-        )
-    )
+    upstream.play(answer(body, content_type="application/octet-stream"))
     got = gateway.post(chat_body(model=f"any/{name}"))
     assert (got.status, got.json) == (200, {**body, "model": f"any/{name}"})
 

@@ -13,6 +13,7 @@ import pytest
 from tests.faultserver import (
     Close,
     FaultServer,
+    KeepAlive,
     Read,
     Reset,
     Send,
@@ -212,6 +213,31 @@ def test_a_fault_falls_back(
     assert said == "from another"
     assert answer.headers["x-quoth-attempts"] in ("2", "3" if case.name.endswith("when accepted") else "2")
     assert answer.headers["x-quoth-model"] == f"custom_openai/{name}"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("end", [Reset(), Close()], ids=["reset", "closed"])
+def test_a_kept_connection_that_was_closed_is_replaced(
+    end: Step, stream: bool, gateway: Serving, upstream: FaultServer, name: str
+) -> None:
+    """Where nothing is tried again otherwise."""
+    said = sse("ok") if stream else chat("ok")
+    upstream.play_once(said, KeepAlive(), end)
+    upstream.play(said)
+    for _ in range(3):
+        assert gateway.post(chat_body(model=f"any/{name}", stream=stream)).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("broken", [Reset(), Close()], ids=["reset", "closed"])
+def test_what_was_cut_off_before_anything_was_said_is_tried_again(
+    broken: Step, stream: bool, gateway: Serving, upstream: FaultServer, name: str
+) -> None:
+    for steps in ((Read(), broken), (head_only() if stream else chat("ok").cut(-5), broken)):
+        upstream.play_once(*steps)
+    upstream.play(sse("ok") if stream else chat("ok"))
+    answer = gateway.post(chat_body(model=f"again/{name}", stream=stream))
+    assert (answer.status, answer.headers["x-quoth-attempts"]) == (200, "3")
 
 
 # The way there: U1, U2, U3

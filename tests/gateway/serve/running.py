@@ -118,7 +118,10 @@ class Running:
     def line(self, kind: str, text: str = "") -> Line:
         """The next report of this kind with this text in it."""
         while True:
-            line = self._arriving.get(timeout=LONG)
+            try:
+                line = self._arriving.get(timeout=LONG)
+            except queue.Empty:
+                raise AssertionError(f"it never said {kind} {text!r}, only {self.lines}") from None
             assert line is not None, f"the gateway ended, after {self.lines}"
             self.lines.append(line)
             if line.kind == kind and text in line.text:

@@ -109,6 +109,16 @@ def test_a_second_signal_does_not_wait(number: signal.Signals, tmp_path: Path) -
         assert gateway.ended() == 128 + number
 
 
+def test_a_second_signal_ends_the_delay_too(tmp_path: Path) -> None:
+    with Running(tmp_path, drain_delay=3600.0) as gateway:
+        gateway.signal(signal.SIGTERM)
+        gateway.line("say", "draining")
+        gateway.signal(signal.SIGTERM)
+        assert gateway.ended() == 128 + signal.SIGTERM
+        with pytest.raises(AssertionError, match="the gateway ended"):
+            gateway.line("warn", "did not end in time")
+
+
 def test_a_second_signal_ends_a_worker_that_hears_nothing(tmp_path: Path) -> None:
     with Running(tmp_path, drain_timeout=3600.0) as gateway:
         (worker,) = gateway.workers()
@@ -154,8 +164,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 def test_a_terminal_that_is_closed_ends_it_unless_nohup_was_said(nohup: bool, tmp_path: Path) -> None:
     """SIGHUP has two meanings: read the settings, and the terminal is gone."""
     controlling, terminal = os.openpty()
-    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if nohup else ""
-    prefix = [sys.executable, "-c", ignore + IN_A_TERMINAL]
+    # Said either way, for these tests may themselves run under nohup.
+    meaning = f"import signal; signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if nohup else 'SIG_DFL'})"
+    prefix = [sys.executable, "-c", meaning + IN_A_TERMINAL]
     with Running(tmp_path, prefix=prefix, stdin=terminal) as gateway:
         os.close(terminal)
         gateway.signal(signal.SIGHUP)

@@ -187,8 +187,9 @@ class Hooks:
 
     async def _guarded(self, name: str, method: str, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """What a hook that guards returns. Raises what it refuses with, or HookFailed."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            async with limit:
                 return await function(*arguments)
         except (Refuse, Reply):
             raise
@@ -208,8 +209,9 @@ class Hooks:
         self, name: str, method: str, function: Callable[..., Awaitable[T]], *arguments: Any
     ) -> T | None:
         """What an observer returns; None when it fails."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            async with limit:
                 return await function(*arguments)
         except Exception as error:
             self._count(name, method, None if isinstance(error, TimeoutError) and limit.expired() else error)

@@ -71,6 +71,8 @@ def _sentence(error: OSError, host: str, port: int) -> str:
 
 def url(listener: socket.socket, *, tls: bool) -> str:
     """Where a program on this machine reaches the socket."""
+    host: str
+    port: int
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is read here, not bound)
     host = f"[{host}]" if ":" in host else host

@@ -120,6 +120,7 @@ class _Worker:
         self._ready = False
         self._swapping = asyncio.Lock()
         self._ended = asyncio.Event()
+        self._obeying: set[asyncio.Task[None]] = set()
 
     async def run(self, channel: socket.socket, listener: socket.socket) -> int:
         start = self._start
@@ -152,6 +153,8 @@ class _Worker:
             await asyncio.wait((serving,), timeout=ending.left())
             serving.cancel()
             listening.cancel()
+            for order in self._obeying:
+                order.cancel()  # such as a drain, when a second signal has ended it
 
     def _is_ready(self, control: Siblings) -> None:
         self._ready = True
@@ -161,7 +164,9 @@ class _Worker:
         self, group: asyncio.TaskGroup, application: Application, ending: _Ending, control: Siblings
     ) -> None:
         async for order in control.orders():
-            group.create_task(self._obey(order, application, ending, control))
+            task = group.create_task(self._obey(order, application, ending, control))
+            self._obeying.add(task)
+            task.add_done_callback(self._obeying.discard)
 
     async def _obey(self, order: FromParent, application: Application, ending: _Ending, control: Siblings) -> None:
         match order:

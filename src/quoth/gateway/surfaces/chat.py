@@ -10,6 +10,7 @@ import msgspec
 from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
+from quoth.engine.routing import Group
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
 from quoth.gateway.departure import Departure
@@ -69,23 +70,36 @@ async def answer(
     if plan is not None and await from_cache(app.cache, plan, x, out):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
+    async with app.admission.admitted(x):
+        await _called(app, generation, x, call, out, group, relayed, plan)
+
+
+async def _called(
+    app: App,
+    generation: Generation,
+    x: Exchange,
+    call: Asked,
+    out: Outgoing,
+    group: Group,
+    relayed: Relayed,
+    plan: Plan | None,
+) -> None:
+    """The call itself, to the last byte of its answer."""
+    keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
     recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
-    if call.stream:
-        keeper = KeepAlive(out, generation.settings.quoth.commit_after)
-        try:
-            try:
-                got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-            finally:
-                noted(x, relayed)
-            await streamed(generation, x, got, out, keeper, recorder, plan)
-        finally:
-            await keeper.stop()
-    else:
+    try:
         try:
             got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
         finally:
             noted(x, relayed)
-        await whole_answer(generation, x, got, out, plan)
+        if keeper is None:
+            await whole_answer(generation, x, got, out, plan)
+        else:
+            # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
+            await streamed(generation, x, got, out, keeper, recorder, plan)
+    finally:
+        if keeper is not None:
+            await keeper.stop()
     if plan is not None and app.cache is not None and whole(x):
         data = got.body if recorder is None else recorder.data
         if data is not None:
@@ -182,11 +196,11 @@ async def streamed(
                 headers.append((b"x-litellm-cache-key", plan.key.encode()))
             await out.begin(headers)
         failed = await _passed_on(x, events, got.reply, out, recorder)
-        out.number = events.number
         if not events.complete:
             error = _broken(got, failed)
     finally:
         # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
+        out.number = events.number
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         if error is not None:
             candidate.failed(time.monotonic(), error)
@@ -194,7 +208,7 @@ async def streamed(
             _succeeded(x, got, begun)
         else:
             candidate.released()
-        if got.reply is not None and not events.complete:
+        if got.reply is not None and not out.ended:
             got.reply.reply.close()
         x.warnings += events.warnings
         x.cost = generation.price(candidate).cost(x.tokens)
@@ -211,7 +225,9 @@ async def _passed_on(
     pending, size = events.out, 0
     send = out.piece
     try:
-        if reply is not None:
+        read: Any = None
+        waiting: Any = None
+        if reply is not None:  # else the events are there already, and end before anything is read
             read, waiting = reply.reply.read, reply.deadline.reading
         while True:
             if pending:

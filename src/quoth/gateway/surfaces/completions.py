@@ -5,12 +5,13 @@ Source: OpenAI's API reference, completions (legacy).
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from quoth.errors import BadRequestError
+from quoth.errors import BadGatewayError, BadRequestError
 from quoth.gateway.asked import Asked, asked
 from quoth.gateway.departure import Departure
 from quoth.gateway.entries import Entries, opened, placed, split
@@ -21,7 +22,9 @@ from quoth.gateway.outgoing import Header, Outgoing
 from quoth.gateway.receiving import received
 from quoth.gateway.surfaces import chat as chats
 from quoth.types import Warning
-from quoth.wire.frames import data_of
+from quoth.wire.frames import Frames, data_of
+from quoth.wire.observe import NOT_JSON
+from quoth.wire.openai_chat import without_lone_surrogates
 
 if TYPE_CHECKING:
     from quoth.gateway.app import App
@@ -79,16 +82,17 @@ def _as_chat(entries: Entries, warnings: list[Warning]) -> tuple[Asked, str]:
 class _AsText(Outgoing):
     """Chat answers on their way out, as answers of this API."""
 
-    __slots__ = ("_before", "_out")
+    __slots__ = ("_before", "_frames", "_out")
 
     def __init__(self, out: Outgoing, before: str):
         super().__init__(out.send, out.x, out.dialect)
         self._out = out
         self._before = before
+        self._frames = Frames(sys.maxsize)  # their size has been judged already
 
     async def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> None:
         if status == 200:
-            body = msgspec.json.encode(_text_completion(msgspec.json.decode(body), self._before))
+            body = msgspec.json.encode(_text_completion(_decoded(body), self._before))
         self.started = self.ended = True
         await self._out.json(body, headers, status)
 
@@ -97,26 +101,48 @@ class _AsText(Outgoing):
         await self._out.begin(headers)
 
     async def piece(self, data: bytes, more: bool = True) -> None:
+        events = self._frames.feed(data)
+        if not more:
+            events += self._frames.end()
         self.busy, self.sent_at = True, time.monotonic()
-        await self._out.piece(b"".join(map(self._event, data.split(b"\n\n"))), more)
+        await self._out.piece(b"".join(map(self._event, events)), more)
         self.busy, self.ended = False, not more
 
     def _event(self, event: bytes) -> bytes:
-        data, _ = data_of(event + b"\n\n") if event else (None, b"")
-        if not data or data.startswith(b"[DONE]"):
-            return event + b"\n\n" if event else b""
-        before, self._before = self._before, ""
-        return b"data: " + msgspec.json.encode(_text_completion(msgspec.json.decode(data), before)) + b"\n\n"
+        data, _ = data_of(event)
+        if not data:
+            return event
+        if data.startswith(b"[DONE]"):
+            return b"data: [DONE]\n\n"
+        chunk = _text_completion(_decoded(data), self._before)
+        self._before = ""
+        return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+def _decoded(data: bytes) -> Any:
+    """Raises BadGatewayError for what a relay of the bytes would have left to the caller to read."""
+    try:
+        return msgspec.json.decode(data)
+    except NOT_JSON:
+        pass
+    try:
+        return msgspec.json.decode(without_lone_surrogates(data))
+    except NOT_JSON as wrong:
+        raise BadGatewayError(f"the provider's answer cannot be read: {wrong}", code="bad_upstream_response") from None
 
 
 def _text_completion(answer: dict[str, Any], before: str) -> dict[str, Any]:
     """A chat completion, or a chunk of one, in the shape of this API."""
+    given = answer.get("choices")
     choices = []
-    for choice in answer.get("choices") or ():
-        said = choice.get("message") or choice.get("delta") or {}
+    for choice in given if isinstance(given, list) else ():
+        if not isinstance(choice, dict):
+            continue
+        said = choice.get("message") or choice.get("delta")
+        content = said.get("content") if isinstance(said, dict) else None
         choices.append(
             {
-                "text": before + (said.get("content") or ""),
+                "text": before + (content if isinstance(content, str) else ""),
                 "index": choice.get("index", 0),
                 "logprobs": None,
                 "finish_reason": choice.get("finish_reason"),

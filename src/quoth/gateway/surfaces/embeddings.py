@@ -62,11 +62,12 @@ async def embeddings(
     if plan is not None and await from_cache(app.cache, plan, x, out):
         return
     relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
-    try:
-        got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
-    finally:
-        noted(x, relayed)
-    await whole_answer(generation, x, got, out, plan)
+    async with app.admission.admitted(x):
+        try:
+            got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
+        finally:
+            noted(x, relayed)
+        await whole_answer(generation, x, got, out, plan)
     if plan is not None and app.cache is not None and whole(x):
         await app.cache.keep(plan, got.body)
 

@@ -74,6 +74,11 @@ class ResponsesEncoder:
         self._usage: Json | None = None
         self._own: Json = {}
 
+    @property
+    def number(self) -> int | None:
+        """Of the last event; None before the first."""
+        return self._number - 1 if self._number else None
+
     def feed(self, chunk: Chunk) -> bytes:
         out = [] if self._head is not None else self._start(chunk)
         if chunk.usage is not None:
