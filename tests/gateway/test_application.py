@@ -229,7 +229,7 @@ async def test_embeddings_are_priced_and_kept_like_other_answers(upstream: Fault
     app = app_with(tmp_path, [model], litellm_settings={"cache": True})
     rows = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
     upstream.play(answer({"object": "list", "data": rows, "model": "up", "usage": {"prompt_tokens": 3}}))
-    first = Request(app, {"model": "m", "input": "hello", "wire": "openai_chat"}, "/v1/embeddings")
+    first = Request(app, {"model": "m", "input": "hello", "strict": True}, "/v1/embeddings")
     await first.task
     headers = headers_of(first)
     assert (first.status, headers[b"x-quoth-cost-usd"]) == (200, b"0.003000000")

@@ -75,7 +75,6 @@ class Exchange(Struct, eq=False):
     first_at: float = 0.0
     ended: float = 0.0
     upstream_seconds: float = 0.0
-    query: bytes = b""
     bytes_in: int = 0
     bytes_out: int = 0
     request: dict[str, Any] | None = None
