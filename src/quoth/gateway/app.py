@@ -198,8 +198,8 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
         path, parameter = scope["path"], ""
-        if b"%" in scope["raw_path"]:
-            path = decoded(scope["raw_path"])
+        if b"%" in scope.get("raw_path", b""):
+            path = decoded(scope.get("raw_path", b""))
         route = ROUTES.get(path)
         if route is None:
             route, parameter = find(path)
