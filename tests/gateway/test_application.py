@@ -41,7 +41,7 @@ class Request:
     def __init__(
         self,
         app: App,
-        body: dict[str, Any],
+        body: dict[str, Any] | bytes,
         path: str = "/v1/chat/completions",
         *,
         whole: bool = True,
@@ -49,7 +49,7 @@ class Request:
     ) -> None:
         self.sent: list[dict[str, Any]] = []
         self._whole = whole
-        self._body: bytes | None = json.dumps(body).encode()
+        self._body: bytes | None = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._left = asyncio.Event()
         headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-length", b"%d" % len(self._body))]
         if key is not None:
@@ -284,4 +284,28 @@ async def test_a_log_that_cannot_be_written_is_said_once(
     assert [record.getMessage() for record in caplog.records] == [
         "the request log cannot be written, and loses lines: /dev/full: No space left on device"
     ]
+    await closed(app)
+
+
+@pytest.mark.parametrize("odd", ["1e999", "9" * 5000, '{"a": [1e999]}', "[" * 400 + "]" * 400], ids=lambda odd: odd[:9])
+async def test_what_cannot_be_read_is_cached_all_the_same(odd: str, upstream: FaultServer, tmp_path: Path) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)], litellm_settings={"cache": True})
+    upstream.play(chat("hello"))
+    for hits in (False, True):
+        request = Request(app, (json.dumps(chat_body())[:-1] + f', "odd": {odd}}}').encode())
+        await request.task
+        assert (request.status, b"x-quoth-cache" in headers_of(request)) == (200, hits)
+    await closed(app)
+
+
+@pytest.mark.parametrize("own", [{"messages": 5}, {"stream": True}, {"tools": "x"}, {"temperature": "x"}], ids=str)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_fallbacks_own_fields_are_looked_at(
+    own: dict[str, Any], path: str, upstream: FaultServer, tmp_path: Path
+) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url), deployment("p", upstream.url, "poe/GPT-5.2")])
+    body = chat_body(max_tokens=5, mock_testing_fallbacks=True, fallbacks=[{"model": "p", **own}])
+    request = Request(app, body, path)
+    await request.task
+    assert request.status == 400
     await closed(app)
