@@ -309,3 +309,20 @@ async def test_a_fallbacks_own_fields_are_looked_at(
     await request.task
     assert request.status == 400
     await closed(app)
+
+
+@pytest.mark.parametrize("count", [-5, 10**13, 2**63 - 1, 10**30], ids=str)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+async def test_a_number_that_is_no_count_is_not_known(
+    count: int, path: str, upstream: FaultServer, tmp_path: Path
+) -> None:
+    """Were it added up, the page of metrics could not be made any more."""
+    app = app_with(tmp_path, [deployment("m", upstream.url, input_cost_per_token=0.1, output_cost_per_token=1)])
+    upstream.play(chat("hello", usage={"prompt_tokens": count, "completion_tokens": count}))
+    for _ in range(3):
+        request = Request(app, chat_body(max_tokens=5, input="x"), path)
+        await request.task
+        assert request.status == 200
+        assert b"x-quoth-cost-usd" not in headers_of(request)
+    assert b"quoth_tokens_total{" not in await app.metrics_page()
+    await closed(app)
