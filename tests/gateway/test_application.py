@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ def upstream() -> Iterator[FaultServer]:
         yield server
 
 
-def app_with(folder: Path, models: list[dict[str, Any]], **settings: Any) -> App:
+def app_with(folder: Path, models: list[dict[str, Any]], *, key: str | None = KEY, **settings: Any) -> App:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump({"model_list": models, **settings}), "utf-8")
-    return App(load(str(file), {"QUOTH_MASTER_KEY": KEY}))
+    return App(load(str(file), {} if key is None else {"QUOTH_MASTER_KEY": key}))
 
 
 class Request:
@@ -46,12 +46,14 @@ class Request:
         *,
         whole: bool = True,
         key: bytes | None = None,
+        more: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.sent: list[dict[str, Any]] = []
         self._whole = whole
         self._body: bytes | None = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._left = asyncio.Event()
         headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-length", b"%d" % len(self._body))]
+        headers += more
         if key is not None:
             headers.append((b"idempotency-key", key))
         scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
@@ -325,4 +327,34 @@ async def test_a_number_that_is_no_count_is_not_known(
         assert request.status == 200
         assert b"x-quoth-cost-usd" not in headers_of(request)
     assert b"quoth_tokens_total{" not in await app.metrics_page()
+    await closed(app)
+
+
+FROM_HERE = [("localhost:4000", None), ("127.0.0.1:4000", None), ("[::1]:4000", None), ("LOCALHOST", None)]
+FROM_HERE += [("localhost:4000", "http://localhost:5173"), ("a.localhost", "http://127.0.0.1"), (None, None)]
+FROM_PAGES = [("localhost:4000", "https://evil.example"), ("localhost:4000", "null"), ("evil.example:4000", None)]
+FROM_PAGES += [("127.0.0.1.evil.example", None), ("localhost:4000", "http://localhost.evil.example"), ("[::1", "x")]
+
+
+@pytest.mark.parametrize(("host", "origin"), [*FROM_HERE, *FROM_PAGES])
+async def test_without_a_key_no_web_page_may_call(
+    host: str | None, origin: str | None, upstream: FaultServer, tmp_path: Path
+) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)], key=None)
+    upstream.play(chat("hello"))
+    said = {b"host": host, b"origin": origin}
+    more = [(name, value.encode()) for name, value in said.items() if value is not None]
+    request = Request(app, chat_body(), more=more)
+    await request.task
+    assert request.status == (200 if (host, origin) in FROM_HERE else 403)
+    assert len(upstream.requests) == (request.status == 200)
+    await closed(app)
+
+
+async def test_with_a_key_any_name_will_do(upstream: FaultServer, tmp_path: Path) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)])
+    upstream.play(chat("hello"))
+    request = Request(app, chat_body(), more=[(b"host", b"quoth.example"), (b"origin", b"https://chat.example")])
+    await request.task
+    assert request.status == 200
     await closed(app)
