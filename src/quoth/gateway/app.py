@@ -13,7 +13,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,14 +82,11 @@ class App:
 
     # What the server and the parent call
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(receive, send)
-        elif kind == "websocket":
-            await _no_websocket(receive, send)
+            return self._http(scope, receive, send)
+        return self._lifespan(receive, send) if kind == "lifespan" else _no_websocket(receive, send)
 
     async def swap(self, settings: Settings) -> None:
         """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""

@@ -57,7 +57,6 @@ _WORDS = {
 }
 _WHOLE = frozenset({"max_completion_tokens", "max_tokens", "n", "seed", "top_logprobs"})
 _NUMBERS = frozenset(name for name, first in _FIRST.items() if first is _NUMBER)
-_TYPED = frozenset(_FIRST)
 
 # Whom to call, with which key, and what that looks like on the wire, is for the settings to say.
 _NOT_THE_CALLERS = frozenset(
@@ -101,10 +100,9 @@ def asked(
     """The call that these entries ask for; `listed` is the field that has to be there, and of `messages` a list;
     `untyped` are fields that mean something else here. Raises BadRequestError with the field that is wrong as
     `param`."""
-    names = entries.keys()
-    if len(names) > MOST_FIELDS:
-        raise BadRequestError(f"the request has {len(names):,} fields; more than {MOST_FIELDS} are not taken")
-    if not names >= {"model", listed}:
+    if len(entries) > MOST_FIELDS:
+        raise BadRequestError(f"the request has {len(entries):,} fields; more than {MOST_FIELDS} are not taken")
+    if "model" not in entries or listed not in entries:
         missing = "model" if "model" not in entries else listed
         raise BadRequestError(f"{missing} is missing", param=missing)
     try:
@@ -113,8 +111,9 @@ def asked(
         raise BadRequestError(f"model has to be a text, not {kind_of(entries['model'])}", param="model") from None
     if not model or not model.isprintable() or len(model) > 512:
         raise BadRequestError("model has to be the name of a model", param="model")
-    for name in (names & _TYPED) - untyped if untyped else names & _TYPED:
-        _check(name, entries[name])
+    for name in entries:
+        if name in _FIRST and name not in untyped:
+            _check(name, entries[name])
     if listed == "messages" and memoryview(entries[listed])[0] != 0x5B:
         raise BadRequestError(f"messages has to be a list, not {kind_of(entries[listed])}", param="messages")
     found = Asked(model, entries, body)
@@ -123,7 +122,7 @@ def asked(
     if "stream_options" in entries:
         options = opened(entries, "stream_options")
         found.usage = isinstance(options, dict) and options.get("include_usage") is True
-    if not names.isdisjoint(_STEERING):
+    if not _STEERING.isdisjoint(entries):
         _take_out(found)
     if "metadata" in entries:
         _tags_of_metadata(found)

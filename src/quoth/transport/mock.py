@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -47,8 +46,7 @@ def tested(given: Mapping[str, Any]) -> type[errors.APIError] | None:
     return next((kind for name, kind in TESTING.items() if given.get(name)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Mock(WireRequest):
+class _Mock(WireRequest, frozen=True):
     """A request that is answered without calling anybody, after so many seconds; by no answer, it times out then."""
 
     answers: Sequence[Answer] = ()
