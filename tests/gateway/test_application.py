@@ -330,9 +330,18 @@ async def test_a_number_that_is_no_count_is_not_known(
     await closed(app)
 
 
-FROM_HERE = [("localhost:4000", None), ("127.0.0.1:4000", None), ("[::1]:4000", None), ("LOCALHOST", None)]
+FROM_HERE: list[tuple[str | None, str | None]] = [
+    ("localhost:4000", None),
+    ("127.0.0.1:4000", None),
+    ("[::1]:4000", None),
+    ("LOCALHOST", None),
+]
 FROM_HERE += [("localhost:4000", "http://localhost:5173"), ("a.localhost", "http://127.0.0.1"), (None, None)]
-FROM_PAGES = [("localhost:4000", "https://evil.example"), ("localhost:4000", "null"), ("evil.example:4000", None)]
+FROM_PAGES: list[tuple[str | None, str | None]] = [
+    ("localhost:4000", "https://evil.example"),
+    ("localhost:4000", "null"),
+    ("evil.example:4000", None),
+]
 FROM_PAGES += [("127.0.0.1.evil.example", None), ("localhost:4000", "http://localhost.evil.example"), ("[::1", "x")]
 
 
