@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ def upstream() -> Iterator[FaultServer]:
         yield server
 
 
-def app_with(folder: Path, models: list[dict[str, Any]], **settings: Any) -> App:
+def app_with(folder: Path, models: list[dict[str, Any]], *, key: str | None = KEY, **settings: Any) -> App:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump({"model_list": models, **settings}), "utf-8")
-    return App(load(str(file), {"QUOTH_MASTER_KEY": KEY}))
+    return App(load(str(file), {} if key is None else {"QUOTH_MASTER_KEY": key}))
 
 
 class Request:
@@ -41,17 +41,19 @@ class Request:
     def __init__(
         self,
         app: App,
-        body: dict[str, Any],
+        body: dict[str, Any] | bytes,
         path: str = "/v1/chat/completions",
         *,
         whole: bool = True,
         key: bytes | None = None,
+        more: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.sent: list[dict[str, Any]] = []
         self._whole = whole
-        self._body: bytes | None = json.dumps(body).encode()
+        self._body: bytes | None = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._left = asyncio.Event()
         headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-length", b"%d" % len(self._body))]
+        headers += more
         if key is not None:
             headers.append((b"idempotency-key", key))
         scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
@@ -284,4 +286,84 @@ async def test_a_log_that_cannot_be_written_is_said_once(
     assert [record.getMessage() for record in caplog.records] == [
         "the request log cannot be written, and loses lines: /dev/full: No space left on device"
     ]
+    await closed(app)
+
+
+@pytest.mark.parametrize("odd", ["1e999", "9" * 5000, '{"a": [1e999]}', "[" * 400 + "]" * 400], ids=lambda odd: odd[:9])
+async def test_what_cannot_be_read_is_cached_all_the_same(odd: str, upstream: FaultServer, tmp_path: Path) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)], litellm_settings={"cache": True})
+    upstream.play(chat("hello"))
+    for hits in (False, True):
+        request = Request(app, (json.dumps(chat_body())[:-1] + f', "odd": {odd}}}').encode())
+        await request.task
+        assert (request.status, b"x-quoth-cache" in headers_of(request)) == (200, hits)
+    await closed(app)
+
+
+@pytest.mark.parametrize("own", [{"messages": 5}, {"stream": True}, {"tools": "x"}, {"temperature": "x"}], ids=str)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_fallbacks_own_fields_are_looked_at(
+    own: dict[str, Any], path: str, upstream: FaultServer, tmp_path: Path
+) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url), deployment("p", upstream.url, "poe/GPT-5.2")])
+    body = chat_body(max_tokens=5, mock_testing_fallbacks=True, fallbacks=[{"model": "p", **own}])
+    request = Request(app, body, path)
+    await request.task
+    assert request.status == 400
+    await closed(app)
+
+
+@pytest.mark.parametrize("count", [-5, 10**13, 2**63 - 1, 10**30], ids=str)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+async def test_a_number_that_is_no_count_is_not_known(
+    count: int, path: str, upstream: FaultServer, tmp_path: Path
+) -> None:
+    """Were it added up, the page of metrics could not be made any more."""
+    app = app_with(tmp_path, [deployment("m", upstream.url, input_cost_per_token=0.1, output_cost_per_token=1)])
+    upstream.play(chat("hello", usage={"prompt_tokens": count, "completion_tokens": count}))
+    for _ in range(3):
+        request = Request(app, chat_body(max_tokens=5, input="x"), path)
+        await request.task
+        assert request.status == 200
+        assert b"x-quoth-cost-usd" not in headers_of(request)
+    assert b"quoth_tokens_total{" not in await app.metrics_page()
+    await closed(app)
+
+
+FROM_HERE: list[tuple[str | None, str | None]] = [
+    ("localhost:4000", None),
+    ("127.0.0.1:4000", None),
+    ("[::1]:4000", None),
+    ("LOCALHOST", None),
+]
+FROM_HERE += [("localhost:4000", "http://localhost:5173"), ("a.localhost", "http://127.0.0.1"), (None, None)]
+FROM_PAGES: list[tuple[str | None, str | None]] = [
+    ("localhost:4000", "https://evil.example"),
+    ("localhost:4000", "null"),
+    ("evil.example:4000", None),
+]
+FROM_PAGES += [("127.0.0.1.evil.example", None), ("localhost:4000", "http://localhost.evil.example"), ("[::1", "x")]
+
+
+@pytest.mark.parametrize(("host", "origin"), [*FROM_HERE, *FROM_PAGES])
+async def test_without_a_key_no_web_page_may_call(
+    host: str | None, origin: str | None, upstream: FaultServer, tmp_path: Path
+) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)], key=None)
+    upstream.play(chat("hello"))
+    said = {b"host": host, b"origin": origin}
+    more = [(name, value.encode()) for name, value in said.items() if value is not None]
+    request = Request(app, chat_body(), more=more)
+    await request.task
+    assert request.status == (200 if (host, origin) in FROM_HERE else 403)
+    assert len(upstream.requests) == (request.status == 200)
+    await closed(app)
+
+
+async def test_with_a_key_any_name_will_do(upstream: FaultServer, tmp_path: Path) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)])
+    upstream.play(chat("hello"))
+    request = Request(app, chat_body(), more=[(b"host", b"quoth.example"), (b"origin", b"https://chat.example")])
+    await request.task
+    assert request.status == 200
     await closed(app)

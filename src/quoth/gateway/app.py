@@ -30,7 +30,7 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
-from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, header_map
+from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, from_here, header_map
 from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, in_own_words, problem_of
@@ -198,8 +198,9 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
         path, parameter = scope["path"], ""
-        if b"%" in scope.get("raw_path", b""):
-            path = decoded(scope.get("raw_path", b""))
+        raw = scope.get("raw_path")
+        if raw is not None and b"%" in raw:
+            path = decoded(raw)
         route = ROUTES.get(path)
         if route is None:
             route, parameter = find(path)
@@ -265,6 +266,8 @@ class App:
         if len(x.headers) != len(scope["headers"]):
             header_map(scope["headers"])
         if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
+            if generation.for_here:
+                from_here(x.headers)
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get("GET" if x.method == "HEAD" else x.method)
         if handler is None:

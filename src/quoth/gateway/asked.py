@@ -248,6 +248,12 @@ def _fallbacks(value: Any) -> list[str | dict[str, Any]] | None:
         wrong = sorted(own.keys() & _NOT_THE_CALLERS)
         if wrong:
             raise BadRequestError(f"{wrong[0]} is for the gateway's settings, not for a call", param=where)
+        if "stream" in own:
+            raise BadRequestError("a fallback streams if the call does", param=where)
+        for name in own.keys() & _FIRST.keys():
+            _check(name, msgspec.Raw(msgspec.json.encode(own[name])))
+        if not isinstance(own.get("messages", []), list):
+            raise BadRequestError("messages has to be a list", param=where)
     return value
 
 

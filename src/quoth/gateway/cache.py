@@ -105,12 +105,20 @@ def key_of(
     """The key of a call. `body`: the entries that travel, decoded or as msgspec.Raw; whatever is in it counts, but for
     `metadata`. `vary`: what else the answer depends on, such as routing tags, or headers that travel."""
     said = {
-        name: msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+        name: _read(value) if isinstance(value, msgspec.Raw) else value
         for name, value in body.items()
         if name not in _BESIDE
     }
     parts = [caller, namespace, surface, model, stream, sorted(vary), said]
     return sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def _read(raw: msgspec.Raw) -> Any:
+    """An entry's value; of one that is well-formed and no value (1e999, for the provider to judge) its bytes."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"bytes": bytes(raw).hex()}
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from quoth.media import Kind as MediaKind
 from quoth.providers.wishes import File, Way, Wish, needs_bytes, way_of
 from quoth.transport.drive import adrive
 from quoth.wire.media_types import ENDINGS, HEAD, named, sniffed
-from quoth.wire.observe import Tokens
+from quoth.wire.observe import Tokens, tokens_of
 
 if TYPE_CHECKING:
     from quoth.gateway.app import App
@@ -223,12 +223,7 @@ class Creation:
 def _tokens(usage: Any) -> Tokens | None:
     if usage is None:
         return None
-    given = usage.model_dump()
-
-    def count(*names: str) -> int | None:
-        return next((given[name] for name in names if isinstance(given.get(name), int)), None)
-
-    return Tokens(count("prompt_tokens", "input_tokens"), count("completion_tokens", "output_tokens"))
+    return tokens_of(usage.model_dump_json().encode())
 
 
 def headers_of(x: Exchange, now: float) -> list[Header]:

@@ -75,6 +75,8 @@ class Generation:
             previous.budget if previous is not None else RetryBudget(world.now, budget.ratio, budget.per_second)
         )
         self.master = settings.master_key.encode() if settings.master_key else None
+        # Nobody has to say who calls, so that it has to be somebody at this machine.
+        self.for_here = self.master is None and not settings.weak_key_permitted
         network = settings.network
         self.network = Network(network.proxy, network.ssl_verify, network.client_cert)
         self._shapes: dict[tuple[Candidate, str], Shape] = {}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from hmac import compare_digest
 from typing import Any
 
-from quoth.errors import APIStatusError, AuthenticationError, BadRequestError
+from quoth.errors import APIStatusError, AuthenticationError, BadRequestError, PermissionDeniedError
 from quoth.gateway.exchange import ANYBODY, Caller
+from quoth.gateway.settings import loopback
 
 __all__ = [
     "BODY_SECONDS",
@@ -18,6 +20,7 @@ __all__ = [
     "RequestTooLarge",
     "authenticated",
     "body_of",
+    "from_here",
     "header_map",
 ]
 
@@ -63,6 +66,29 @@ def header_map(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
                 if name in (b"content-length", b"transfer-encoding", b"host"):
                     raise BadRequestError(f"two different headers {name.decode()}")
     return found
+
+
+def from_here(headers: Mapping[bytes, bytes]) -> None:
+    """For a gateway without a key, which whoever sits at this machine may call. Raises PermissionDeniedError for what a
+    web page sends from their browser: by its Origin, and where the page's own name was made to lead here, by the Host.
+    """
+    origin = headers.get(b"origin")
+    if origin is not None and not _is_here(origin.partition(b"://")[2]):
+        raise PermissionDeniedError("a gateway without a master key is not called from web pages: set QUOTH_MASTER_KEY")
+    host = headers.get(b"host")
+    if host is not None and not _is_here(host):
+        raise PermissionDeniedError(
+            f"a gateway without a master key answers to localhost, not to {host[:100].decode('latin-1')}: "
+            "set QUOTH_MASTER_KEY"
+        )
+
+
+@lru_cache(maxsize=256)
+def _is_here(place: bytes) -> bool:
+    """Whether a host, perhaps with a port, is this machine."""
+    text = place.decode("latin-1")
+    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    return loopback(name) or name.lower().endswith(".localhost")
 
 
 def authenticated(headers: Mapping[bytes, bytes], master: bytes | None) -> Caller:

@@ -6,13 +6,14 @@ Source: OpenAI's API reference, chat completions.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, without_lone_surrogates
 
 __all__ = [
+    "MOST_TOKENS",
     "NOT_JSON",
     "Answered",
     "Seen",
@@ -181,19 +182,24 @@ def is_good_event(data: bytes, seen: Seen) -> bool:
     return False
 
 
+# More is no number of tokens, and nothing that sums or prices could bear.
+MOST_TOKENS = 10**12
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+
+
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    cache_creation_tokens: int | None = None
+    cached_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    cache_creation_tokens: _Count | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
-    cache_creation_input_tokens: int | None = None
+    cache_creation_input_tokens: _Count | None = None
     cost: float | None = None
 
 
@@ -207,7 +213,7 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
     except (*_NOT_JSON, msgspec.ValidationError):
         return _oddly_counted(usage)
     prompt, completion = found.prompt_tokens, found.completion_tokens
-    if prompt is None or completion is None or prompt < 0 or completion < 0:
+    if prompt is None or completion is None:
         return _oddly_counted(usage)
     tokens = Tokens(prompt, completion)
     if (details := found.prompt_tokens_details) is not None:
@@ -217,8 +223,6 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
         tokens.written = found.cache_creation_input_tokens or 0
     if (details := found.completion_tokens_details) is not None:
         tokens.reasoning = details.reasoning_tokens or 0
-    if tokens.cached < 0 or tokens.written < 0 or tokens.reasoning < 0:
-        return _oddly_counted(usage)
     if found.cost is not None:
         tokens.stated = repr(found.cost)
     return tokens
@@ -252,7 +256,7 @@ def _oddly_counted(usage: bytes | msgspec.Raw) -> Tokens | None:
 def _count(place: dict[str, Any], *names: str) -> int | None:
     for name in names:
         value = place.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
             return value
     return None
 

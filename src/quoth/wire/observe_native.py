@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from quoth.wire.anthropic_messages import answers as messages
-from quoth.wire.observe import Tokens, tokens_of
+from quoth.wire.observe import MOST_TOKENS, Tokens, tokens_of
 from quoth.wire.openai_chat import Unreadable, UpstreamError, error_facts
 from quoth.wire.openai_responses import answers as responses
 
@@ -177,7 +177,11 @@ def _messages_tokens(usage: msgspec.Raw) -> Tokens | None:
     if bytes(usage) in _NULL:
         return None
     found = _document(usage)
-    counts = {name: value for name, value in found.items() if isinstance(value, int) and not isinstance(value, bool)}
+    counts = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    }
     cached, written = counts.get("cache_read_input_tokens", 0), counts.get("cache_creation_input_tokens", 0)
     prompt = counts.get("input_tokens")
     return Tokens(None if prompt is None else prompt + cached + written, counts.get("output_tokens"), cached, written)
