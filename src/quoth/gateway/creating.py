@@ -21,6 +21,7 @@ from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.outgoing import Header, fitting
 from quoth.gateway.outside import fetched
+from quoth.gateway.relay import ANSWER_LIMIT
 from quoth.media import Kind as MediaKind
 from quoth.providers.wishes import File, Way, Wish, needs_bytes, way_of
 from quoth.transport.drive import adrive
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Creation", "file_of", "headers_of", "wished"]
 
-MIB = 1 << 20
-ANSWER_LIMIT = 512 * MIB
 MOST_AT_ONCE = 128
+# What came in was bounded; as base64 it is a third longer.
+_REQUEST_LIMIT = 512 << 20
 # What chat knows as something else.
 _UNTYPED = frozenset({"response_format", "modalities", "stop"})
 
@@ -180,7 +181,7 @@ class Creation:
             additional_drop_params=deployment.additional_drop_params,
             allowed_openai_params=deployment.allowed_openai_params,
         )
-        policy = Policy(request_limit=ANSWER_LIMIT, answer_limit=ANSWER_LIMIT)
+        policy = Policy(request_limit=_REQUEST_LIMIT, answer_limit=ANSWER_LIMIT)
         if way.style != "chat":
             target = replace(target, wire=way.wire)
         making: Making = ready(self.wish, Plan(call, lambda: target, policy), target, way, self.app.world)
