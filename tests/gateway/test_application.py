@@ -16,7 +16,8 @@ import yaml
 from quoth.gateway.app import App
 from quoth.gateway.keepalive import KeepAlive
 from quoth.gateway.settings import load
-from tests.faultserver import Connection, FaultServer, Read, Stall, answer, chat, error, html
+from quoth.gateway.upkeep import Upkeep
+from tests.faultserver import Connection, FaultServer, Read, Stall, answer, chat, error, html, sse
 from tests.gateway.serving import KEY, chat_body, deployment
 
 pytestmark = pytest.mark.timeout(60)
@@ -38,13 +39,21 @@ class Request:
     """One request to an application, with what it sent; `leave` is the client going away."""
 
     def __init__(
-        self, app: App, body: dict[str, Any], path: str = "/v1/chat/completions", *, whole: bool = True
+        self,
+        app: App,
+        body: dict[str, Any],
+        path: str = "/v1/chat/completions",
+        *,
+        whole: bool = True,
+        key: bytes | None = None,
     ) -> None:
         self.sent: list[dict[str, Any]] = []
         self._whole = whole
         self._body: bytes | None = json.dumps(body).encode()
         self._left = asyncio.Event()
         headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-length", b"%d" % len(self._body))]
+        if key is not None:
+            headers.append((b"idempotency-key", key))
         scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
         scope |= {"headers": headers, "client": ("127.0.0.1", 1)}
         self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
@@ -220,7 +229,7 @@ async def test_embeddings_are_priced_and_kept_like_other_answers(upstream: Fault
     app = app_with(tmp_path, [model], litellm_settings={"cache": True})
     rows = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
     upstream.play(answer({"object": "list", "data": rows, "model": "up", "usage": {"prompt_tokens": 3}}))
-    first = Request(app, {"model": "m", "input": "hello", "wire": "openai_chat"}, "/v1/embeddings")
+    first = Request(app, {"model": "m", "input": "hello", "strict": True}, "/v1/embeddings")
     await first.task
     headers = headers_of(first)
     assert (first.status, headers[b"x-quoth-cost-usd"]) == (200, b"0.003000000")
@@ -244,4 +253,35 @@ async def test_a_caller_may_have_dropped_what_a_provider_refuses(
     if status == 200:
         assert "logit_bias" not in upstream.requests[-1].json()
         assert b"dropped" in headers_of(request)[b"x-quoth-warnings"]
+    await closed(app)
+
+
+async def test_a_stream_too_long_to_be_kept_is_still_made_once(upstream: FaultServer, tmp_path: Path) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)])
+    upstream.play(sse(*["x" * 100_000] * 60))
+    first = Request(app, chat_body(stream=True), key=b"one")
+    await first.task
+    assert len(first.body) > 6_000_000
+    assert first.body.endswith(b"data: [DONE]\n\n")
+    again = Request(app, chat_body(stream=True), key=b"one")
+    await again.task
+    assert (again.status, len(upstream.requests)) == (409, 1)
+    await closed(app)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+async def test_a_log_that_cannot_be_written_is_said_once(
+    upstream: FaultServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_with(tmp_path, [deployment("m", upstream.url)], quoth={"log": {"path": "/dev/full"}})
+    upstream.play(chat("hello"))
+    upkeep = Upkeep(app)
+    for _ in range(2):
+        await Request(app, chat_body()).task
+        while not app.observers.log.problem:
+            await asyncio.sleep(0.01)
+        upkeep.look_round(time.monotonic())
+    assert [record.getMessage() for record in caplog.records] == [
+        "the request log cannot be written, and loses lines: /dev/full: No space left on device"
+    ]
     await closed(app)

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
-from quoth.gateway.idempotency import Claim, keeps
+from quoth.gateway.idempotency import LARGEST, Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
 __all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
@@ -61,6 +61,7 @@ class Outgoing:
     __slots__ = (
         "_tape",
         "_tape_headers",
+        "_taped",
         "busy",
         "claim",
         "dialect",
@@ -79,6 +80,7 @@ class Outgoing:
         self.number: int | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
+        self._taped = 0
         self._tape_headers: list[Header] = []
 
     def settle(self) -> None:
@@ -138,11 +140,17 @@ class Outgoing:
         self.busy = True
         self.sent_at = time.monotonic()
         if self.claim is not None:
-            self._tape.append(data)
+            self._record(data)
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.busy = False
         if not more:
             self.ended = True
+
+    def _record(self, data: bytes) -> None:
+        """Up to one piece more than is kept, so that the result is known to be too large."""
+        if self._taped <= LARGEST:
+            self._taped += len(data)
+            self._tape.append(data)
 
     def _name(self, headers: list[Header]) -> None:
         id = self.x.id.encode()

@@ -36,6 +36,7 @@ from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
 from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
+from quoth.wire.chat_surface import is_plain
 from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
@@ -68,7 +69,7 @@ class Relayed:
     another to those that do not."""
 
     __slots__ = (
-        "_said",
+        "_in_chat",
         "asked",
         "controls",
         "fails",
@@ -96,7 +97,7 @@ class Relayed:
         self.world = world
         self.today: Callable[[], datetime] = world.today
         self.surface = surface
-        self._said: tuple[dict[str, Any] | None, dict[str, Any], list[Warning]] | None = None
+        self._in_chat: _InChat | None = None
         given = asked.steering
         self.wire = _wire(given) if given else None
         self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
@@ -192,6 +193,8 @@ class Relayed:
                 shape = self.generation.native(candidate, surface.wire)
                 if shape.takes_tools or wire is not None or "tools" not in self.asked.entries:
                     return self._native(candidate, shape)
+            if wire is None and not mocking and (found := self._plainly(candidate)) is not None:
+                return found
         call = self._as_call(candidate)
         if mocking:
             call = replace(call, wire=CHAT.wire)  # which is what mocks are written in
@@ -203,15 +206,60 @@ class Relayed:
             request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:
             request = self._mocked(candidate, request, sending.streams)
-        created = int(self.today().timestamp())
+        return self._told(candidate, request, sending.streams, sending.makes_media, sending.wire, call.document)
+
+    def _told(
+        self,
+        candidate: Candidate,
+        request: WireRequest,
+        streams: bool,
+        makes_media: bool,
+        wire: Wire,
+        document: Mapping[str, Any] | None,
+    ) -> Try[Any, Got]:
         return self._try(
             candidate,
             request,
-            sending.streams,
-            sending.makes_media,
-            partial(self._told_events, sending.wire, call, created),
-            partial(self._told_answer, sending.wire, call, created),
+            streams,
+            makes_media,
+            partial(self._told_events, wire, document),
+            partial(self._told_answer, wire, document),
         )
+
+    def _plainly(self, candidate: Candidate) -> Try[Any, Got] | None:
+        """A request in another API, for a candidate that is best called over chat, when chat says it all: it is shaped
+        as a caller's of chat would be. None for any other."""
+        if self.generation.wires(candidate)[1] != CHAT.wire or candidate.deployment.params:
+            return None
+        told = self._conversation()
+        if not told.plain:
+            return None
+        shape = self.generation.shape(candidate)
+        if shape.makes_media:
+            return None
+        self.x.wire = CHAT.wire
+        self._warn(told.lost)
+        warnings = list(shape.warnings)
+        request = shape.request(told.asked(self.asked), warnings, self.today, self.journey.overrides)
+        self.warnings = warnings
+        if self.x.trace:
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
+        return self._told(candidate, request, self.asked.stream, False, wire_named(CHAT.wire), told.document)
+
+    def _conversation(self) -> _InChat:
+        """The call as a chat body. Raises BadRequestError."""
+        if self._in_chat is None:
+            asked = {name: opened(self.asked.entries, name) for name in self.asked.entries}
+            if self.surface.look is None:
+                self._in_chat = _InChat(asked)
+            else:
+                body, lost = wire_named(self.surface.wire).to_chat(asked)
+                self._in_chat = _InChat(body, asked, lost, is_plain(body))
+        return self._in_chat
+
+    def _warn(self, lost: list[Warning]) -> None:
+        if lost:
+            self.x.warnings += [warning for warning in lost if warning not in self.x.warnings]
 
     def _native(self, candidate: Candidate, shape: NativeShape) -> Try[Any, Got]:
         """Over the caller's own wire, byte for byte."""
@@ -232,37 +280,40 @@ class Relayed:
         self.x.finish_reason, self.x.tokens = said.finish_reason, said.tokens
         return reader.body
 
-    def _told_events(self, wire: Wire, call: Call, created: int) -> Events:
+    def _told_events(self, wire: Wire, asked: Mapping[str, Any] | None) -> Events:
         chat = self.surface is CHAT
         return TranslatedEvents(
             wire,
-            wire_named(self.surface.wire).encoder(call.document),
-            created=created,
+            wire_named(self.surface.wire).encoder(asked),
+            created=int(self.today().timestamp()),
             model=self.asked.model if chat else None,
             hides_usage=chat and not self.asked.usage,
             **self._limits(),
         )
 
-    def _told_answer(self, wire: Wire, call: Call, created: int, candidate: Candidate, reader: BodyReader) -> bytes:
-        completion, found = _judged(candidate, reader, lambda body: wire.parse(body, created))
+    def _told_answer(
+        self, wire: Wire, asked: Mapping[str, Any] | None, candidate: Candidate, reader: BodyReader
+    ) -> bytes:
+        created = int(self.today().timestamp())
+        completion, found = _judged(candidate, reader, lambda body: wire.tell(body, created))
         self.warnings += found
-        usage = completion.usage
-        tokens = None if usage is None else tokens_of(usage.model_dump_json().encode())
+        usage = completion.get("usage")
+        tokens = None if usage is None else tokens_of(msgspec.json.encode(usage))
         if tokens is not None:
             self.x.tokens = tokens if self.x.tokens is None else _sum(self.x.tokens, tokens)
-        self.x.finish_reason = next((one.finish_reason for one in completion.choices if one.finish_reason), None)
+        choices = completion.get("choices") or ()
+        self.x.finish_reason = next((reason for one in choices if (reason := one.get("finish_reason"))), None)
         if self.surface is CHAT:
-            completion.model = self.asked.model
-        document, lost = wire_named(self.surface.wire).render(completion, call.document)
+            completion["model"] = self.asked.model
+        document, lost = wire_named(self.surface.wire).say(completion, asked)
         self.warnings += lost
         return msgspec.json.encode(document)
 
     def _as_call(self, candidate: Candidate) -> Call:
         """The call as the engine has it, with what this candidate's settings add. Raises BadRequestError."""
         deployment, surface = candidate.deployment, self.surface
-        if self._said is None:
-            self._said = _told(surface, {name: opened(self.asked.entries, name) for name in self.asked.entries})
-        document, given, lost = self._said
+        told = self._conversation()
+        given = told.body
         params = {name: value for name, value in given.items() if name not in _NO_PARAMS}
         if deployment.params:
             # A cap goes by two names.
@@ -272,8 +323,7 @@ class Relayed:
             params |= self.journey.overrides
         settings = self.generation.settings
         drops = self.asked.steering.get("drop_params", deployment.drop_params)
-        if lost:
-            self.x.warnings += [warning for warning in lost if warning not in self.x.warnings]
+        self._warn(told.lost)
         return Call(
             model=candidate.target.model,
             messages=check.messages_of(given.get("messages")),
@@ -285,7 +335,7 @@ class Relayed:
             keep_usage_chunk=True,
             wire=self.wire,
             surface=surface.wire,
-            document=document,
+            document=told.document,
         )
 
     def _mocked(self, candidate: Candidate, request: WireRequest, streams: bool) -> WireRequest:
@@ -398,12 +448,22 @@ def _wire(steering: Mapping[str, Any]) -> str | None:
     return None if found is None else wire_named(str(found)).name
 
 
-def _told(surface: Surface, asked: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any], list[Warning]]:
-    """The request where it is in another API than chat, the chat body that says the same, and what that cannot say.
-    Raises BadRequestError."""
-    if surface.look is None:
-        return None, asked, []
-    return (asked, *wire_named(surface.wire).to_chat(asked))
+class _InChat(msgspec.Struct):
+    """A call as a chat `body`. `document` is what it is in its own API where that is another, `lost` what chat cannot
+    say of it; `plain`: there is nothing in the body that chat says otherwise than other wires."""
+
+    body: dict[str, Any]
+    document: dict[str, Any] | None = None
+    lost: list[Warning] = []
+    plain: bool = False
+    _asked: Asked | None = None
+
+    def asked(self, call: Asked) -> Asked:
+        """The same as if it had come so."""
+        if self._asked is None:
+            entries = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in self.body.items()}
+            self._asked = msgspec.structs.replace(call, entries=entries, body=None, usage=False)
+        return self._asked
 
 
 def _judged(candidate: Candidate, reader: BodyReader, parse: Callable[[bytes], T]) -> T:

@@ -1,5 +1,5 @@
-"""What the gateway does beside answering: Poe's list of models fetched anew, the balance of each key looked at, and
-requests that never become whole ended."""
+"""What the gateway does beside answering: Poe's list of models fetched anew, the balance of each key looked at,
+requests that never become whole ended, a log that cannot be written complained of."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BALANCE_SECONDS = 60.0
 AGAIN_SECONDS = 300.0
 # What is more is no balance.
 _MOST_POINTS = 1e18
-_HURRY_SECONDS = 5.0
+_ROUND_SECONDS = 5.0
 _POLICY = Policy(num_retries=1, timeouts=Timeouts(total=30.0))
 
 
@@ -41,10 +41,11 @@ class Upkeep:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._leave: asyncio.Event | None = None
+        self._log_problem: str | None = None
 
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
-        for work in (self._catalogues, self._balances, self._bodies):
+        for work in (self._catalogues, self._balances, self._rounds):
             self._tasks.append(self._group.create_task(work()))
         self.host(self._app.hooks)
         return self
@@ -115,11 +116,21 @@ class Upkeep:
             return False
         return True
 
-    async def _bodies(self) -> None:
-        """Requests whose bodies do not come."""
+    async def _rounds(self) -> None:
         while True:
-            await asyncio.sleep(_HURRY_SECONDS)
-            self._app.hurry(time.monotonic())
+            await asyncio.sleep(_ROUND_SECONDS)
+            self.look_round(time.monotonic())
+
+    def look_round(self, now: float) -> None:
+        """Requests whose bodies do not come are ended; a log that cannot be written is complained of, once."""
+        self._app.hurry(now)
+        problem = self._app.observers.log.problem
+        if problem != self._log_problem:
+            if problem is None:
+                logger.warning("the request log is written again")
+            else:
+                logger.warning("the request log cannot be written, and loses lines: %s", problem)
+            self._log_problem = problem
 
     async def _balances(self) -> None:
         """What is left on each key of Poe, from `/usage/current_balance`; one that cannot be read is not known."""

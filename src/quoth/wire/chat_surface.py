@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from quoth.errors import UnsupportedParamsError
 from quoth.types import Chunk, Warning
 from quoth.wire.carried import SPECIFIC, Json, not_carried, plain_texts
 from quoth.wire.envelopes import error_body
+from quoth.wire.openai_chat import parse
 
-__all__ = ["ChatEncoder", "for_chat"]
+__all__ = ["ChatEncoder", "for_chat", "is_plain", "tell"]
 
 WIRE = "openai_chat"
 _KEPT_FOR_OTHERS = ("thinking_blocks", "reasoning_items", SPECIFIC)
@@ -45,6 +48,52 @@ def for_chat(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Warning]]
     if not changed:
         return body, warnings
     return {name: value for name, value in {**body, **changed}.items() if name != SPECIFIC}, warnings
+
+
+def is_plain(body: Mapping[str, Any]) -> bool:
+    """Whether `for_chat` has nothing to change in a body, and nothing in it means one thing in chat and another to some
+    models: how hard to think, and tools that are no functions."""
+    if not _UNPLAIN.isdisjoint(body) or any(map(_needs_change, body["messages"])):
+        return False
+    return all(isinstance(tool, dict) and "function" in tool for tool in body.get("tools") or ())
+
+
+_UNPLAIN = frozenset({"reasoning_effort", "thinking", SPECIFIC})
+
+
+def tell(raw: bytes) -> tuple[Json, list[Warning]]:
+    """A whole answer as it is, where it is quite in shape; else what can be read of it. Raises Unreadable,
+    UpstreamError."""
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = None
+    if isinstance(found, dict) and _is_in_shape(found):
+        return found, []
+    completion, warnings = parse(raw)
+    return completion.model_dump(), warnings
+
+
+def _is_in_shape(completion: Json) -> bool:
+    choices, usage = completion.get("choices"), completion.get("usage")
+    if not isinstance(choices, list) or not choices or "error" in completion:
+        return False
+    if usage is not None and not isinstance(usage, dict):
+        return False
+    for choice in choices:
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict) or message.keys() - _SAID:
+            return False
+        reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
+        if not (reason is None or isinstance(reason, str)) or not (logprobs is None or isinstance(logprobs, dict)):
+            return False
+        if not all(value is None or isinstance(value, str) for value in message.values()):
+            return False
+    return True
+
+
+# The fields of an answer that is nothing but text.
+_SAID = frozenset({"role", "content", "refusal", "reasoning_content", "reasoning"})
 
 
 def _needs_change(message: Any) -> bool:

@@ -57,8 +57,9 @@ class Encoder(Protocol):
 
 
 class Wire(Struct, frozen=True):
-    """`path` is that of its requests below a base URL. `reader` gets the list that its warnings go to, and the Unix
-    seconds that stand in for a creation time which the provider does not give."""
+    """`path` is that of its requests below a base URL. `tell` and `say` are `parse` and `render` for those who want
+    nothing but JSON: an answer as that of a chat completion, and the reverse. `reader` gets the list that its warnings
+    go to, and the Unix seconds that stand in for a creation time which the provider does not give."""
 
     name: str
     path: str
@@ -69,6 +70,8 @@ class Wire(Struct, frozen=True):
     to_chat: Callable[[Mapping[str, Any]], tuple[Json, list[Warning]]]
     render: Callable[[Completion, Mapping[str, Any] | None], tuple[Json, list[Warning]]]
     encoder: Callable[[Mapping[str, Any] | None], Encoder]
+    tell: Callable[[bytes, int | None], tuple[Json, list[Warning]]]
+    say: Callable[[Mapping[str, Any], Mapping[str, Any] | None], tuple[Json, list[Warning]]]
 
 
 @lru_cache(maxsize=8)
@@ -99,6 +102,8 @@ def _chat() -> Wire:
         lambda document: (dict(document), []),
         lambda completion, request: (completion.model_dump(), []),
         lambda request: chat_surface.ChatEncoder(),
+        lambda raw, created: chat_surface.tell(raw),
+        lambda completion, request: (dict(completion), []),
     )
 
 
@@ -115,6 +120,8 @@ def _responses() -> Wire:
         requests.to_chat,
         answers.render,
         ResponsesEncoder,
+        answers.tell,
+        answers.say,
     )
 
 
@@ -131,4 +138,6 @@ def _messages() -> Wire:
         requests.to_chat,
         lambda completion, request: answers.render(completion),
         lambda request: MessagesEncoder(),
+        answers.tell,
+        lambda completion, request: answers.say(completion),
     )

@@ -268,6 +268,13 @@ def test_a_model_in_the_path_may_have_slashes(model: str, either: Serving) -> No
     assert (answer.status, answer.json["id"]) == (200, "any/one")
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"])
+def test_a_request_of_very_many_fields_is_refused(path: str, gateway: Serving, name: str) -> None:
+    fields = {f"field-{number}": number for number in range(300)}
+    answer = gateway.ask("POST", path, chat_body(model=f"any/{name}", prompt="x", input="x", max_tokens=1, **fields))
+    assert (answer.status, "fields" in answer.error["message"]) == (400, True)
+
+
 # C21
 
 

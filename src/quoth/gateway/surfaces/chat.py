@@ -107,7 +107,7 @@ async def _called(
 
 
 # What a call says of who is to answer it, and so of the answer.
-_CHOOSING = ("fallbacks", "disable_fallbacks", "drop_params")
+_CHOOSING = ("fallbacks", "disable_fallbacks", "drop_params", "wire")
 
 
 def cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:

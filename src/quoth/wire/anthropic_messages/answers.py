@@ -9,10 +9,21 @@ import msgspec
 
 from quoth.types import Completion, Warning
 from quoth.wire.anthropic_messages.blocks import blocks_of_answer, message_of
-from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, not_carried
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, not_carried, specific
 from quoth.wire.openai_chat import Unreadable, UpstreamError, error_facts, sample
 
-__all__ = ["completion_of", "finish_reason", "head_of", "parse", "render", "stop_reason", "usage_of", "usage_to_chat"]
+__all__ = [
+    "completion_of",
+    "finish_reason",
+    "head_of",
+    "parse",
+    "render",
+    "say",
+    "stop_reason",
+    "tell",
+    "usage_of",
+    "usage_to_chat",
+]
 
 WIRE = "anthropic_messages"
 _REASONS = {
@@ -37,6 +48,15 @@ _COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 
 def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warning]]:
     """A whole answer. `created`: Unix seconds, which this API does not say. Raises Unreadable, UpstreamError."""
+    found, warnings = tell(raw, created)
+    try:
+        return Completion.model_validate(found), warnings
+    except MISSHAPEN as wrong:
+        raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
+
+
+def tell(raw: bytes, created: int | None = None) -> tuple[Json, list[Warning]]:
+    """`parse`, as the JSON of a chat completion. Raises Unreadable, UpstreamError."""
     try:
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -47,13 +67,17 @@ def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warn
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
         raise Unreadable(f"JSON, but not a message: {sample(raw)}")
     try:
-        return completion_of(document, created), []
+        return _chat_of(document, created), []
     except MISSHAPEN as wrong:
         raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
 
 
 def completion_of(document: Json, created: int | None = None) -> Completion:
     """The Completion of a decoded answer."""
+    return Completion.model_validate(_chat_of(document, created))
+
+
+def _chat_of(document: Json, created: int | None) -> Json:
     reason = document.get("stop_reason")
     choice = {"index": 0, "message": message_of(document["content"]), "finish_reason": finish_reason(reason)}
     usage = document.get("usage")
@@ -63,7 +87,7 @@ def completion_of(document: Json, created: int | None = None) -> Completion:
     found |= {"model": document.get("model"), "choices": [choice]}
     if isinstance(usage, Mapping):
         found["usage"] = usage_to_chat(usage)
-    return Completion.model_validate(found | head_of(document))
+    return found | head_of(document)
 
 
 def finish_reason(reason: Any) -> Any:
@@ -128,31 +152,29 @@ def usage_of(usage: Mapping[str, Any] | None) -> Json:
 def render(completion: Completion, *, model: str | None = None) -> tuple[Json, list[Warning]]:
     """The answer for a client of the Messages API, and what of it that API cannot say. `model`: in place of the
     completion's."""
+    return say(completion.model_dump(), model=model)
+
+
+def say(completion: Mapping[str, Any], *, model: str | None = None) -> tuple[Json, list[Warning]]:
+    """`render` for the JSON of a chat completion."""
     warnings: list[Warning] = []
-    document: Json = {"id": completion.id or "msg_unknown", "type": "message", "role": "assistant"}
-    document["model"] = model or completion.model or ""
+    document: Json = {"id": completion.get("id") or "msg_unknown", "type": "message", "role": "assistant"}
+    document["model"] = model or completion.get("model") or ""
     document["content"] = []
     reason: str | None = "stop"
-    if completion.choices:
-        choice = completion.choices[0]
-        document["content"] = blocks_of_answer(choice.message.model_dump())
-        reason = choice.finish_reason
-        if choice.logprobs is not None:
+    choices = completion.get("choices")
+    if choices:
+        choice = choices[0]
+        document["content"] = blocks_of_answer(choice.get("message") or {})
+        reason = choice.get("finish_reason")
+        if choice.get("logprobs") is not None:
             warnings.append(not_carried("logprobs", WIRE))
-    if len(completion.choices) > 1:
-        text = f"the answer has {len(completion.choices)} choices; the Messages API has one, so the first was given"
-        warnings.append(Warning("not_carried", "choices", text))
-    own = specific_of(completion)
+        if len(choices) > 1:
+            text = f"the answer has {len(choices)} choices; the Messages API has one, so the first was given"
+            warnings.append(Warning("not_carried", "choices", text))
+    kept = specific(completion, "messages")
+    own = dict(kept) if isinstance(kept, Mapping) else {}
     document |= {"stop_reason": own.pop("stop_reason", None) or stop_reason(reason), "stop_sequence": None}
     counts = own.pop("usage", {})
-    usage = completion.usage.model_dump() if completion.usage is not None else None
-    document["usage"] = usage_of(usage) | counts
+    document["usage"] = usage_of(completion.get("usage")) | counts
     return document | own, warnings
-
-
-def specific_of(completion: Completion) -> Json:
-    """What the completion keeps for this wire alone."""
-    extra = completion.__pydantic_extra__ or {}
-    kept = extra.get(SPECIFIC)
-    own = kept.get("messages") if isinstance(kept, Mapping) else None
-    return dict(own) if isinstance(own, Mapping) else {}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quoth.types import Completion, Warning
-from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, specific
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.openai_responses.items import answer_items, message_of
 from quoth.wire.openai_responses.requests import custom_tools
@@ -23,6 +23,8 @@ __all__ = [
     "logprobs_of",
     "parse",
     "render",
+    "say",
+    "tell",
     "usage_of",
     "usage_to_chat",
 ]
@@ -42,6 +44,15 @@ _REASONS = {why: reason for reason, why in _CUT.items()}
 
 def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warning]]:
     """A whole answer. `created` stands in for a `created_at` that is missing. Raises Unreadable, UpstreamError."""
+    found, warnings = tell(raw, created)
+    try:
+        return Completion.model_validate(found), warnings
+    except MISSHAPEN as wrong:
+        raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
+
+
+def tell(raw: bytes, created: int | None = None) -> tuple[Json, list[Warning]]:
+    """`parse`, as the JSON of a chat completion. Raises Unreadable, UpstreamError."""
     try:
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -52,7 +63,7 @@ def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warn
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
         raise Unreadable(f"JSON, but not a response: {sample(raw)}")
     try:
-        return completion_of(document, created), []
+        return _chat_of(document, created), []
     except MISSHAPEN as wrong:
         raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(raw)}") from None
 
@@ -71,6 +82,10 @@ def failure_of(document: Mapping[str, Any]) -> UpstreamError:
 
 def completion_of(document: Json, created: int | None = None) -> Completion:
     """The Completion of a decoded answer."""
+    return Completion.model_validate(_chat_of(document, created))
+
+
+def _chat_of(document: Json, created: int | None) -> Json:
     message = message_of(document["output"])
     choice: Json = {"index": 0, "message": message, "finish_reason": finish_reason(document, message)}
     if logprobs := logprobs_of(document["output"]):
@@ -82,7 +97,7 @@ def completion_of(document: Json, created: int | None = None) -> Completion:
     found |= {"model": document.get("model"), "choices": [choice]}
     if isinstance(usage := document.get("usage"), Mapping):
         found["usage"] = usage_to_chat(usage)
-    return Completion.model_validate(found | head_of(document))
+    return found | head_of(document)
 
 
 def finish_reason(document: Mapping[str, Any], message: Mapping[str, Any]) -> str:
@@ -180,26 +195,36 @@ def render(
 ) -> tuple[Json, list[Warning]]:
     """The answer for a client of the Responses API, and what of it that API cannot say. `request` is the client's,
     which a response repeats in part. `model`: in place of the completion's."""
+    return say(completion.model_dump(), request, model=model)
+
+
+def say(
+    completion: Mapping[str, Any], request: Mapping[str, Any] | None = None, *, model: str | None = None
+) -> tuple[Json, list[Warning]]:
+    """`render` for the JSON of a chat completion."""
     warnings: list[Warning] = []
-    name = response_id(completion.id)
-    head: Json = {"id": name, "object": "response", "created_at": completion.created or 0}
-    own = specific_of(completion)
+    name = response_id(completion.get("id"))
+    head: Json = {"id": name, "object": "response", "created_at": completion.get("created") or 0}
+    kept = specific(completion, "responses")
+    own = dict(kept) if isinstance(kept, Mapping) else {}
     reason: str | None = None
     output: list[Json] = []
-    if completion.choices:
-        choice = completion.choices[0]
-        output = answer_items(choice.message.model_dump(), short(name), custom_tools(request))
-        reason = choice.finish_reason
-        if choice.logprobs is not None:
-            _with_logprobs(output, choice.logprobs.get("content"))
-        if choice.message.audio is not None:
+    choices = completion.get("choices")
+    if choices:
+        choice = choices[0]
+        message = choice.get("message") or {}
+        output = answer_items(message, short(name), custom_tools(request))
+        reason = choice.get("finish_reason")
+        if choice.get("logprobs") is not None:
+            _with_logprobs(output, choice["logprobs"].get("content"))
+        if message.get("audio") is not None:
             warnings.append(Warning("not_carried", "audio", "the answer's audio was left out; a response holds none"))
-    if len(completion.choices) > 1:
-        text = f"the answer has {len(completion.choices)} choices; the Responses API has one, so the first was given"
-        warnings.append(Warning("not_carried", "choices", text))
-    usage = completion.usage.model_dump() if completion.usage is not None else None
+        if len(choices) > 1:
+            text = f"the answer has {len(choices)} choices; the Responses API has one, so the first was given"
+            warnings.append(Warning("not_carried", "choices", text))
+    usage = completion.get("usage")
     rest = own or {**frame(request), **state_of(reason)}
-    document = head | rest | {"model": model or completion.model or "", "output": output}
+    document = head | rest | {"model": model or completion.get("model") or "", "output": output}
     if usage is not None or not own:
         document["usage"] = usage_of(usage)
     return document, warnings
@@ -210,10 +235,3 @@ def _with_logprobs(output: list[Json], logprobs: Any) -> None:
         if item.get("type") == "message" and logprobs:
             item["content"][0] = {**item["content"][0], "logprobs": logprobs}
             return
-
-
-def specific_of(completion: Completion) -> Json:
-    """What the completion keeps for this wire alone."""
-    kept = (completion.__pydantic_extra__ or {}).get(SPECIFIC)
-    own = kept.get("responses") if isinstance(kept, Mapping) else None
-    return dict(own) if isinstance(own, Mapping) else {}
