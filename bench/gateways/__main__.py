@@ -119,7 +119,9 @@ class _Run:
                     for name, gateway in able.items():
                         figures = self._tried(
                             f"{SUBJECTS[name].title}, {work.title}",
-                            lambda gateway=gateway, work=work: self._measured(gateway, work, seconds),
+                            lambda name=name, gateway=gateway, work=work: self._measured(
+                                gateway, work, seconds * SUBJECTS[name].longer
+                            ),
                         )
                         if figures:
                             self._runs.setdefault(work.name, {}).setdefault(name, []).append(figures)
