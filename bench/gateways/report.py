@@ -27,7 +27,8 @@ def table(found: dict[str, Any]) -> str:
         "| --- | --- | --: | --: | --: | --: | --: | --: | --: |",
         *_costs(found),
         "",
-        *_across(found["runs"]),
+        *(across := [*_across(found["runs"])]),
+        *([""] if across else []),
         "| gateway | first answer after | parent | worker, after the load |",
         "| --- | --: | --: | --: |",
         *_sizes(found),
@@ -61,8 +62,8 @@ def _across(runs: dict[str, Any]) -> Iterator[str]:
         others = {who: median(run["cpu_us"] for run in one) for who, one in runs.get(work.beyond, {}).items()}
         if QUOTH in others and FLOOR in others:
             more = told - others[QUOTH]
-            yield f"- {work.title}: {more:.1f} µs more than over one wire, {more / others[FLOOR]:.2f} of the floor."
-    yield ""
+            told_at = f"{more:.1f} µs more than over one wire, {more / others[FLOOR]:.2f} of the floor"
+            yield f"- {work.title}: {told_at}."
 
 
 def _times(middle: dict[str, float], who: str, other: str) -> str:
