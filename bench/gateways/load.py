@@ -103,9 +103,11 @@ def wrk(url: str, work: Work, seconds: int, core: int | None) -> dict[str, float
         )
     text = done.stdout
     requests = int(_found(r"(\d+) requests in", text))
+    if not requests:
+        raise LoadFailed(f"nothing was answered within {seconds} s")
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return {
-        "requests": max(1, requests),
+        "requests": requests,
         "per_second": float(_found(r"Requests/sec:\s+([\d.]+)", text)),
         "p50_ms": _milliseconds(_found(r"(?m)^\s+50%\s+(\S+)", text)),
         "p99_ms": _milliseconds(_found(r"(?m)^\s+99%\s+(\S+)", text)),

@@ -45,13 +45,15 @@ _GRANIAN = "--interface asgi --workers 1 --no-ws --loop uvloop --log-level warni
 @dataclass(frozen=True)
 class Subject:
     """`command` makes the command line from (python, port, upstream, a folder of its own). `peers`: it lives in the
-    peers' environment. `needs`: a program on the PATH."""
+    peers' environment. `needs`: a program on the PATH. `longer`: how many times longer a load has to last, so that
+    enough is answered."""
 
     name: str
     title: str
     command: Callable[[str, int, str, Path], list[str]]
     peers: bool = False
     needs: str | None = None
+    longer: int = 1
 
     def missing(self, pythons: dict[bool, str | None]) -> str:
         if self.needs is not None and shutil.which(self.needs) is None:
@@ -111,7 +113,7 @@ SUBJECTS = {
         Subject("floor", "floor: granian and pyreqwest", _floor("floor_pyreqwest"), peers=True),
         Subject("floor-own", "floor: granian and Quoth's transport", _floor("floor_httptools")),
         Subject("quoth", "Quoth", _quoth),
-        Subject("litellm", "LiteLLM's proxy", _litellm, peers=True),
+        Subject("litellm", "LiteLLM's proxy", _litellm, peers=True, longer=5),
     )
 }
 

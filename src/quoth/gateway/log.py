@@ -29,8 +29,9 @@ from quoth.gateway.settings import Log as Options
 
 __all__ = ["Dropped", "Line", "Log", "line_of"]
 
-# A group is written so long after its first line came, in seconds.
-_GATHER = 0.03
+# A group is written so long after its first line came, in seconds. Each group costs requests some microseconds: its
+# thread asks several times for the lock that Python code runs under, and gets it from whoever answers one.
+_GATHER = 0.1
 _MOST_LINES = 10_000
 _PIECE = 64 << 10
 # A caller may send a name of any length.

@@ -104,7 +104,7 @@ class Outgoing:
         x.first_at = time.monotonic()
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
-        headers += self._named()
+        self._name(headers)
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
         send = self.send
@@ -120,7 +120,7 @@ class Outgoing:
         self.started = True
         x.status = 200
         headers += _EVENTS
-        headers += self._named()
+        self._name(headers)
         x.first_at = time.monotonic()
         if self.claim is not None:
             self._tape_headers = headers
@@ -152,9 +152,10 @@ class Outgoing:
             self._taped += len(data)
             self._tape.append(data)
 
-    def _named(self) -> list[Header]:
+    def _name(self, headers: list[Header]) -> None:
         id = self.x.id.encode()
-        return [(name, id) for name in self.dialect.named]
+        for name in self.dialect.named:
+            headers.append((name, id))
 
     async def problem(self, problem: Problem, more: list[Header] | None = None) -> None:
         """The answer, or the last event of a stream that has begun."""

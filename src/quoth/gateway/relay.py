@@ -8,11 +8,10 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,6 +42,8 @@ from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
 
 __all__ = ["ANSWER_LIMIT", "Got", "Relayed"]
+
+T = TypeVar("T")
 
 MIB = 1 << 20
 # What one answer may measure when it is not streamed, unpacked if it came packed: it is held as a whole.
@@ -275,8 +276,7 @@ class Relayed:
 
     def _native_answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
         assert self.surface.read is not None
-        with _judged(candidate, reader):
-            said = self.surface.read(reader.body)
+        said = _judged(candidate, reader, self.surface.read)
         self.x.finish_reason, self.x.tokens = said.finish_reason, said.tokens
         return reader.body
 
@@ -294,8 +294,8 @@ class Relayed:
     def _told_answer(
         self, wire: Wire, asked: Mapping[str, Any] | None, candidate: Candidate, reader: BodyReader
     ) -> bytes:
-        with _judged(candidate, reader):
-            completion, found = wire.tell(reader.body, int(self.today().timestamp()))
+        created = int(self.today().timestamp())
+        completion, found = _judged(candidate, reader, lambda body: wire.tell(body, created))
         self.warnings += found
         usage = completion.get("usage")
         tokens = None if usage is None else tokens_of(msgspec.json.encode(usage))
@@ -392,11 +392,9 @@ class Relayed:
         )
 
     def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
-        body = reader.body
-        with _judged(candidate, reader):
-            answered = read(body)
+        answered = _judged(candidate, reader, read)
         self._note(answered)
-        return renamed(body, answered.model, msgspec.json.encode(self.asked.model))
+        return renamed(reader.body, answered.model, msgspec.json.encode(self.asked.model))
 
     def _note(self, answered: Answered) -> None:
         x = self.x
@@ -468,11 +466,10 @@ class _InChat(msgspec.Struct):
         return self._asked
 
 
-@contextmanager
-def _judged(candidate: Candidate, reader: BodyReader) -> Iterator[None]:
-    """What goes wrong in reading an answer, as the error that it is."""
+def _judged(candidate: Candidate, reader: BodyReader, parse: Callable[[bytes], T]) -> T:
+    """What an answer says; what goes wrong in reading it, as the error that it is."""
     try:
-        yield
+        return parse(reader.body)
     except openai_chat.Unreadable as wrong:
         raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
     except openai_chat.UpstreamError as wrong:
