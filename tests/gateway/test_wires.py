@@ -322,7 +322,7 @@ def broken(wire: str) -> bytes:
         )
     if wire == "messages":
         at = data.index(b"content_block_stop") - len("event: ")
-        error = {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}}
+        error: Json = {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}}
     else:
         at = data.index(b"response.output_text.done") - len("event: ")
         number = data[:at].count(b"event: ")
@@ -347,7 +347,8 @@ def test_a_stream_that_breaks_ends_with_one_error(
         up.play(streamed(data))
     else:
         good = data[: data.rstrip().rindex(b"\n\n") + 2]
-        end = {"cut": (), "reset": (Reset(),), "silence": (Stall(),)}[how]
+        ends: dict[str, tuple[Any, ...]] = {"cut": (), "reset": (Reset(),), "silence": (Stall(),)}
+        end = ends[how]
         up.play(streamed(good) if how == "cut" else streamed(good).first(1), *end)
     found = ask(gateway, surface, f"short-{wire}", stream=True)
     assert found.status == 200

@@ -282,7 +282,9 @@ class Relayed:
             **self._limits(),
         )
 
-    def _told_answer(self, wire: Wire, asked: Mapping[str, Any] | None, candidate: Candidate, reader: BodyReader) -> bytes:
+    def _told_answer(
+        self, wire: Wire, asked: Mapping[str, Any] | None, candidate: Candidate, reader: BodyReader
+    ) -> bytes:
         with _judged(candidate, reader):
             completion, found = wire.tell(reader.body, int(self.today().timestamp()))
         self.warnings += found
