@@ -316,7 +316,7 @@ class Relayed:
         self._warn(told.lost)
         return Call(
             model=candidate.target.model,
-            messages=check.messages_of(given.get("messages")),
+            messages=check.messages_of(given.get("messages"), decoded=True),
             params=params,
             stream=self.asked.stream,
             drop_params=settings.drop_params if deployment.drop_params is None else deployment.drop_params,
