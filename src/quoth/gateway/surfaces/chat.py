@@ -18,6 +18,7 @@ from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
+from quoth.gateway.native import FORWARDED
 from quoth.gateway.outgoing import Outgoing, fitting, measured
 from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
@@ -106,8 +107,18 @@ def _cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
     if "cache" in call.steering:
         body["cache"] = call.steering["cache"]
     caller = "" if x.caller is None else x.caller.id
+    # What an answer depends on beside the body: the betas of Anthropic's API, and a wire that is asked for.
+    vary = [x.headers[name].decode("latin-1") for name in FORWARDED if name in x.headers]
+    if "wire" in call.steering:
+        vary.append(str(call.steering["wire"]))
     return app.cache.plan(
-        x.surface, caller, call.model, body, stream=call.stream, cache_control=x.headers.get(b"cache-control")
+        x.surface,
+        caller,
+        call.model,
+        body,
+        stream=call.stream,
+        cache_control=x.headers.get(b"cache-control"),
+        vary=vary,
     )
 
 
