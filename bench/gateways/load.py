@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["KEY", "MODEL", "OVER_MESSAGES", "WORKS", "Work", "wrk"]
+__all__ = ["KEY", "MODEL", "OVER_MESSAGES", "STREAMS", "WORKS", "LoadFailed", "Work", "streams", "wrk"]
 
 KEY = "sk-bench-0123456789abcdef"
 MODEL = "gemini-3.1-pro"
 OVER_MESSAGES = "over-messages"  # a model that Quoth calls over Anthropic's wire
 EVENTS = 103
+STREAMS = 500
+
+
+class LoadFailed(Exception):
+    """Nothing was measured; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ WORKS = {
 }
 
 
-def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, float]:
-    """The figures of one run."""
+def wrk(url: str, work: Work, seconds: int, core: int | None) -> dict[str, float]:
+    """The figures of one run. Raises LoadFailed."""
     said = "What is the capital of France? " * (work.size // 31 + 1)
     body: dict[str, Any] = {
         "model": work.model,
@@ -89,7 +96,7 @@ def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, flo
             f"wrk.body = {json.dumps(json.dumps(body, separators=(',', ':')))}\n"
         )
         script.flush()
-        command = ["wrk", "-t1", f"-c{work.connections}", f"-d{seconds:g}s", "--latency", "--timeout", "20s"]
+        command = ["wrk", "-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "--timeout", "20s"]
         pinned = [] if core is None else ["taskset", "-c", str(core)]
         done = subprocess.run(
             [*pinned, *command, "-s", script.name, f"{url}{work.route}"], capture_output=True, text=True
@@ -109,7 +116,7 @@ def wrk(url: str, work: Work, seconds: float, core: int | None) -> dict[str, flo
 def _found(pattern: str, text: str) -> str:
     found = re.search(pattern, text)
     if found is None:
-        raise RuntimeError(f"wrk said nothing of {pattern}: {text[-500:]}")
+        raise LoadFailed(f"wrk said nothing of {pattern}: {text[-500:]}")
     return found[1]
 
 
@@ -118,3 +125,14 @@ def _milliseconds(text: str) -> float:
         if text.endswith(unit):
             return float(text.removesuffix(unit)) * factor
     return float(text)
+
+
+def streams(url: str, core: int | None) -> dict[str, Any]:
+    """STREAMS streams at once, looked at event by event. Raises LoadFailed."""
+    program = str(Path(__file__).with_name("streams.py"))
+    command = [sys.executable, program, url, str(STREAMS), KEY, MODEL, *([] if core is None else [str(core)])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise LoadFailed((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

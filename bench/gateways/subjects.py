@@ -19,7 +19,7 @@ import psutil
 from bench.gateways.load import KEY, MODEL, OVER_MESSAGES
 from bench.run import environment
 
-__all__ = ["SUBJECTS", "Running", "Subject", "running"]
+__all__ = ["SUBJECTS", "Running", "Subject", "Unstarted", "running"]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -116,19 +116,20 @@ SUBJECTS = {
 }
 
 
+class Unstarted(Exception):
+    """A gateway that does not answer; the message is the last that it said."""
+
+
 class Running:
-    """A gateway that answers."""
+    """A gateway that answers. `first_ms`: how long its first answer took, from the start of its process."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, first_ms: float):
         self.url = f"http://127.0.0.1:{port}/v1"
         self._process = psutil.Process(process.pid)
-        self._first_ms = first_ms
+        self.first_ms = first_ms
 
     def _all(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
-
-    def started(self) -> dict[str, float]:
-        return {"first_ms": self._first_ms}
 
     def cpu(self) -> float:
         """Seconds of processor time so far, of all its processes."""
@@ -143,6 +144,7 @@ class Running:
 
 @contextmanager
 def running(subject: Subject, upstream: str, pythons: dict[bool, str | None], core: int | None) -> Iterator[Running]:
+    """For `with`: one that answers. Raises Unstarted."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), _free_port()
         command = subject.command(str(pythons[subject.peers]), port, upstream, folder)
@@ -187,7 +189,7 @@ def _answers(process: subprocess.Popen[bytes], port: int, begun: float, folder: 
         except (OSError, http.client.HTTPException):
             pass
         time.sleep(0.02)
-    raise RuntimeError(f"it does not answer: {(folder / 'output').read_text(errors='replace')[-2000:]}")
+    raise Unstarted(f"it does not answer: {(folder / 'output').read_text(errors='replace')[-2000:]}")
 
 
 def _free_port() -> int:

@@ -140,11 +140,13 @@ class FixedHeaders(dict[str, str]):
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(msgspec.Struct, frozen=True):
     """One HTTP request, ready to send. `headers` may hold the key and is kept out of the repr."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"WireRequest(method={self.method!r}, url={self.url!r})"

@@ -158,8 +158,7 @@ class Cost:
         return f"{about}{self.points:,} {'point' if self.points == 1 else 'points'} ({amount})"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One try at one target. `seconds` is its duration; `status_code` and `error` are None where it had none."""
 
     provider: str

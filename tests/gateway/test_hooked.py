@@ -25,9 +25,13 @@ class Guard(Hook):
             raise Refuse("not here", 403)
         if "canned" in said:
             raise Reply("from the hook")
+        if "odd" in said:
+            raise Reply("odd words")
         return {"temperature": 0}
 
     async def after(self, call, answer):
+        if "odd" in answer["choices"][0]["message"]["content"]:
+            raise Refuse("not out of here", 403)
         answer["choices"][0]["message"]["content"] = answer["choices"][0]["message"]["content"].upper()
         return answer
 
@@ -106,6 +110,12 @@ def test_a_hook_answers_in_the_models_place(gateway: Serving, upstream: FaultSer
     assert "hook" in gateway.post(said("canned")).json["choices"][0]["message"]["content"].lower()
     assert "hook" in gateway.post(said("canned", stream=True)).text.lower()
     assert len(upstream.requests) == before
+
+
+def test_an_answer_in_the_models_place_is_refused_like_any_other(gateway: Serving) -> None:
+    answer = gateway.post(said("odd"))
+    assert (answer.status, answer.error["message"], answer.error["type"]) == (403, "not out of here", "hook_refused")
+    assert gateway.line(answer)["status"] == 403
 
 
 def test_an_observer_written_for_litellm_is_told(gateway: Serving, upstream: FaultServer) -> None:

@@ -154,10 +154,16 @@ def test_tool_calls_are_streamed(client: openai.OpenAI) -> None:
     assert (name, json.loads(arguments), reasons[-1]) == ("get_weather", {"city": "Oslo"}, "tool_calls")
 
 
-def test_an_answer_that_fits_a_class(client: openai.OpenAI) -> None:
+@pytest.mark.parametrize("model", ["poe/Grok-4", "poe/GPT-5.2", "poe/Claude-Sonnet-4.6"])
+def test_an_answer_that_fits_a_class(client: openai.OpenAI, model: str) -> None:
+    """Over chat where the model reads a schema there, else over another of its wires."""
     asked: Any = [{"role": "user", "content": "Tell me about Lisbon."}]
-    found = client.chat.completions.parse(model="poe/Grok-4", messages=asked, response_format=City)
+    found = client.chat.completions.parse(model=model, messages=asked, response_format=City)
     assert isinstance(found.choices[0].message.parsed, City)
+    assert found.model == model
+    with client.chat.completions.stream(model=model, messages=asked, response_format=City) as stream:
+        final = stream.get_final_completion()
+    assert isinstance(final.choices[0].message.parsed, City)
 
 
 def test_a_json_schema_as_a_dict(client: openai.OpenAI, poe: Emulator) -> None:

@@ -29,6 +29,13 @@ from tests.faultserver import FaultServer, answer
 from tests.gateway.serving import KEY, UPSTREAM_KEY, Serving
 
 TALK, VECTORS = ["poe/GPT-5.2", "poe/Claude-Sonnet-4.6"], ["vectors"]
+# What makes media, by the name of the request's schema or the end of the path.
+MAKERS = {
+    ("imagerequest", "imageeditrequest", "/generations", "/edits"): ["poe/Imagen-4-Fast", "poe/GPT-Image-1"],
+    ("speechrequest", "/speech"): ["poe/Sonic-3.0", "poe/ElevenLabs-v3"],
+    ("transcriptionrequest", "/transcriptions"): ["poe/Whisper-V3-Large-T"],
+    ("videorequest", "/videos"): ["poe/Kling-2.6-Pro", "poe/Sora-2"],
+}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -39,12 +46,21 @@ CHECKS = [
 ]
 
 
+def models_for(name: str) -> list[str]:
+    """Those that can be asked for what the path or the schema of this name is about."""
+    if name.endswith(("embeddings", "embeddingrequest")):
+        return VECTORS
+    return next((models for endings, models in MAKERS.items() if name.endswith(endings)), TALK)
+
+
 def tried() -> dict[str, Any]:
     """The document, without what would make a call last or end early by itself; models are those that there are."""
     found: dict[str, Any] = json.loads(json.dumps(document()))
+    # A path with and without /v1 is one route.
+    found["paths"] = {path: item for path, item in found["paths"].items() if f"/v1{path}" not in found["paths"]}
     schemas = found["components"]["schemas"]
     for path, item in found["paths"].items():
-        models = VECTORS if path.endswith("/embeddings") else TALK
+        models = models_for(path)
         for operation in item.values():
             if isinstance(operation, dict):
                 operation["parameters"] = [
@@ -56,7 +72,7 @@ def tried() -> dict[str, Any]:
         for parameter in item.get("parameters", ()):
             parameter["schema"] = {"type": "string", "enum": [*models, "nowhere"]}
     for name, schema in schemas.items():
-        models = VECTORS if name.lower().endswith(("embeddings", "embeddingrequest")) else TALK
+        models = models_for(name.lower())
         properties = schema.get("properties", {})
         for word in ("timeout", "stream_timeout"):
             properties.pop(word, None)

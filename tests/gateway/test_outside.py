@@ -131,7 +131,8 @@ def test_what_is_not_taken(gateway: Serving, upstream: FaultServer, file: Any) -
 def test_words_where_a_picture_was_due(gateway: Serving, upstream: FaultServer) -> None:
     upstream.play_once(chat("I would rather not."))
     found = drawn(gateway)
-    assert found.status == 502
+    assert (found.status, found.error["type"]) == (502, "bad_upstream_response")
+    assert "answered without any image: I would rather not." in found.error["message"]
     upstream.play_once(answer(b"<html>"))
     assert gateway.ask("POST", "/v1/images/generations", {"model": "openais", "prompt": "x"}).status == 502
 
@@ -208,6 +209,19 @@ def test_a_film_that_breaks_off_is_not_whole(gateway: Serving, upstream: FaultSe
     with pytest.raises(Exception, match=r"IncompleteRead|more expected|reset") as caught:
         gateway.get(path)
     assert b"upstream_unreachable" not in getattr(caught.value, "partial", b"")
+
+
+def test_an_endpoint_that_is_not_there_is_chat_instead(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(answer({"detail": "Not Found"}, 404))
+    upstream.play_once(chat(f"{upstream.url}/base/video/1.mp4"))
+    begun = gateway.ask("POST", "/v1/videos", {"model": "veo", "prompt": "A raven"})
+    assert begun.json["status"] == "queued"
+    assert "native_unavailable" in begun.headers["x-quoth-warnings"]
+    until = time.monotonic() + 10
+    while gateway.get(f"/v1/videos/{begun.json['id']}").json["status"] != "completed":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert [request.path for request in upstream.requests[-2:]] == ["/v1/videos", "/v1/chat/completions"]
 
 
 def test_a_film_of_a_provider_is_passed_on(gateway: Serving, upstream: FaultServer) -> None:

@@ -322,7 +322,7 @@ def broken(wire: str) -> bytes:
         )
     if wire == "messages":
         at = data.index(b"content_block_stop") - len("event: ")
-        error: Json = {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}}
+        error: dict[str, Any] = {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}}
     else:
         at = data.index(b"response.output_text.done") - len("event: ")
         number = data[:at].count(b"event: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from quoth.types import Chunk, Completion, Warning
@@ -25,13 +26,12 @@ _NOT_STREAMED = Warning("not_streamed", "stream", "the provider did not stream; 
 class BodyReader:
     """Keeps the whole answer. An answer longer than `limit` bytes stops it with `too_large`."""
 
+    settled = complete = too_large = False
+    status = 0
+    headers: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self, limit: int):
         self.limit = limit
-        self.settled = False
-        self.complete = False
-        self.too_large = False
-        self.status = 0
-        self.headers: Mapping[str, str] = {}
         self._pieces: list[bytes] = []
         self._size = 0
 

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,12 +30,12 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
-from quoth.gateway.incoming import Left, Receive, authenticated, header_map
+from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, header_map
 from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
-from quoth.gateway.problems import Problem, problem_of
+from quoth.gateway.problems import Problem, in_own_words, problem_of
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
-from quoth.gateway.routes import ROUTES, Route, find
+from quoth.gateway.routes import ROUTES, Route, decoded, find
 from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
 from quoth.transport.aio import AsyncioTransport
@@ -81,14 +82,11 @@ class App:
 
     # What the server and the parent call
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(receive, send)
-        elif kind == "websocket":
-            await _no_websocket(receive, send)
+            return self._http(scope, receive, send)
+        return self._lifespan(receive, send) if kind == "lifespan" else _no_websocket(receive, send)
 
     async def swap(self, settings: Settings) -> None:
         """Serve these settings from the next request on. Raises QuothError; nothing has changed then."""
@@ -151,6 +149,12 @@ class App:
                 task.cancel("drain")
             await self._until_idle()
 
+    def hurry(self, now: float) -> None:
+        """End the requests whose bodies do not come. To watch over each by a timer of its own costs too much."""
+        for x, task in list(self.open.items()):
+            if x.method == "POST" and not x.bytes_in and now - x.started > BODY_SECONDS:
+                task.cancel("body")
+
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
         return self.observers.metrics.snapshot()
@@ -193,10 +197,12 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
-        route = ROUTES.get(scope["path"])
-        parameter = ""
+        path, parameter = scope["path"], ""
+        if b"%" in scope["raw_path"]:
+            path = decoded(scope["raw_path"])
+        route = ROUTES.get(path)
         if route is None:
-            route, parameter = find(scope["path"])
+            route, parameter = find(path)
         headers = dict(scope["headers"])
         x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
         x.query = scope.get("query_string", b"")
@@ -209,25 +215,29 @@ class App:
         self.open[x] = task
         self.observers.begin(x)
         try:
-            await self._answer(scope, receive, x, route, parameter, out, departure)
-        except Left:
-            x.left = True
+            try:
+                await self._answer(scope, receive, x, route, parameter, out, departure)
+            except errors.QuothError as error:
+                await self._failed(out, x, error)
+            except Left:
+                x.left = True
+            except Exception as error:
+                trace = "".join(traceback.format_exception(error))
+                logger.error("request %s failed\n%s", x.id, self.redactor(trace))
+                await self._failed(out, x, error)
         except asyncio.CancelledError as cancelled:
             if departure.left:
-                x.left = True
+                # Who closes when the last event is there has taken all of it.
+                x.left = not (x.stream and out.ended)
                 task.uncancel()
             elif cancelled.args == ("drain",):
                 task.uncancel()
                 await _last(out, _SHUTTING_DOWN, _LAST_WORD)
+            elif cancelled.args == ("body",):
+                task.uncancel()
+                await _last(out, problem_of(RequestTimeout(), self.redactor))
             else:
                 raise
-        except Reply as reply:
-            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
-        except errors.QuothError as error:
-            await self._failed(out, x, error)
-        except Exception as error:
-            logger.exception("request %s failed", x.id)
-            await self._failed(out, x, error)
         finally:
             departure.stop()
             out.settle()
@@ -256,11 +266,14 @@ class App:
             header_map(scope["headers"])
         if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             x.caller = authenticated(x.headers, generation.master)
-        handler = route.handlers.get(x.method)
+        handler = route.handlers.get("GET" if x.method == "HEAD" else x.method)
         if handler is None:
             await self._no_method(x, route, out)
             return
-        await handler(self, generation, x, parameter, receive, out, departure)
+        try:
+            await handler(self, generation, x, parameter, receive, out, departure)
+        except Reply as reply:
+            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
 
     async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
         if x.headers.get(b"upgrade", b"").lower() == b"websocket":
@@ -272,8 +285,6 @@ class App:
         allow = (b"allow", allowed.encode())
         if x.method == "OPTIONS":
             await out.whole(204, [allow], b"")
-        elif x.method == "HEAD" and "GET" in route.handlers:
-            await out.whole(200, [], b"")
         else:
             problem = Problem(405, "method_not_allowed", f"{route.template} takes {allowed}")
             await out.problem(problem, [allow])
@@ -285,8 +296,9 @@ class App:
         problem = problem_of(error, self.redactor)
         x.error, x.message = problem.slug, problem.message
         if isinstance(error, errors.QuothError) and problem.status >= 500:
-            logger.warning("request %s: %s", x.id, self.redactor(_told(error, problem)))
-            logger.debug("request %s: %s", x.id, self.redactor(error.message))
+            all_of_it = self.generation.settings.quoth.log.level == "debug"
+            said = error.message if all_of_it else in_own_words(error)
+            logger.warning("request %s: %s: %s", x.id, problem.slug, self.redactor(said))
         await _last(out, problem)
 
     def over(self, x: Exchange) -> None:
@@ -305,14 +317,6 @@ def _loaded_hooks(settings: Settings) -> Hooks:
     for warning in hooks.warnings:
         logger.warning("%s", warning)
     return hooks
-
-
-def _told(error: errors.QuothError, problem: Problem) -> str:
-    """What whoever runs this is told of a failure: all of it, but for the beginning of what came where an answer was
-    due, since that may be somebody's answer."""
-    if error.code == "bad_upstream_response" and (error.status_code or 200) < 300:
-        return f"{problem.message} (HTTP {error.status_code}); at log.level debug its beginning is shown"
-    return error.message
 
 
 _SHUTTING_DOWN = Problem(503, "shutting_down", "the gateway is stopping; try again", retry_after=1.0)

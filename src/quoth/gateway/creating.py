@@ -94,6 +94,10 @@ class Creation:
 
     async def made(self) -> Made:
         """Raises QuothError."""
+        async with self.app.admission.admitted(self.x):
+            return await self._made()
+
+    async def _made(self) -> Made:
         await self._with_bytes()
         try:
             return await self._driven()
@@ -232,5 +236,6 @@ def headers_of(x: Exchange, now: float) -> list[Header]:
     headers = fitting(x)
     if x.cost is not None and x.cost.usd is not None:
         headers.append((b"x-quoth-cost-usd", f"{x.cost.usd:f}".encode()))
-    headers.append((b"x-quoth-overhead-ms", b"%.3f" % ((now - x.started - x.upstream_seconds) * 1e3)))
+    # Calls that ran at once are longer together than the time that passed.
+    headers.append((b"x-quoth-overhead-ms", b"%.3f" % (max(0.0, now - x.started - x.upstream_seconds) * 1e3)))
     return headers

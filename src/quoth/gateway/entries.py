@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from quoth.errors import BadRequestError
+from quoth.providers.quirks import Outline
 
 __all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "outline", "placed", "split"]
 
@@ -96,19 +97,19 @@ _PARTS = msgspec.json.Decoder(list[_Part])
 _LIST = 0x5B
 
 
-def outline(messages: msgspec.Raw) -> list[tuple[str, list[str] | None]]:
-    """Of each message its role, and the types of the parts of its content; nothing is made of what is inside. Empty for
-    messages that are none: their provider says what is wrong with them."""
+def outline(messages: msgspec.Raw) -> Outline:
+    """What there is, without a look at what is inside. Empty for messages that are none: their provider says what is
+    wrong with them."""
+    found = Outline()
+    roles = found.roles
     try:
-        found: list[tuple[str, list[str] | None]] = []
         for message in _MESSAGES.decode(messages):
+            roles.add(message.role)
             content = message.content
-            parts = (
-                [part.type for part in _PARTS.decode(content)] if content and memoryview(content)[0] == _LIST else None
-            )
-            found.append((message.role, parts))
+            if content and memoryview(content)[0] == _LIST:
+                found.parts.append([part.type for part in _PARTS.decode(content)])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
+        return Outline()
     return found
 
 

@@ -87,4 +87,5 @@ class Exchange(Struct, eq=False):
         """Seconds that were the gateway's own: of a whole answer all but the waiting for providers, of a stream what
         of that was before its first byte; how fast the rest goes is up to the provider and the caller's reading."""
         until = self.first_at if self.stream and self.first_at else self.ended
-        return max(0.0, until - self.started - self.upstream_seconds)
+        seconds = until - self.started - self.upstream_seconds
+        return seconds if seconds > 0.0 else 0.0

@@ -123,7 +123,7 @@ async def received_form(receive: Receive, headers: Mapping[bytes, bytes], limit:
             await _read(receive, form, boundary, limit)
     except TimeoutError:
         form.close()
-        raise RequestTimeout("the request's body did not arrive in time") from None
+        raise RequestTimeout from None
     except BaseException:
         form.close()
         raise

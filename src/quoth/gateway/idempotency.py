@@ -22,13 +22,13 @@ from msgspec import Struct
 
 from quoth.errors import BadRequestError, ConflictError, UnprocessableEntityError
 
-__all__ = ["HEADER", "REPLAYED", "Claim", "Keys", "Replay", "digest", "keeps"]
+__all__ = ["HEADER", "LARGEST", "REPLAYED", "Claim", "Keys", "Replay", "digest", "keeps"]
 
 HEADER = b"idempotency-key"
 REPLAYED = (b"idempotent-replayed", b"true")
 LONGEST_KEY = 255
 # An answer that is larger is not kept, and its key refused afterwards.
-_LARGEST = 4 << 20
+LARGEST = 4 << 20
 
 
 class Replay(Struct, frozen=True):
@@ -174,7 +174,7 @@ class Keys:
             return
         if self._entries.get(name) is entry:
             self.bytes -= entry.size
-            entry.replay = replay if len(replay.body) <= _LARGEST else None
+            entry.replay = replay if len(replay.body) <= LARGEST else None
             self.bytes += entry.size
         entry.until = self._now() + self._ttl
         entry.done.set()

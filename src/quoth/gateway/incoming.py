@@ -10,12 +10,22 @@ from typing import Any
 from quoth.errors import APIStatusError, AuthenticationError, BadRequestError
 from quoth.gateway.exchange import ANYBODY, Caller
 
-__all__ = ["Left", "Receive", "RequestTooLarge", "authenticated", "body_of", "header_map"]
+__all__ = [
+    "BODY_SECONDS",
+    "Left",
+    "Receive",
+    "RequestTimeout",
+    "RequestTooLarge",
+    "authenticated",
+    "body_of",
+    "header_map",
+]
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 BODY_SECONDS = 60.0
 _CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"x-litellm-api-key")
+_OTHERS = frozenset(_CREDENTIALS[1:])
 _MASTER = Caller("master", is_master=True)
 _HELP = 'send it as "Authorization: Bearer KEY", or in x-api-key, api-key or x-litellm-api-key'
 
@@ -34,6 +44,9 @@ class RequestTimeout(APIStatusError):
     """The body took too long to arrive."""
 
     status, slug = 408, "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__(f"the request's body did not arrive within {BODY_SECONDS:g} s")
 
 
 def header_map(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -56,6 +69,19 @@ def authenticated(headers: Mapping[bytes, bytes], master: bytes | None) -> Calle
     """Who calls. Raises AuthenticationError. Every header that may hold a key leads here, and nowhere else."""
     if master is None:
         return ANYBODY
+    given = headers.get(b"authorization")
+    if given is not None and given.startswith(b"Bearer ") and _OTHERS.isdisjoint(headers):
+        given = given[7:].strip()  # as nearly everybody says it; the rest of this says the same
+    else:
+        given = _only_one(headers)
+    if not given:
+        raise AuthenticationError(f"no key; {_HELP}")
+    if not compare_digest(given, master):
+        raise AuthenticationError("this key is not known here")
+    return _MASTER
+
+
+def _only_one(headers: Mapping[bytes, bytes]) -> bytes | None:
     given: bytes | None = None
     for name in _CREDENTIALS:
         value = headers.get(name)
@@ -67,16 +93,12 @@ def authenticated(headers: Mapping[bytes, bytes], master: bytes | None) -> Calle
         if given is not None and value != given:
             raise AuthenticationError(f"two different keys in the headers; {_HELP}")
         given = value
-    if not given:
-        raise AuthenticationError(f"no key; {_HELP}")
-    if not compare_digest(given, master):
-        raise AuthenticationError("this key is not known here")
-    return _MASTER
+    return given
 
 
 async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     """The whole body. Raises RequestTooLarge as soon as that is known, BadRequestError, RequestTimeout, Left."""
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":
         raise BadRequestError("a body with a content-encoding is not taken; send it as it is", status_code=415)
     length = -1
     if (text := headers.get(b"content-length")) is not None:
@@ -89,15 +111,16 @@ async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) 
             return b""
     message = await receive()
     body: bytes = message.get("body", b"")
-    if len(body) == length or (message["type"] == "http.request" and not message.get("more_body")):
-        if len(body) > limit:
+    size = len(body)
+    if size == length or (message["type"] == "http.request" and not message.get("more_body")):
+        if size > limit:
             raise _too_large(limit)
         return body
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _rest(receive, message, length, limit)
     except TimeoutError:
-        raise RequestTimeout(f"the request's body did not arrive within {BODY_SECONDS:g} s") from None
+        raise RequestTimeout from None
 
 
 async def _rest(receive: Receive, message: dict[str, Any], length: int, limit: int) -> bytes:

@@ -119,10 +119,7 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool =
     if b"traceparent" in exchange.headers and (found := _TRACEPARENT.fullmatch(exchange.headers[b"traceparent"])):
         line.trace_id = found[1].decode()
     line.finish_reason = exchange.finish_reason
-    if exchange.cache_hit:
-        line.cache_hit = True
-    if exchange.left:
-        line.left = True
+    line.cache_hit, line.left = exchange.cache_hit, exchange.left
     line.bytes_in, line.bytes_out = exchange.bytes_in, exchange.bytes_out
     line.client = exchange.client
     return line
@@ -165,6 +162,7 @@ class Log:
         self._least = {"warning": 400, "error": 500}.get(options.level, 0)
         self._lines: deque[bytes] = deque()
         self._wake = threading.Event()
+        self._awake = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         if options.format != "none":
@@ -175,16 +173,19 @@ class Log:
 
     def over(self, exchange: Exchange) -> None:
         """Write the line of a request, soon."""
-        if self._thread is None or (
-            self._least and exchange.status < self._least and not (self._least == 400 and exchange.error)
-        ):
+        if self._thread is None or (self._least and not self._wanted(exchange)):
             return
-        if len(self._lines) >= _MOST_LINES:
+        lines = self._lines
+        if len(lines) >= _MOST_LINES:
             self.dropped += 1
             return
-        self._lines.append(self._encode(line_of(exchange, self._redact, message=self._message)))
-        if not self._wake.is_set():
+        lines.append(self._encode(line_of(exchange, self._redact, message=self._message)))
+        if not self._awake:
+            self._awake = True
             self._wake.set()
+
+    def _wanted(self, exchange: Exchange) -> bool:
+        return exchange.status >= self._least or (self._least == 400 and bool(exchange.error))
 
     def close(self, timeout: float) -> None:
         """Write what waits, for `timeout` seconds at most; what is left then is dropped. A second time: nothing."""
@@ -206,8 +207,10 @@ class Log:
         said = 0
         while True:
             self._wake.wait()
-            self._wake.clear()
             last = self._closing.wait(_GATHER)
+            # In this order: a line that comes from here on wakes this thread again.
+            self._wake.clear()
+            self._awake = False
             while self._lines:
                 count = min(len(self._lines), 1000)
                 group = [self._lines.popleft() for _ in range(count)]

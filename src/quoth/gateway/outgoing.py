@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from math import ceil
 from typing import Any
 
 from quoth.gateway.exchange import Exchange
-from quoth.gateway.idempotency import Claim, keeps
+from quoth.gateway.idempotency import LARGEST, Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
 
 __all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
@@ -18,6 +18,7 @@ Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
+_ONE_ATTEMPT = (b"x-quoth-attempts", b"1")
 _EVENTS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -60,6 +61,7 @@ class Outgoing:
     __slots__ = (
         "_tape",
         "_tape_headers",
+        "_taped",
         "busy",
         "claim",
         "dialect",
@@ -78,6 +80,7 @@ class Outgoing:
         self.number: int | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
+        self._taped = 0
         self._tape_headers: list[Header] = []
 
     def settle(self) -> None:
@@ -100,7 +103,7 @@ class Outgoing:
         x.bytes_out = len(body)
         x.first_at = time.monotonic()
         if status != 204:
-            headers.append((b"content-length", str(len(body)).encode()))
+            headers.append((b"content-length", b"%d" % len(body)))
         headers += self._named()
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
@@ -108,8 +111,8 @@ class Outgoing:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
 
-    async def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> None:
-        await self.whole(status, [_JSON, *(headers or ())], body)
+    def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> Coroutine[Any, Any, None]:
+        return self.whole(status, [_JSON, *(headers or ())], body)
 
     async def begin(self, headers: list[Header]) -> None:
         """The head of a stream of events."""
@@ -137,11 +140,17 @@ class Outgoing:
         self.busy = True
         self.sent_at = time.monotonic()
         if self.claim is not None:
-            self._tape.append(data)
+            self._record(data)
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.busy = False
         if not more:
             self.ended = True
+
+    def _record(self, data: bytes) -> None:
+        """Up to one piece more than is kept, so that the result is known to be too large."""
+        if self._taped <= LARGEST:
+            self._taped += len(data)
+            self._tape.append(data)
 
     def _named(self) -> list[Header]:
         id = self.x.id.encode()
@@ -173,7 +182,7 @@ def fitting(x: Exchange) -> list[Header]:
         headers += _counted(len(x.attempts), x.fallbacks)
     if x.candidate is not None:
         target = x.candidate.target
-        headers += _served_by(target.provider, target.model, x.wire or target.wire, x.candidate.deployment.id)
+        headers += _served_by(target.row.name, target.model, x.wire or target.wire, x.candidate.deployment.id)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))

@@ -57,12 +57,12 @@ class Price:
             return _at_own_price(self._own, tokens)
         if self._per_call is not None:
             return _estimated(self._per_call, self._date)
-        if tokens is None or not self._known or tokens.prompt is None or tokens.completion is None:
+        if tokens is None or not self._known or (prompt := tokens.prompt) is None or tokens.completion is None:
             return _stated(tokens)
-        points = _ceil(tokens.prompt, self._input) + _ceil(tokens.completion, self._output)
+        points = _ceil(prompt, self._input) + _ceil(tokens.completion, self._output)
         if tokens.cached or tokens.written:
-            cached = min(tokens.cached, tokens.prompt)
-            written = min(tokens.written, tokens.prompt - cached)
+            cached = min(tokens.cached, prompt)
+            written = min(tokens.written, prompt - cached)
             if cached and self._read is not None:
                 top, bottom = self._read
                 points -= (2 * cached * top + bottom) // (2 * bottom)

@@ -15,7 +15,7 @@ from quoth import errors
 from quoth.gateway.redact import Redactor
 from quoth.wire.openai_chat import error_facts
 
-__all__ = ["SLUGS", "Problem", "as_event", "envelope", "problem_of"]
+__all__ = ["SLUGS", "Problem", "as_event", "envelope", "in_own_words", "problem_of"]
 
 # Every `type` of an error that is the gateway's own, with what it means.
 SLUGS = {
@@ -75,6 +75,14 @@ def problem_of(error: BaseException, redactor: Redactor) -> Problem:
     if found.hint is not None:
         found.hint = redactor(found.hint)
     return found
+
+
+def in_own_words(error: errors.QuothError) -> str:
+    """What went wrong, without a word of what a provider answered: that may repeat what it was asked."""
+    if error.body is None and not error.headers:
+        return error.message
+    status = "" if error.status_code is None else f"HTTP {error.status_code}, "
+    return f"{error.llm_provider or 'the provider'} failed ({status}{type(error).__name__})"
 
 
 def envelope(problem: Problem) -> bytes:
@@ -145,6 +153,8 @@ def _upstream(error: errors.QuothError) -> Problem:
         charged = _CHARGED if error.message.endswith(_CHARGED) else ""
         message = f"{name} could not be reached, or closed the connection{charged and '.' + charged}"
         return Problem(502, "upstream_unreachable", message)
+    if error.code == "made_nothing":
+        return Problem(502, "bad_upstream_response", error.message)
     if error.code == "bad_upstream_response" or status < 400:
         return Problem(502, "bad_upstream_response", f"{name} answered with something that is no answer")
     moderated = isinstance(error, errors.ContentPolicyViolationError)

@@ -179,14 +179,14 @@ class ChatEvents(Events):
             or len(piece) > self._event_limit
             or self._frames.pending
             or self.ended
-            or self.document is not None
         ):
             return False
         try:
             seen = decode_seen(piece[6:-2])
         except NOT_JSON:
             return False
-        if seen.usage or seen.error or seen.finish_reason is not None:
+        choices = seen.choices
+        if seen.usage or seen.error or (choices and (len(choices) > 1 or choices[0].finish_reason is not None)):
             return False
         if seen.model and seen.model != self._model:
             piece = renamed(piece, seen.model, self._model, among=piece[6:-2])

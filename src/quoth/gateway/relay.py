@@ -32,6 +32,7 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.native import NativeShape
 from quoth.gateway.reading import ChatEvents, Events, NativeEvents, TranslatedEvents
 from quoth.providers.controls import MOCKS
+from quoth.providers.params import honours_json_schema
 from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
 from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
@@ -104,8 +105,7 @@ class Relayed:
         self.warnings: list[Warning] = []
 
     def flow(self, group: Group) -> Flow[Got]:
-        count = self._count(group)
-        if count > 1:
+        if "n" in self.asked.entries and (count := self._count(group)) > 1:
             return self._several(group, count)
         return self._routed(group, self.journey)
 
@@ -130,7 +130,8 @@ class Relayed:
         self.x.candidate = candidate
         mocking = bool(self.mock or candidate.deployment.mock)
         over_chat = self.generation.wires(candidate)[0] is None if self.wire is None else self.wire == CHAT.wire
-        if self.surface.look is not None or not over_chat:
+        shaped = "response_format" in self.asked.entries and self._shaped(candidate)
+        if self.surface.look is not None or not over_chat or shaped:
             return self._other(candidate, mocking)
         asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
         self.x.wire = CHAT.wire
@@ -141,10 +142,18 @@ class Relayed:
         request = shape.request(asked, warnings, self.today, self.journey.overrides)
         self.warnings = warnings
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:
             request = self._mocked(candidate, request, streams)
         return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+
+    def _shaped(self, candidate: Candidate) -> bool:
+        """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
+        target = candidate.target
+        if len(self.generation.wires(candidate)) < 3 or target.fixed_wire or honours_json_schema(target):
+            return False
+        wanted = opened(self.asked.entries, "response_format")
+        return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
 
     def _try(
         self,
@@ -183,7 +192,7 @@ class Relayed:
                 shape = self.generation.native(candidate, surface.wire)
                 if shape.takes_tools or wire is not None or "tools" not in self.asked.entries:
                     return self._native(candidate, shape)
-            if wire is None and not mocking and (found := self._shaped(candidate)) is not None:
+            if wire is None and not mocking and (found := self._plainly(candidate)) is not None:
                 return found
         call = self._as_call(candidate)
         if mocking:
@@ -193,7 +202,7 @@ class Relayed:
         self.warnings = [*sending.warnings]
         request = sending.request
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:
             request = self._mocked(candidate, request, sending.streams)
         return self._told(candidate, request, sending.streams, sending.makes_media, sending.wire, call.document)
@@ -216,7 +225,7 @@ class Relayed:
             partial(self._told_answer, wire, document),
         )
 
-    def _shaped(self, candidate: Candidate) -> Try[Any, Got] | None:
+    def _plainly(self, candidate: Candidate) -> Try[Any, Got] | None:
         """A request in another API, for a candidate that is best called over chat, when chat says it all: it is shaped
         as a caller's of chat would be. None for any other."""
         if self.generation.wires(candidate)[1] != CHAT.wire or candidate.deployment.params:
@@ -233,7 +242,7 @@ class Relayed:
         request = shape.request(told.asked(self.asked), warnings, self.today, self.journey.overrides)
         self.warnings = warnings
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         return self._told(candidate, request, self.asked.stream, False, wire_named(CHAT.wire), told.document)
 
     def _conversation(self) -> _InChat:
@@ -260,7 +269,7 @@ class Relayed:
         request = shape.request(self.asked, self.x.headers, warnings, self.journey.overrides)
         self.warnings = warnings
         if self.x.trace:
-            request = replace(request, headers={**request.headers, **self.x.trace})
+            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         events = partial(NativeEvents, wire_named(surface.wire), surface.look, **self._limits())
         return self._try(candidate, request, self.asked.stream, False, events, self._native_answer)
 
@@ -313,13 +322,14 @@ class Relayed:
         if self.journey.overrides:
             params |= self.journey.overrides
         settings = self.generation.settings
+        drops = self.asked.steering.get("drop_params", deployment.drop_params)
         self._warn(told.lost)
         return Call(
             model=candidate.target.model,
             messages=check.messages_of(given.get("messages"), decoded=True),
             params=params,
             stream=self.asked.stream,
-            drop_params=settings.drop_params if deployment.drop_params is None else deployment.drop_params,
+            drop_params=settings.drop_params if drops is None else drops,
             additional_drop_params=deployment.additional_drop_params,
             allowed_openai_params=deployment.allowed_openai_params,
             keep_usage_chunk=True,
@@ -345,7 +355,9 @@ class Relayed:
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""
-        return MockingAsync(transport) if self.mock else transport
+        # Settings that have just been replaced may have mocks where those in force have none.
+        mocking = self.mock or self.generation.mocks
+        return MockingAsync(transport) if mocking and not isinstance(transport, MockingAsync) else transport
 
     def _interpret(
         self,
@@ -397,7 +409,7 @@ class Relayed:
 
     def _count(self, group: Group) -> int:
         asked = self.asked
-        if "n" not in asked.entries or asked.stream or self.surface.look is not None:
+        if asked.stream or self.surface.look is not None:
             return 1
         if not all("n_as_parallel_calls" in one.target.quirks for one in group.candidates):
             return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -24,7 +25,7 @@ from quoth.gateway.surfaces import (
 )
 from quoth.gateway.surfaces.chat import chat
 
-__all__ = ["PATTERNS", "ROUTES", "Handler", "Route", "find"]
+__all__ = ["PATTERNS", "ROUTES", "Handler", "Route", "decoded", "find"]
 
 Handler = Callable[..., Awaitable[None]]
 
@@ -90,7 +91,13 @@ PATTERNS: dict[str, Route] = {
     **_with_model("/embeddings", "embeddings", POST=embeddings.embeddings),
 }
 _PATTERNS = [(re.compile(re.sub(r"\{\w+}", "(.+)", path)), route) for path, route in PATTERNS.items()]
+_SLASH = re.compile("%2f", re.I)
 _NOWHERE = Route("unknown", "unknown", {})
+
+
+def decoded(raw: bytes) -> str:
+    """A path as it is on the wire, decoded but for slashes: one that was written %2F does not part a path."""
+    return unquote(_SLASH.sub("%252F", raw.partition(b"?")[0].decode("latin-1")))
 
 
 def find(path: str) -> tuple[Route, str]:
@@ -98,5 +105,5 @@ def find(path: str) -> tuple[Route, str]:
     for pattern, route in _PATTERNS:
         found = pattern.fullmatch(path)
         if found is not None and "//" not in path:
-            return route, found[1]
+            return route, found[1].replace("%2F", "/")
     return _NOWHERE, ""

@@ -121,7 +121,7 @@ class Shape:
         unplain = current.keys() & self._opened if plain is None else current.keys() - plain
         messages = bool(self._whens) and self._concerns(current[_MESSAGES])
         if unplain or messages:
-            changed = self._prepared(current, unplain, messages, warnings, today)
+            changed = self._prepared(self._call_of(asked), current, unplain, messages, warnings, today)
             current = changed
         if stream and self.asks_usage and not asked.usage:
             changed = dict(current)
@@ -137,10 +137,19 @@ class Shape:
 
     def _concerns(self, messages: msgspec.Raw) -> bool:
         found = outline(messages)
-        return any(when(found) for when in self._whens)
+        for when in self._whens:  # noqa: SIM110  (a generator costs more than what it would call)
+            if when(found):
+                return True
+        return False
+
+    def _call_of(self, asked: Asked) -> Call:
+        """What a caller says of the rules in general goes before what the settings say."""
+        own = asked.steering.get("drop_params") if asked.steering else None
+        return self._call if own is None or own is self._call.drop_params else replace(self._call, drop_params=own)
 
     def _prepared(
         self,
+        call: Call,
         entries: Entries,
         names: Any,
         with_messages: bool,
@@ -154,7 +163,7 @@ class Shape:
         messages = opened(entries, _MESSAGES) if with_messages else []
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             messages = []  # the provider says what is wrong with them
-        body, found = prepare(replace(self._call, messages=messages, params=params), self._target, today())
+        body, found = prepare(replace(call, messages=messages, params=params), self._target, today())
         warnings += [warning for warning in found if warning not in self.warnings]
         shaped: Entries = {}
         for name, raw in entries.items():

@@ -1,9 +1,11 @@
-"""What the gateway does beside answering: Poe's list of models fetched anew, the balance of each key looked at."""
+"""What the gateway does beside answering: Poe's list of models fetched anew, the balance of each key looked at,
+requests that never become whole ended, a log that cannot be written complained of."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +29,7 @@ BALANCE_SECONDS = 60.0
 AGAIN_SECONDS = 300.0
 # What is more is no balance.
 _MOST_POINTS = 1e18
+_ROUND_SECONDS = 5.0
 _POLICY = Policy(num_retries=1, timeouts=Timeouts(total=30.0))
 
 
@@ -38,10 +41,11 @@ class Upkeep:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._leave: asyncio.Event | None = None
+        self._log_problem: str | None = None
 
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
-        for work in (self._catalogues, self._balances):
+        for work in (self._catalogues, self._balances, self._rounds):
             self._tasks.append(self._group.create_task(work()))
         self.host(self._app.hooks)
         return self
@@ -101,15 +105,32 @@ class Upkeep:
             before = app.catalogues.of(target.base_url)
             if len(fetched) * 2 < len(before):
                 raise Unlisted(f"it has {len(fetched)} models, and {len(before)} are known")
-            rows = {str(row.get("id", "")).lower(): row for row in data.get("data", ()) if isinstance(row, dict)}
-            app.catalogues.put(target.base_url, fetched, rows)
+            listed = data["data"] if isinstance(data, dict) else data
+            app.catalogues.put(target.base_url, fetched, {str(row["id"]).lower(): row for row in listed})
         except (QuothError, Unlisted) as error:
-            logger.warning("the list of models could not be fetched, the one at hand stays: %s", error)
+            text = app.redactor(str(error))
+            logger.warning("the list of models could not be fetched, the one at hand stays: %s", text)
             return False
         except Exception:
             logger.exception("a list of models that nobody foresaw; the one at hand stays")
             return False
         return True
+
+    async def _rounds(self) -> None:
+        while True:
+            await asyncio.sleep(_ROUND_SECONDS)
+            self.look_round(time.monotonic())
+
+    def look_round(self, now: float) -> None:
+        """Requests whose bodies do not come are ended; a log that cannot be written is complained of, once."""
+        self._app.hurry(now)
+        problem = self._app.observers.log.problem
+        if problem != self._log_problem:
+            if problem is None:
+                logger.warning("the request log is written again")
+            else:
+                logger.warning("the request log cannot be written, and loses lines: %s", problem)
+            self._log_problem = problem
 
     async def _balances(self) -> None:
         """What is left on each key of Poe, from `/usage/current_balance`; one that cannot be read is not known."""
@@ -128,7 +149,7 @@ class Upkeep:
                 fetch(root, "/usage/current_balance", _POLICY, app.world, app.generation.budget), app.transport
             )
         except QuothError as error:
-            logger.info("the balance of a key could not be read: %s", error)
+            logger.info("the balance of a key could not be read: %s", app.redactor(str(error)))
             return None
         points = data.get("current_point_balance") if isinstance(data, dict) else None
         if not isinstance(points, int | float) or isinstance(points, bool) or not abs(points) < _MOST_POINTS:

@@ -11,10 +11,10 @@ carries it.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from pathlib import Path
@@ -42,6 +42,7 @@ __all__ = [
 
 FRESH = timedelta(hours=24)
 RETIRED = "retired"
+_AMOUNT = re.compile(r"[0-9]{0,30}\.?[0-9]{1,30}(?:[eE]-?[0-9]{1,2})?")
 _PRICES = ("prompt", "completion", "image", "request", "input_cache_read", "input_cache_write")
 
 
@@ -293,9 +294,7 @@ def facts_from(row: Any) -> ModelFacts:
         "output_modalities": about.get("output_modalities") or ("text",),
         "context_window": window.get("context_length", row.get("context_length")),
         "max_output_tokens": window.get("max_output_tokens"),
-        "price": {name: price[name] for name in _PRICES if not _is_none(price.get(name))}
-        if isinstance(price, Mapping)
-        else None,
+        "price": _priced(price) if isinstance(price, Mapping) else None,
         "supported_features": row.get("supported_features"),
         "supported_endpoints": row.get("supported_endpoints"),
         "reasoning": row.get("reasoning"),
@@ -308,15 +307,10 @@ def facts_from(row: Any) -> ModelFacts:
         raise Unlisted(f"{row['id']}: {wrong}") from None
 
 
-def _is_none(price: Any) -> bool:
-    """True for a price that is not there, and for a text that is none: then it is not known."""
-    if not isinstance(price, str):
-        return price is None
-    try:
-        amount = Decimal(price)
-    except InvalidOperation:
-        return True
-    return not amount.is_finite() or amount < 0
+def _priced(price: Mapping[str, Any]) -> dict[str, Any]:
+    """The prices that are amounts; what is none ("free", "-1", for a price that depends) is not known."""
+    found = {name: price[name] for name in _PRICES if price.get(name) is not None}
+    return {name: amount for name, amount in found.items() if not isinstance(amount, str) or _AMOUNT.fullmatch(amount)}
 
 
 def _parameter(entry: Any) -> dict[str, Any]:

@@ -22,8 +22,14 @@ __all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk", "mended", "quirks_of"]
 
 MANY_TOOLS = 215
 Body = dict[str, Any]
-# Of each message its role, and the types of the parts of its content; None for content that is one text, or none.
-Outline = Sequence[tuple[str, Sequence[str] | None]]
+
+
+class Outline(Struct):
+    """What messages look like from afar: the roles that occur, and of each content that consists of parts their
+    types."""
+
+    roles: set[str] = set()
+    parts: list[Sequence[str]] = []
 
 
 class Quirk(Struct, frozen=True):
@@ -80,15 +86,15 @@ def _input_audio_as_file(body: Body) -> list[Warning]:
 
 
 def _has_audio(outline: Outline) -> bool:
-    return any(parts is not None and "input_audio" in parts for _, parts in outline)
+    return bool(outline.parts) and any("input_audio" in parts for parts in outline.parts)
 
 
 def _has_texts(outline: Outline) -> bool:
-    return any(parts is not None and parts.count("text") > 1 for _, parts in outline)
+    return bool(outline.parts) and any(parts.count("text") > 1 for parts in outline.parts)
 
 
 def _has_developer(outline: Outline) -> bool:
-    return any(role == "developer" for role, _ in outline)
+    return "developer" in outline.roles
 
 
 def _each_part(body: Body, change: Callable[[Any], Any]) -> bool:

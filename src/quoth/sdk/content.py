@@ -23,7 +23,7 @@ class Content:
     temporary file until the object is gone. `content_type`: what the first bytes say."""
 
     def __init__(self, file: BinaryIO, content_type: str = ""):
-        self._file = file
+        self._file: BinaryIO = file
         self.content_type = content_type
 
     @classmethod

@@ -19,7 +19,7 @@ from quoth.engine.effects import Flow, Sleep
 from quoth.engine.making import Made, make
 from quoth.errors import APIError, BadRequestError, QuothError, UnsupportedParamsError
 from quoth.providers.wishes import File, Wish, needs_bytes, way_of
-from quoth.results import Image, ImagesResponse, Transcription, Video, VideoDeleted
+from quoth.results import ImagesResponse, Transcription, Video, VideoDeleted
 from quoth.sdk import budget
 from quoth.sdk.arguments import said
 from quoth.sdk.content import Content, Speech
@@ -60,12 +60,12 @@ def image_made(core: Core, model: str, prompt: str, given: Mapping[str, Any], *f
     inputs, mask = files or ((), None)
     kind: Any = "edit" if inputs else "image"
     _check_text(prompt, "prompt")
-    found = yield from _made(core, model, Wish(kind, prompt, inputs, mask), given)
-    result = found.result
-    assert isinstance(result, ImagesResponse)
     wanted = given.get("response_format")
     if wanted not in (None, "url", "b64_json"):
         raise BadRequestError('response_format of a picture is "url" or "b64_json"', param="response_format")
+    found = yield from _made(core, model, Wish(kind, prompt, inputs, mask), given)
+    result = found.result
+    assert isinstance(result, ImagesResponse)
     if wanted == "b64_json":
         for image in result.data:
             if image.b64_json is None and image.url is not None:
@@ -74,12 +74,9 @@ def image_made(core: Core, model: str, prompt: str, given: Mapping[str, Any], *f
                 image.__pydantic_fields_set__.discard("url")
                 file.close()
     elif wanted == "url" and any(image.url is None for image in result.data):
-        result.warnings.append(_as_base64(result.data[0]))
+        message = "the model gives no addresses; the picture came as base64"
+        result.warnings.append(Warning("as_base64", "response_format", message))
     return result
-
-
-def _as_base64(image: Image) -> Warning:
-    return Warning("as_base64", "response_format", "the model gives no addresses; the picture came as base64")
 
 
 def said_aloud(core: Core, model: str, text: str, given: Mapping[str, Any]) -> Steps[Speech]:

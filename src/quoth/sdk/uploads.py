@@ -35,10 +35,11 @@ def upload(given: Any, param: str) -> File:
         return given
     name, media_type = "", ""
     if isinstance(given, tuple):
-        if not 2 <= len(given) <= 4:
+        parts: list[Any] = list(given)
+        if not 2 <= len(parts) <= 4:
             raise BadRequestError(f"{param} as a tuple is (name, content) or (name, content, type)", param=param)
-        name, media_type = str(given[0] or ""), str(given[2] or "") if len(given) > 2 else ""
-        given = given[1]
+        name, media_type = str(parts[0] or ""), str(parts[2] or "") if len(parts) > 2 else ""
+        given = parts[1]
     if isinstance(given, str) and given.lower().startswith(("http://", "https://")):
         return File(name or _last_of(given), media_type or named(_last_of(given)) or "", url=given)
     if isinstance(given, str) and given[:5].lower() == "data:":

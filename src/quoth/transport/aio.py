@@ -264,16 +264,15 @@ async def _tunnel(
 
 def _head(request: WireRequest, through: Proxy | None) -> bytes:
     lines = _request_lines(request.method, request.url, through is not None)
+    headers, size = request.headers, len(request.body)
+    if isinstance(headers, FixedHeaders) and through is None and size:
+        return f"{lines}{headers.lines}content-length: {size}\r\n\r\n".encode("latin-1")
     if through is not None and through.authorization:
         lines += f"proxy-authorization: {through.authorization}\r\n"
-    headers = request.headers
-    if isinstance(headers, FixedHeaders):
-        lines += headers.lines
-    else:
-        for name, value in headers.items():
-            lines += f"{name}: {value}\r\n"
-    if request.body or request.method not in ("GET", "HEAD"):
-        lines += f"content-length: {len(request.body)}\r\n"
+    for name, value in headers.items():
+        lines += f"{name}: {value}\r\n"
+    if size or request.method not in ("GET", "HEAD"):
+        lines += f"content-length: {size}\r\n"
     return f"{lines}\r\n".encode("latin-1")
 
 

@@ -203,7 +203,8 @@ async def adrive(flow: Flow[T], transport: AsyncTransport) -> T:
                 result: T = stop.value
                 _let_go(outcome, result)
                 return result
-            _let_go(outcome, None)
+            if outcome is not None:
+                _let_go(outcome, None)
             if isinstance(effect, Open):
                 outcome = await _aopen(effect, transport)
             elif isinstance(effect, Sleep):
@@ -219,7 +220,8 @@ async def adrive(flow: Flow[T], transport: AsyncTransport) -> T:
 
 
 async def _aopen(effect: Open, transport: AsyncTransport) -> Opened | Failed:
-    deadline, reader = _deadline(effect), effect.reader
+    deadline = Deadline(connect=effect.connect, first=effect.first, idle=effect.idle, end=effect.end)
+    reader = effect.reader
     reply: AsyncReply | None = None
     try:
         reply = await transport.open(effect.request, deadline)

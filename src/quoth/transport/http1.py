@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._inflater: Inflater | None = None
+        self._readable: Callable[[int], object] | None = None
 
     # What the caller does
 
@@ -123,9 +124,13 @@ class Connection(asyncio.Protocol):
     @property
     def silent(self) -> bool:
         """Nothing has come that the event loop has not seen: neither an end nor an answer that nobody asked for."""
-        assert self.transport is not None
-        sock = self.transport.get_extra_info("socket")
-        return sock is None or not _readable(sock.fileno())
+        if self._readable is None:
+            assert self.transport is not None
+            sock = self.transport.get_extra_info("socket")
+            if sock is None:
+                return True
+            self._readable = _readable(sock.fileno())
+        return not self._readable(0)
 
     def abort(self) -> None:
         """Close at once, whatever is unsent or unread."""
@@ -263,12 +268,13 @@ class Connection(asyncio.Protocol):
         self.abort()
 
 
-def _readable(descriptor: int) -> bool:
+def _readable(descriptor: int) -> Callable[[int], object]:
+    """What tells, within so many milliseconds, whether there is something to be read."""
     if not hasattr(select, "poll"):
-        return bool(select.select([descriptor], (), (), 0)[0])
+        return lambda milliseconds: select.select([descriptor], (), (), milliseconds / 1e3)[0]
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return poll.poll
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

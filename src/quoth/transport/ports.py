@@ -30,11 +30,11 @@ class Deadline:
     """The limits of one exchange on our own clock. A transport tells it what is under way and asks how long that may
     take.
 
-    `connecting()`, then `connected()` once the connection stands, then `reading()` before each further piece of a
+    It begins with connecting; `connected()` once the connection stands, then `reading()` before each further piece of a
     stream. A transport that blocks says by `interrupts` how another thread can end its wait.
     """
 
-    __slots__ = ("_connect", "_end", "_first", "_idle", "_interrupt", "_limit", "_now", "abandoned", "name", "until")
+    __slots__ = ("_end", "_first", "_idle", "_interrupt", "_limit", "_now", "abandoned", "name", "until")
 
     def __init__(
         self,
@@ -45,16 +45,12 @@ class Deadline:
         end: float,
         now: Callable[[], float] = time.monotonic,
     ):
-        self._connect, self._first, self._idle, self._end, self._now = connect, first, idle, end, now
+        self._first, self._idle, self._end, self._now = first, idle, end, now
         self._interrupt: Callable[[], None] | None = None
         self.abandoned = False
-        self.name = ""
-        self.until = end
-        self._limit = 0.0
-        self.connecting()
-
-    def connecting(self) -> None:
-        self._enter("connect", self._connect)
+        self.name, self.until, self._limit = "connect", now() + connect, connect
+        if self.until >= end:
+            self.name, self.until = "total", end
 
     def connected(self) -> None:
         self._enter("first", self._first)

@@ -22,21 +22,16 @@ _END = re.compile(rb"(?:\r\n|\n|\r(?=[^\n]))(?:\r\n|\n|\r(?=[^\n]))")
 
 class Frames:
     """Feed it pieces as they arrive; it answers with the events that they complete. `limit` is the largest event in
-    bytes."""
+    bytes, `pending` the size of one that has begun and not ended."""
 
-    __slots__ = ("_looked", "_rest", "_size", "_start", "limit")
+    __slots__ = ("_looked", "_rest", "_start", "limit", "pending")
 
     def __init__(self, limit: int = 16 * 1024 * 1024):
         self.limit = limit
         self._rest: list[bytes] = []  # of an event that has not ended
-        self._size = 0
+        self.pending = 0
         self._start: bytes | None = b""  # the first bytes, until they are known not to be a byte order mark
         self._looked = b""  # the last bytes of what was looked through: an end may begin there
-
-    @property
-    def pending(self) -> bool:
-        """True when an event has begun and not ended."""
-        return self._size > 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Whole events, each with the blank line that ends it. Raises EventTooLarge."""
@@ -55,7 +50,7 @@ class Frames:
         if not rest.endswith((b"\r\r", b"\n\r")):
             return []
         self._rest.clear()
-        self._size = 0
+        self.pending = 0
         return [rest]
 
     def _cut(self, piece: bytes) -> list[bytes]:
@@ -67,21 +62,19 @@ class Frames:
         start = 0  # in `text`, where the event that is under way goes on
         for end in _END.finditer(text):
             stop = end.end()
-            if stop < len(before) or (stop == len(before) and before.endswith(b"\n")):
-                continue  # it was the end of nothing the first time
             self._rest.append(text[len(before) if start == 0 else start : stop])
             event = b"".join(self._rest)
             if len(event) > self.limit:
                 self._large()
             found.append(event)
             self._rest.clear()
-            self._size = 0
+            self.pending = 0
             start = stop
         rest = text[len(before) if start == 0 else start :]
         if rest:
             self._rest.append(rest)
-            self._size += len(rest)
-            if self._size > self.limit:
+            self.pending += len(rest)
+            if self.pending > self.limit:
                 self._large()
         self._looked = text[max(start, len(text) - 3) :]
         return found

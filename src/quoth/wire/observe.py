@@ -217,6 +217,8 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
         tokens.written = found.cache_creation_input_tokens or 0
     if (details := found.completion_tokens_details) is not None:
         tokens.reasoning = details.reasoning_tokens or 0
+    if tokens.cached < 0 or tokens.written < 0 or tokens.reasoning < 0:
+        return _oddly_counted(usage)
     if found.cost is not None:
         tokens.stated = repr(found.cost)
     return tokens
@@ -255,19 +257,20 @@ def _count(place: dict[str, Any], *names: str) -> int | None:
     return None
 
 
+_MODEL = b'"model"'
+
+
 def renamed(text: bytes, old: bytes | msgspec.Raw, new: bytes | msgspec.Raw, *, among: bytes | None = None) -> bytes:
-    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays. `among`: the
-    object, where `text` has more around it, such as an event."""
+    """The same JSON object with another value for its `model`, which is `old` now. Every other byte stays; only where
+    the word is in more places than one are the entries, each as it is, set together anew. `among`: the object, where
+    `text` has more around it, such as an event."""
     old, new = bytes(old), bytes(new)
     if not old or old == new:
         return text
-    for word in (b'"model":', b'"model": '):
-        count = text.count(word + old)
-        if count == 1:
-            return text.replace(word + old, word + new, 1)
-        if count:
-            break
-    # The same words stand in more than one place: only the one at the top is meant.
+    if text.count(_MODEL) == 1:
+        start = text.index(old, text.index(_MODEL) + len(_MODEL))
+        return b"".join((text[:start], new, text[start + len(old) :]))
+    # Only the one at the top is meant.
     data = text if among is None else among
     entries = _ENTRIES.decode(data if (mended := _mended(data)) is None else mended)
     entries["model"] = msgspec.Raw(new)

@@ -233,6 +233,9 @@ def test_a_compressed_body_is_not_taken(gateway: Serving) -> None:
         ("POST", "/v1//chat/completions", 404, "not_found_error"),
         ("POST", "/v1/chat%2fcompletions/x", 404, "not_found_error"),
         ("POST", "/v1/chat/completions/", 404, "not_found_error"),
+        ("GET", "/v1%2Fmodels", 404, "not_found_error"),
+        ("POST", "/v1%2fchat%2Fcompletions", 404, "not_found_error"),
+        ("POST", "/v1/chat%252Fcompletions", 404, "not_found_error"),
         ("POST", "/v1/../v1/x", 404, "not_found_error"),
         ("POST", "/%00", 404, "not_found_error"),
     ],
@@ -254,7 +257,22 @@ def test_a_request_id_that_is_none_is_replaced(id: str, gateway: Serving) -> Non
 def test_head_and_options(gateway: Serving) -> None:
     answer = gateway.ask("OPTIONS", "/v1/models")
     assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
-    assert gateway.ask("HEAD", "/v1/models").status == 200
+    for path in ("/v1/models", "/health/readiness", "/v1/models/any/x", "/v1/models/nothing"):
+        asked, seen = gateway.ask("GET", path), gateway.ask("HEAD", path)
+        assert (seen.status, seen.headers["content-length"], seen.body) == (asked.status, str(len(asked.body)), b"")
+
+
+@pytest.mark.parametrize("model", ["any/one", "any%2Fone", "any%2fone", "%61ny/one"])
+def test_a_model_in_the_path_may_have_slashes(model: str, either: Serving) -> None:
+    answer = either.get(f"/v1/models/{model}")
+    assert (answer.status, answer.json["id"]) == (200, "any/one")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"])
+def test_a_request_of_very_many_fields_is_refused(path: str, gateway: Serving, name: str) -> None:
+    fields = {f"field-{number}": number for number in range(300)}
+    answer = gateway.ask("POST", path, chat_body(model=f"any/{name}", prompt="x", input="x", max_tokens=1, **fields))
+    assert (answer.status, "fields" in answer.error["message"]) == (400, True)
 
 
 # C21

@@ -143,13 +143,14 @@ class Candidate:
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
         `estimated` is what `Journey.estimated` says."""
-        self.health.succeeded(now)
-        self.health.measured(
-            now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens
-        )
+        health = self.health
+        health.succeeded(now)
+        health.measured(now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens)
         if self.tokens is not None and tokens != estimated:
             self.tokens.add(now, tokens - estimated)
-        self.ended()
+        health.released()
+        if self.places is not None:
+            self.places.unused(0.0)
 
     def failed(self, now: float, error: errors.QuothError) -> bool:
         """An attempt that failed, or a stream that broke. True when others come first from now on."""

@@ -50,11 +50,10 @@ class Metrics:
         """One request is over."""
         candidate = exchange.candidate
         if candidate is None:
-            line = self._lines.get((exchange.route, exchange.known_model, "", ""))
+            key = (exchange.route, exchange.known_model, "", "")
         else:
-            line = self._lines.get(
-                (exchange.route, exchange.known_model, candidate.deployment.id, candidate.target.model)
-            )
+            key = (exchange.route, exchange.known_model, candidate.deployment.id, candidate.target.model)
+        line = self._lines.get(key)
         if line is None:
             line = self._line(exchange, candidate)
         outcomes = line.outcomes

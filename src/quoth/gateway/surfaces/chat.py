@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from quoth import errors
 from quoth.engine import failures
 from quoth.engine.effects import Failed
@@ -23,7 +25,9 @@ from quoth.gateway.outgoing import Outgoing, fitting, measured
 from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
+from quoth.providers.controls import MOCKS
 from quoth.transport.drive import adrive, afinish, failed_of
+from quoth.transport.mock import TESTING
 from quoth.transport.ports import TransportFailure
 from quoth.types import Completion
 from quoth.wire.openai_chat import Unreadable, UpstreamError
@@ -32,7 +36,9 @@ from quoth.wire.sse import EventTooLarge
 if TYPE_CHECKING:
     from quoth.gateway.app import App
 
-__all__ = ["answer", "chat", "streamed"]
+__all__ = ["answer", "cache_plan", "chat", "from_cache", "noted", "streamed", "whole_answer"]
+
+_MADE_UP = frozenset((*MOCKS, *TESTING))
 
 
 async def chat(
@@ -61,8 +67,8 @@ async def answer(
     x.tags = controls.tags
     group = generation.group(call.model)
     x.known_model = generation.known(group)
-    plan = _cache_plan(app, x, call) if app.cache is not None else None
-    if plan is not None and await _from_cache(app.cache, plan, x, out):
+    plan = None if app.cache is None else cache_plan(app, x, call)
+    if plan is not None and await from_cache(app.cache, plan, x, out):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
     async with app.admission.admitted(x):
@@ -86,9 +92,9 @@ async def _called(
         try:
             got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
         finally:
-            _noted(x, relayed)
+            noted(x, relayed)
         if keeper is None:
-            await _whole(generation, x, got, out, plan)
+            await whole_answer(generation, x, got, out, plan)
         else:
             # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
             await streamed(generation, x, got, out, keeper, recorder, plan)
@@ -101,28 +107,32 @@ async def _called(
             await app.cache.keep(plan, data)
 
 
-def _cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
-    assert app.cache is not None
+# What a call says of who is to answer it, and so of the answer.
+_CHOOSING = ("fallbacks", "disable_fallbacks", "drop_params", "wire")
+
+
+def cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
+    """What the cache may do for this call; None: nothing. An answer that nobody gave is kept for nobody."""
+    said = call.steering
+    if app.cache is None or (said and not said.keys().isdisjoint(_MADE_UP)):
+        return None
     body: dict[str, Any] = dict(call.entries)
-    if "cache" in call.steering:
-        body["cache"] = call.steering["cache"]
-    caller = "" if x.caller is None else x.caller.id
-    # What an answer depends on beside the body: the betas of Anthropic's API, and a wire that is asked for.
-    vary = [x.headers[name].decode("latin-1") for name in FORWARDED if name in x.headers]
-    if "wire" in call.steering:
-        vary.append(str(call.steering["wire"]))
+    if "cache" in said:
+        body["cache"] = said["cache"]
+    vary = [f"{name}={msgspec.json.encode(said[name]).decode()}" for name in _CHOOSING if name in said]
+    vary += [f"{name.decode()}={x.headers[name].decode('latin-1')}" for name in FORWARDED if name in x.headers]
     return app.cache.plan(
         x.surface,
-        caller,
+        "" if x.caller is None else x.caller.id,
         call.model,
         body,
         stream=call.stream,
         cache_control=x.headers.get(b"cache-control"),
-        vary=vary,
+        vary=(*x.tags, *vary),
     )
 
 
-async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
+async def from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
     """Whether there was an answer, which has been sent then."""
     stored = None if cache is None else await cache.find(plan)
     if stored is None:
@@ -138,7 +148,7 @@ async def _from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out:
     return True
 
 
-def _noted(x: Exchange, relayed: Relayed) -> None:
+def noted(x: Exchange, relayed: Relayed) -> None:
     journey = relayed.journey
     candidate = x.candidate = journey.candidate or x.candidate
     if candidate is not None and not x.wire:
@@ -152,12 +162,14 @@ def _noted(x: Exchange, relayed: Relayed) -> None:
         x.warnings += relayed.warnings
 
 
-async def _whole(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
+async def whole_answer(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
     candidate, tokens = got.candidate, x.tokens
     now = time.monotonic()
-    total = 0 if tokens is None else (tokens.prompt or 0) + (tokens.completion or 0)
+    total, said = 0, None
+    if tokens is not None:
+        said = tokens.completion
+        total = (tokens.prompt or 0) + (said or 0)
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
-    said = tokens.completion if tokens else None
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
     x.cost = generation.price(candidate).cost(tokens)
     headers = [*fitting(x), *measured(x, now)]
@@ -215,23 +227,32 @@ async def _passed_on(
 ) -> Failed | None:
     """Everything up to the end of the stream; what broke it, if it was the connection."""
     pending, size = events.out, 0
-    send = out.piece
+    send = out.send
+    plain = recorder is None and out.claim is None and type(out) is Outgoing
     try:
         read: Any = None
         waiting: Any = None
         if reply is not None:  # else the events are there already, and end before anything is read
             read, waiting = reply.reply.read, reply.deadline.reading
         while True:
-            if pending:
+            if plain and len(pending) == 1 and not events.ended:
+                # What follows would do, and `piece`, without their calls: this comes once for each event.
+                data = pending.pop()
+                size += len(data)
+                out.busy = True
+                out.sent_at = time.monotonic()
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                out.busy = False
+            elif pending:
                 data = pending[0] if len(pending) == 1 else b"".join(pending)
                 pending.clear()
                 size += len(data)
                 if recorder is not None:
                     recorder.feed(data)
-                await send(data, not events.complete)
+                await out.piece(data, not events.complete)
             if events.ended:
                 if events.complete and not out.ended:
-                    await send(b"", False)
+                    await out.piece(b"", False)
                 return None
             waiting()
             piece = await read()

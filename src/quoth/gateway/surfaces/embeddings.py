@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,17 @@ from quoth.engine.reading import BodyReader
 from quoth.engine.routing import Candidate
 from quoth.errors import BadRequestError
 from quoth.gateway.asked import asked, steering
+from quoth.gateway.cache import whole
 from quoth.gateway.departure import Departure
 from quoth.gateway.dialects import EMBEDDINGS
 from quoth.gateway.entries import opened, placed, split
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing, fitting
+from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Relayed
+from quoth.gateway.surfaces.chat import cache_plan, from_cache, noted, whole_answer
 from quoth.transport.drive import adrive
 from quoth.wire.observe import renamed, tokens_of
 
@@ -56,22 +57,19 @@ async def embeddings(
             title = candidate.target.row.title or candidate.target.provider
             raise BadRequestError(f"{title} has no embeddings", param="model")
     controls = steering(call, x.headers, x.warnings)
+    x.tags = controls.tags
+    plan = None if app.cache is None else cache_plan(app, x, call)
+    if plan is not None and await from_cache(app.cache, plan, x, out):
+        return
     relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
     async with app.admission.admitted(x):
         try:
             got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
         finally:
-            journey = relayed.journey
-            x.candidate, x.fallbacks, x.place, x.waited = (
-                journey.candidate,
-                journey.fallbacks,
-                journey.place,
-                journey.waited,
-            )
-            x.upstream_seconds = journey.waited + journey.paused + sum(attempt.seconds for attempt in journey.attempts)
-        tokens = x.tokens
-        got.candidate.succeeded(time.monotonic(), None, x.upstream_seconds, (tokens.prompt or 0) if tokens else 0)
-        await out.json(got.body, fitting(x))
+            noted(x, relayed)
+        await whole_answer(generation, x, got, out, plan)
+    if plan is not None and app.cache is not None and whole(x):
+        await app.cache.keep(plan, got.body)
 
 
 class _Answer(msgspec.Struct):
@@ -102,5 +100,8 @@ class _Embedded(Relayed):
             raise failures.unreadable(candidate.target, str(wrong), reader.status, reader.headers) from None
         if not answer.data:
             raise failures.unreadable(candidate.target, "no embeddings", reader.status, reader.headers)
-        self.x.tokens = tokens_of(answer.usage) if answer.usage else None
+        tokens = tokens_of(answer.usage) if answer.usage else None
+        if tokens is not None and tokens.completion is None:
+            tokens.completion = 0  # there is nothing to write
+        self.x.tokens = tokens
         return renamed(body, answer.model, msgspec.json.encode(self.asked.model))

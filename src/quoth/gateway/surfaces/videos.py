@@ -16,6 +16,7 @@ import msgspec
 
 from quoth.call import Target, WireRequest
 from quoth.engine import failures, filming
+from quoth.engine.making import with_chat_instead
 from quoth.engine.retrying import Policy
 from quoth.errors import APIConnectionError, APIError, BadRequestError, QuothError, ServiceUnavailableError, Timeout
 from quoth.gateway.creating import Creation, file_of, headers_of, wished
@@ -89,13 +90,24 @@ async def _started(
     prompt = opened(call.entries, "prompt")
     if not isinstance(prompt, str) or not prompt.strip():
         raise BadRequestError("prompt has to be a text", param="prompt")
-    creation = Creation(app, generation, x, Wish("video", prompt, files), call)
-    if all(way.style == "chat" for way in creation.ways()):
+    wish = Wish("video", prompt, files)
+    creation = Creation(app, generation, x, wish, call)
+    made = None
+    if not all(way.style == "chat" for way in creation.ways()):
+        creation.styles = ("poe", "openai")
+        try:
+            made = await creation.made()
+        except APIError as error:
+            warning = None if creation.way is None else with_chat_instead(error, creation.way)
+            if warning is None:
+                raise
+            x.warnings.append(warning)
+            creation = Creation(app, generation, x, wish, call)
+            creation.native = False
+    if made is None:
         shown = _as_job(app, generation, x, creation)
         await out.json(msgspec.json.encode(shown), headers_of(x, app.world.now()))
         return
-    creation.styles = ("poe", "openai")
-    made = await creation.made()
     assert isinstance(made.result, Video)
     assert x.candidate is not None
     film = FilmId(_caller(x), call.model, x.candidate.deployment.id, made.result.id)
@@ -116,7 +128,7 @@ def _as_job(app: App, generation: Generation, x: Exchange, creation: Creation) -
     # The film's own exchange: it lasts longer than the request for it, and its end is what costs.
     own = Exchange(x.id, "JOB", "/v1/videos", "videos", x.headers, time.monotonic())
     own.caller, own.client, own.model, own.known_model, own.tags = x.caller, x.client, x.model, x.known_model, x.tags
-    creation.x = own
+    creation.x, creation.styles = own, ("chat",)
     creation.journey.attempts = own.attempts
 
     async def work() -> None:
