@@ -111,7 +111,9 @@ class NativeShape:
         return {
             name: msgspec.Raw(msgspec.json.encode(value))
             for name, value in document.items()
-            if name not in ("model", "messages", "input") and (name != "max_tokens" or asked)
+            if name != "model"
+            and (name not in ("messages", "input") or "messages" in params)
+            and (name != "max_tokens" or asked)
         }
 
     def _mended(self, entries: Entries, warnings: list[Warning]) -> tuple[Entries, bool]:
