@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from quoth.gateway.exchange import Exchange
+from quoth.gateway.hooks.streaming import Events
 from tests.faultserver import FaultServer, Read, Stall, answer
 from tests.gateway.serving import Serving, deployment
 from tests.gateway.test_wires import ask, events, stream_bytes, streamed, text_of, whole
+from tests.wire.dialects import assembled, message, message_events
+from tests.wire.dialects import sse as events_of
 
 SURFACES = ("messages", "responses")
 SAYS = "héllo \U0001f600 there"
@@ -32,6 +36,23 @@ class Guard(Hook):
         return answer
 
 instance = Guard()
+"""
+
+
+CENSOR = """
+from quoth.gateway.hooks import Hook
+
+class Censor(Hook):
+    chunks = True
+
+    async def chunk(self, call, text):
+        call.notes["all"] = call.notes.get("all", "") + text
+        return text.upper()
+
+    async def end(self, call):
+        return f"[{call.field} {len(call.notes['all'])}]"
+
+instance = Censor()
 """
 
 
@@ -160,3 +181,36 @@ def test_hooks_see_and_change(hooked: Serving, up: FaultServer, surface: str) ->
         found = ask(hooked, surface, surface, user="answer yourself", stream=stream)
         assert text_of(surface, found) == "the hook itself"
     assert len(up.requests) == 2
+
+
+def test_hooks_read_the_blocks_of_streamed_messages(up: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "censor.py").write_text(CENSOR, "utf-8")
+    thought = {"type": "thinking", "thinking": "hm hm", "signature": "s1"}
+    call = {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": "small"}}
+    document = message([thought, {"type": "text", "text": "hello there"}, call], "tool_use")
+    with Serving(tmp_path, models=models(up), quoth={"hooks": ["censor.instance"]}) as serving:
+        up.play(streamed(events_of(message_events(document))))
+        found = ask(serving, "messages", "messages", stream=True)
+        told = [{name: value for name, value in event.items() if name != "event"} for event in events(found)]
+        assert all(event["event"] == event["type"] for event in events(found))
+        raw = events_of(told)
+        said = assembled("messages", raw).choices[0].message
+        assert said.content == "HELLO THERE[content 11]"
+        assert said.reasoning_content == "HM HM[reasoning_content 5]"
+        assert said.tool_calls is not None
+        assert json.loads(said.tool_calls[0].function.arguments) == {"a": "small"}
+        up.play(streamed(stream_bytes("responses")))
+        refused = ask(serving, "responses", "responses", stream=True)
+        assert (refused.status, refused.error["type"]) == (500, "hook_failed")
+
+
+async def test_observers_get_the_message_that_a_stream_amounts_to() -> None:
+    call = {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": "small"}}
+    thought = {"type": "thinking", "thinking": "hm hm", "signature": "s1"}
+    document = message([thought, {"type": "text", "text": "hello there"}, call], "tool_use")
+    x = Exchange("req_1", "POST", "/v1/messages", "messages", {}, 0.0)
+    through = Events(x, [], keeps=True)
+    for event in message_events(document):
+        await through.feed(event)
+    through.close()
+    assert x.answer == document

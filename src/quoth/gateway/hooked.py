@@ -76,7 +76,9 @@ class Hooked(Outgoing):
 
 
 def _event(event: dict[str, Any]) -> bytes:
-    return b"data: " + msgspec.json.encode(event) + b"\n\n"
+    kind = event.get("type")  # which is the event's name, where an API names them
+    head = b"event: " + kind.encode() + b"\n" if isinstance(kind, str) else b""
+    return head + b"data: " + msgspec.json.encode(event) + b"\n\n"
 
 
 _WIRES = {"messages": "anthropic_messages", "responses": "openai_responses"}
