@@ -108,14 +108,17 @@ class _Run:
                     continue
                 self._starts.setdefault(subject.name, []).append(up[subject.name].first_ms)
             for work in works:
-                for gateway in up.values():
+                doing: dict[str, Running] = {
+                    name: gateway for name, gateway in up.items() if not work.beyond or name == "quoth"
+                }
+                for gateway in doing.values():
                     self._tried(work.title, lambda gateway=gateway, work=work: wrk(gateway.url, work, 1, self.other))
                 for number in range(rounds):
                     say(f"{work.title}, round {number + 1} of {rounds}")
                     if work.connections == 1:
                         direct = self._tried("the upstream", lambda work=work: wrk(base, work, seconds, self.other))
                         self._direct += [direct["p50_ms"]] if direct else []
-                    for name, gateway in up.items():
+                    for name, gateway in doing.items():
                         figures = self._tried(
                             f"{SUBJECTS[name].title}, {work.title}",
                             lambda gateway=gateway, work=work: self._measured(gateway, work, seconds),
