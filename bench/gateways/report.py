@@ -14,6 +14,8 @@ __all__ = ["table"]
 FLOOR, NGINX, QUOTH = "floor", "nginx", "quoth"
 # Times the floor, and times nginx, that a request or an event may take.
 RATIOS = {"small": (1.3, 8.0), "medium": (1.3, 8.0), "large": (1.3, 8.0), "stream": (1.2, 3.0)}
+# Floors that it may take more to tell a call in another wire's words: per request, and per event.
+ACROSS, ACROSS_STREAMED = 0.6, 0.7
 ADDED_MS, START_MS, WORKER_MB, PARENT_MB, GROWTH_MB = 0.8, 1500.0, 90.0, 40.0, 5.0
 
 
@@ -90,6 +92,7 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
             if QUOTH in middle and other in middle:
                 title = f"{WORKS[name].title}: CPU, times {SUBJECTS[other].title}"
                 yield _verdict(title, middle[QUOTH] / middle[other], allowed, "")
+    yield from _across(found)
     alone = found["runs"].get("alone", {}).get(QUOTH)
     if alone and found["direct_p50_ms"]:
         added = median(run["p50_ms"] for run in alone) - median(found["direct_p50_ms"])
@@ -106,6 +109,18 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
         whole = "kept" if streams["clean"] == streams["streams"] else f"missed: {'; '.join(streams['wrong'])}"
         title = "streams at once with every event, in order"
         yield f"| {title} | {streams['streams']} | {streams['clean']} | {whole} |"
+
+
+def _across(found: dict[str, Any]) -> Iterator[str]:
+    """What it costs more to be told in another wire's words than over one wire."""
+    for name, work in WORKS.items():
+        told = found["runs"].get(name, {}).get(QUOTH)
+        rows = found["runs"].get(work.beyond, {})
+        if told and rows.get(QUOTH) and rows.get(FLOOR):
+            cost, same, floor = (median(run["cpu_us"] for run in runs) for runs in (told, rows[QUOTH], rows[FLOOR]))
+            allowed = ACROSS_STREAMED if work.stream else ACROSS
+            title = f"{work.title}: CPU more than over one wire, times {SUBJECTS[FLOOR].title}"
+            yield _verdict(title, (cost - same) / floor, allowed, "")
 
 
 def _verdict(title: str, value: float, allowed: float, unit: str) -> str:

@@ -156,7 +156,9 @@ def test_only_the_kinds_of_calls_that_the_settings_name():
     cache = make(supported_call_types=("aembedding",))
     assert plan(cache) is None
     assert plan(cache, surface="embeddings") is not None
-    assert plan(make(), surface="messages") is None
+    assert plan(cache, surface="messages") is None
+    assert plan(make(), surface="messages") is not None
+    assert plan(make(), surface="responses") is not None
     assert plan(make(), surface="images") is None
 
 

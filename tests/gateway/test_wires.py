@@ -410,6 +410,20 @@ def test_another_deployment_takes_over(
 
 @pytest.mark.parametrize("surface", PATHS)
 @pytest.mark.parametrize("wire", UPSTREAMS)
+def test_a_fallback_has_words_of_its_own(gateway: Serving, up: FaultServer, surface: str, wire: str) -> None:
+    up.play_once(answer(json.dumps(ERRORS["chat"]), 500))
+    up.play(whole(wire))
+    entry = {"model": wire, "messages": [{"role": "user", "content": "shorter"}], "temperature": 0.125}
+    found = ask(gateway, surface, "shy-chat", fallbacks=[entry])
+    assert found.status == 200, found.body
+    sent = json.loads(up.requests[-1].body)
+    assert sent["temperature"] == 0.125
+    assert "shorter" in json.dumps(sent)
+    assert "hello" not in json.dumps(sent)
+
+
+@pytest.mark.parametrize("surface", PATHS)
+@pytest.mark.parametrize("wire", UPSTREAMS)
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_client_that_leaves_ends_the_call(
     gateway: Serving, up: FaultServer, surface: str, wire: str, begun: bool

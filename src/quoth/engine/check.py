@@ -40,8 +40,9 @@ def _wrong(message: str, where: str) -> BadRequestError:
     return BadRequestError(message, param=where)
 
 
-def messages_of(messages: Any) -> list[dict[str, Any]]:
-    """The messages as plain objects. Raises BadRequestError that names the place."""
+def messages_of(messages: Any, *, decoded: bool = False) -> list[dict[str, Any]]:
+    """The messages as plain objects. `decoded`: they come out of JSON, so that they are plain already, and are not
+    copied. Raises BadRequestError that names the place."""
     if isinstance(messages, str):
         raise _wrong('messages is a text; it has to be a list such as [{"role": "user", "content": "..."}]', "messages")
     if not isinstance(messages, list | tuple):
@@ -51,7 +52,7 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
     found, count = [], _Count()
     for number, message in enumerate(messages):
         where = f"messages[{number}]"
-        value = _plain(message, where, 0, count)
+        value = message if decoded else _plain(message, where, 0, count)
         if not isinstance(value, dict):
             raise _wrong(f"{where} is {_kind(message)}; it has to be an object with role and content", where)
         role = value.get("role")

@@ -40,6 +40,8 @@ __all__ = [
 _CALL_TYPES = {
     "chat": ("acompletion", "completion"),
     "completions": ("atext_completion", "text_completion"),
+    "messages": ("anthropic_messages",),
+    "responses": ("aresponses", "responses"),
     "embeddings": ("aembedding", "embedding"),
 }
 # Say nothing about the answer. `user` does: it travels, and callers use it to tell their own users apart.

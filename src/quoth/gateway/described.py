@@ -206,8 +206,15 @@ SCHEMAS: dict[str, Schema] = {
         max_tokens={"type": "integer", "minimum": 1, "maximum": 2**31},
         system={"anyOf": [_TEXT, _list(_object("type", type=_TEXT))]},
         stream=_FLAG,
+        stop_sequences=_list(_TEXT),
         temperature={"type": "number"},
+        top_p={"type": "number"},
+        top_k=_COUNT,
         tools=_list(_object("name", name=_TEXT, description=_TEXT, input_schema=_OBJECT)),
+        tool_choice=_object("type", type={"type": "string", "enum": ["auto", "any", "none", "tool"]}, name=_TEXT),
+        thinking=_object("type", type={"type": "string", "enum": ["enabled", "disabled"]}, budget_tokens=_COUNT),
+        metadata=_object(user_id=_TEXT),
+        **_STEERING,
     ),
     "MessagesAnswer": _object(
         "type role content",
@@ -223,10 +230,20 @@ SCHEMAS: dict[str, Schema] = {
         model=_MODEL,
         input={"anyOf": [_TEXT, _list(_OBJECT)]},
         instructions=_TEXT,
+        include=_list(_TEXT),
         max_output_tokens=_WHOLE,
+        metadata=_OBJECT,
+        parallel_tool_calls=_FLAG,
+        prompt_cache_key=_TEXT,
+        reasoning=_object(effort=_TEXT, summary=_TEXT),
+        store=_FLAG,
         stream=_FLAG,
         temperature={"type": "number"},
+        text=_object(format=_object("type", type=_TEXT), verbosity=_TEXT),
+        tool_choice={"anyOf": [_TEXT, _OBJECT]},
         tools=_list(_object("type", type=_TEXT)),
+        top_p={"type": "number"},
+        **_STEERING,
     ),
     "Response": _object(
         "object output",
@@ -324,6 +341,8 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 PARAMETERS: dict[str, Schema] = {
+    "anthropic-version": {"type": "string", "pattern": "^[0-9-]{10}$", "description": "Passed on to Anthropic's API"},
+    "anthropic-beta": {"type": "string", "pattern": "^[a-z0-9,-]{0,64}$", "description": "Passed on, but not to Poe"},
     "x-request-id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$", "description": "The request's name here"},
     "idempotency-key": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,255}$", "description": "Executed at most once"},
     "x-litellm-timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 999_999, "description": "Seconds"},
@@ -331,7 +350,7 @@ PARAMETERS: dict[str, Schema] = {
     "x-litellm-num-retries": {"type": "integer", "minimum": 0, "maximum": 100},
     "x-litellm-tags": {"type": "string", "pattern": "^[a-z, ]{0,64}$", "description": "Tags, between commas"},
 }
-_STEERED = tuple(PARAMETERS)
+_STEERED = tuple(name for name in PARAMETERS if not name.startswith("anthropic-"))
 
 _CHAT = Operation(
     "Chat: answers as a whole, or as events with `stream`",
@@ -362,7 +381,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "MessagesRequest",
         {JSON: "MessagesAnswer", EVENTS: None},
         _CALLS,
-        _STEERED,
+        tuple(PARAMETERS),
     ),
     ("/v1/messages/count_tokens", "POST"): Operation(
         "About how many tokens a prompt has", "MessagesRequest", {JSON: "Counted"}, _TAKES

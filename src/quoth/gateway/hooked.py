@@ -11,7 +11,9 @@ from quoth.gateway.hooks import Hooks, Reply
 from quoth.gateway.hooks.streaming import Events
 from quoth.gateway.outgoing import Dialect, Header, Outgoing, Send
 from quoth.gateway.problems import Problem
+from quoth.types import Chunk
 from quoth.wire.frames import Frames, data_of
+from quoth.wire.wires import wire_named
 
 __all__ = ["Hooked", "answered_by_hook"]
 
@@ -74,15 +76,23 @@ class Hooked(Outgoing):
 
 
 def _event(event: dict[str, Any]) -> bytes:
-    return b"data: " + msgspec.json.encode(event) + b"\n\n"
+    kind = event.get("type")  # which is the event's name, where an API names them
+    head = b"event: " + kind.encode() + b"\n" if isinstance(kind, str) else b""
+    return head + b"data: " + msgspec.json.encode(event) + b"\n\n"
+
+
+_WIRES = {"messages": "anthropic_messages", "responses": "openai_responses"}
 
 
 async def answered_by_hook(reply: Reply, x: Exchange, out: Outgoing, created: int) -> None:
     """A hook has answered in the model's place."""
+    wire = wire_named(_WIRES.get(x.surface, "openai_chat"))
     if x.stream:
         await out.begin([])
-        events = [_event(chunk) for chunk in reply.chunks(x.id, x.model, created)]
-        await out.piece(b"".join([*events, b"data: [DONE]\n\n"]), more=False)
+        encoder = wire.encoder(None)
+        events = [encoder.feed(Chunk.model_validate(chunk)) for chunk in reply.chunks(x.id, x.model, created)]
+        await out.piece(b"".join([*events, encoder.finish()]), more=False)
     else:
-        await out.json(msgspec.json.encode(reply.completion(x.id, x.model, created)))
+        document, _ = wire.say(reply.completion(x.id, x.model, created), None)
+        await out.json(msgspec.json.encode(document))
     x.finish_reason = "stop"

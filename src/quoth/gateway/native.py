@@ -19,12 +19,13 @@ from quoth.providers.wires import takes_tools
 from quoth.types import Warning
 from quoth.wire.wires import Wire
 
-__all__ = ["NativeShape"]
+__all__ = ["FORWARDED", "NativeShape"]
 
 # Entries that a quirk may have something to mend in.
 _OPENED = frozenset({"background", "conversation", "instructions", "previous_response_id", "prompt"})
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
-_FORWARDED = (b"anthropic-version", b"anthropic-beta")
+# Headers of a caller's that are Anthropic's to read.
+FORWARDED = (b"anthropic-version", b"anthropic-beta")
 
 
 class NativeShape:
@@ -92,7 +93,7 @@ class NativeShape:
         if changed or body is None:
             body = joined({**entries, **changed})
         sent: Mapping[str, str] = self._stream_headers if asked.stream else self._headers
-        more = {name.decode(): headers[name].decode("latin-1") for name in _FORWARDED if name in headers}
+        more = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if name in headers}
         if more and self._needs_cap:
             if self.target.provider == "poe" and more.pop("anthropic-beta", ""):
                 text = "the header anthropic-beta was left out: Poe knows no betas"
@@ -110,7 +111,9 @@ class NativeShape:
         return {
             name: msgspec.Raw(msgspec.json.encode(value))
             for name, value in document.items()
-            if name not in ("model", "messages", "input") and (name != "max_tokens" or asked)
+            if name != "model"
+            and (name not in ("messages", "input") or "messages" in params)
+            and (name != "max_tokens" or asked)
         }
 
     def _mended(self, entries: Entries, warnings: list[Warning]) -> tuple[Entries, bool]:

@@ -319,14 +319,16 @@ class Relayed:
             # A cap goes by two names.
             known = params.keys() | (_CAPS if not _CAPS.isdisjoint(params) else frozenset())
             params |= {name: value for name, value in deployment.params.items() if name not in known}
+        messages = given.get("messages")
         if self.journey.overrides:
             params |= self.journey.overrides
+            messages = params.pop("messages", messages)
         settings = self.generation.settings
         drops = self.asked.steering.get("drop_params", deployment.drop_params)
         self._warn(told.lost)
         return Call(
             model=candidate.target.model,
-            messages=check.messages_of(given.get("messages")),
+            messages=check.messages_of(messages, decoded=True),
             params=params,
             stream=self.asked.stream,
             drop_params=settings.drop_params if drops is None else drops,

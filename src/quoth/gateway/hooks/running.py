@@ -16,7 +16,7 @@ import msgspec
 from quoth.errors import QuothError
 from quoth.gateway.exchange import ANYBODY, Exchange
 from quoth.gateway.hooks.interface import REMOVED, Call, Hook, HookFailed, Refuse, Reply
-from quoth.gateway.hooks.streaming import SURFACES, Events, Pumped, Stage, Texts
+from quoth.gateway.hooks.streaming import MESSAGES, SURFACES, Blocks, Events, Pumped, Stage, Texts
 
 __all__ = ["Hooks", "Wraps"]
 
@@ -142,14 +142,17 @@ class Hooks:
         call = _call(exchange)
         if call is None or not self.wants_events:
             return None
-        if exchange.surface not in SURFACES:
+        of_blocks = exchange.surface == MESSAGES
+        if exchange.surface not in SURFACES or (of_blocks and any(_wraps(hook) for _, hook in self._chunk)):
             if not self._chunk:
                 return None
             raise HookFailed(f"a hook has to see every stream, and those of {exchange.route} it cannot read")
         stages: list[Stage] = []
         for name, hook in self._chunk:
             guarded = partial(self._guarded, name)
-            if isinstance(hook, Wraps) and hook.wraps:
+            if of_blocks:
+                stages.append(Blocks(hook, call, guarded))
+            elif isinstance(hook, Wraps) and hook.wraps:
                 assert self._group is not None, "hooks run inside `async with hooks`"
                 stage = Pumped(partial(hook.wrap, call), self._group, guarded)
                 self._pumped.add(stage)
@@ -250,3 +253,8 @@ def _place(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return "?" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+def _wraps(hook: Hook) -> bool:
+    """Whether a hook takes the events of a stream as they are, which are chat's."""
+    return isinstance(hook, Wraps) and hook.wraps

@@ -14,7 +14,7 @@ from quoth.gateway.hooks.interface import Call, Hook
 from quoth.types import Chunk
 from quoth.wire.assemble import Assembler
 
-__all__ = ["SURFACES", "Events", "Pumped", "Stage", "Texts"]
+__all__ = ["MESSAGES", "SURFACES", "Blocks", "Events", "Pumped", "Stage", "Texts"]
 
 Event = dict[str, Any]
 
@@ -23,7 +23,8 @@ _PLACES: dict[str, Callable[[Event], Any]] = {
     "chat": lambda choice: choice.get("delta"),
     "completions": lambda choice: choice,
 }
-SURFACES = frozenset(_PLACES)
+MESSAGES = "messages"
+SURFACES = frozenset({*_PLACES, MESSAGES})
 _FIELDS = ("content", "refusal", "reasoning_content", "reasoning", "text")
 
 
@@ -43,7 +44,8 @@ class Events:
 
     def __init__(self, exchange: Exchange, stages: list[Stage], *, keeps: bool):
         self._exchange, self._stages = exchange, stages
-        self._kept = _Kept(exchange.surface) if keeps else None
+        kept = _KeptMessage if exchange.surface == MESSAGES else _Kept
+        self._kept = kept(exchange.surface) if keeps else None
 
     async def feed(self, event: Event) -> list[Event]:
         events = await self._through(self._stages, [event])
@@ -123,6 +125,58 @@ class Texts:
                 found.append({**self._head, "choices": [choice]})
         self._open.clear()
         return found
+
+    def close(self) -> None:
+        self._open.clear()
+
+
+# What the pieces of a block hold: the field of a delta by its type, and what chat calls it.
+_PIECES = {"text_delta": ("text", "content"), "thinking_delta": ("thinking", "reasoning_content")}
+_BEGUN = {"text": "text_delta", "thinking": "thinking_delta"}
+
+
+class Blocks:
+    """The same for Messages: asked about the text and the thought of each block, whose index is `call.choice`."""
+
+    def __init__(self, hook: Hook, call: Call, guarded: Callable[..., Any]):
+        self._hook, self._call, self._guarded = hook, call, guarded
+        self._open: dict[int, tuple[str, Call]] = {}
+
+    async def feed(self, event: Event) -> list[Event]:
+        kind, delta, begun = event.get("type"), event.get("delta"), event.get("content_block")
+        index = event.get("index")
+        index = index if isinstance(index, int) else 0
+        if kind == "content_block_start" and isinstance(begun, dict) and begun.get("type") in _BEGUN:
+            await self._piece(index, _BEGUN[begun["type"]], begun)
+        elif kind == "content_block_delta" and isinstance(delta, dict):
+            if delta.get("type") in _PIECES:
+                await self._piece(index, delta["type"], delta)
+            elif delta.get("type") == "signature_delta":  # after which a thought says nothing more
+                return [*await self._end(index), event]
+        elif kind == "content_block_stop":
+            return [*await self._end(index), event]
+        return [event]
+
+    async def _piece(self, index: int, kind: str, holder: Event) -> None:
+        name, field = _PIECES[kind]
+        text = holder.get(name)
+        if isinstance(text, str) and text:
+            _, call = self._open.setdefault(index, (kind, self._call.of(index, field)))
+            holder[name] = await self._guarded("chunk", _asked, self._hook.chunk, call, text)
+
+    async def _end(self, index: int) -> list[Event]:
+        if index not in self._open:
+            return []
+        kind, call = self._open.pop(index)
+        rest = await self._guarded("end", _asked, self._hook.end, call)
+        if not rest:
+            return []
+        return [
+            {"type": "content_block_delta", "index": index, "delta": {"type": kind, _PIECES[kind][0]: rest}},
+        ]
+
+    async def finish(self) -> list[Event]:
+        return []  # each block has ended by itself
 
     def close(self) -> None:
         self._open.clear()
@@ -223,3 +277,42 @@ class _Kept:
             return answer
         choices = [{"index": index, "text": "".join(texts)} for index, texts in self._texts.items()]
         return {"object": "text_completion", "choices": choices}
+
+
+class _KeptMessage:
+    """The message that a stream of Messages amounts to."""
+
+    def __init__(self, surface: str):
+        self._message: dict[str, Any] = {"type": "message", "role": "assistant"}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._inputs: dict[int, list[str]] = {}
+
+    def add(self, events: list[Event]) -> None:
+        for event in events:
+            kind, delta, index = event.get("type"), event.get("delta") or {}, event.get("index") or 0
+            if kind == "message_start":
+                self._message = dict(event.get("message") or {})
+            elif kind == "content_block_start":
+                self._blocks[index] = dict(event.get("content_block") or {})
+            elif kind == "content_block_delta":
+                block = self._blocks.setdefault(index, {"type": "text"})
+                for name in ("text", "thinking", "signature"):
+                    if isinstance(delta.get(name), str):
+                        block[name] = (block.get(name) or "") + delta[name]
+                if isinstance(delta.get("partial_json"), str):
+                    self._inputs.setdefault(index, []).append(delta["partial_json"])
+            elif kind == "message_delta":
+                usage = {**(self._message.get("usage") or {}), **(event.get("usage") or {})}
+                self._message = {**self._message, **delta, "usage": usage}
+
+    def answer(self) -> dict[str, Any]:
+        blocks = []
+        for index in sorted(self._blocks):
+            block = self._blocks[index]
+            if text := "".join(self._inputs.get(index, ())):
+                try:
+                    block = {**block, "input": msgspec.json.decode(text)}
+                except msgspec.DecodeError:
+                    block = {**block, "input": {"arguments": text}}  # cut off in the middle
+            blocks.append(block)
+        return {**self._message, "content": blocks}

@@ -19,7 +19,12 @@ __all__ = ["CACHE", "CALLBACKS", "cache", "hooks"]
 
 CALLBACKS = ("callbacks", "success_callback", "failure_callback")
 _HOOK = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-CALL_TYPES = ("acompletion", "completion", "atext_completion", "text_completion", "aembedding", "embedding")
+CALL_TYPES = tuple(
+    (
+        "acompletion completion atext_completion text_completion aembedding embedding aresponses responses "
+        "anthropic_messages"
+    ).split()
+)
 _OTHER_TYPES = ("redis", "redis-semantic", "valkey-semantic", "qdrant-semantic", "s3", "gcs", "azure-blob", "disk")
 CACHE: dict[str, Check] = {
     "mode": one_of("default_on", "default_off"),

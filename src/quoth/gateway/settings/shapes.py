@@ -33,7 +33,13 @@ class Cache(msgspec.Struct, frozen=True):
     ttl: float = 600.0
     namespace: str = ""
     mode: Literal["default_on", "default_off"] = "default_on"
-    supported_call_types: tuple[str, ...] = ("acompletion", "atext_completion", "aembedding")
+    supported_call_types: tuple[str, ...] = (
+        "acompletion",
+        "atext_completion",
+        "aembedding",
+        "aresponses",
+        "anthropic_messages",
+    )
     max_entries: int = 10_000
     max_bytes: int = 64 << 20
 

@@ -20,6 +20,7 @@ from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
 from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
+from quoth.gateway.native import FORWARDED
 from quoth.gateway.outgoing import Outgoing, fitting, measured
 from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
@@ -119,6 +120,7 @@ def cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
     if "cache" in said:
         body["cache"] = said["cache"]
     vary = [f"{name}={msgspec.json.encode(said[name]).decode()}" for name in _CHOOSING if name in said]
+    vary += [f"{name.decode()}={x.headers[name].decode('latin-1')}" for name in FORWARDED if name in x.headers]
     return app.cache.plan(
         x.surface,
         "" if x.caller is None else x.caller.id,

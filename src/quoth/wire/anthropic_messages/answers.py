@@ -102,7 +102,7 @@ def head_of(document: Mapping[str, Any]) -> Json:
     """What an answer says beside its content that the chat shape has no field for."""
     own = {name: value for name, value in document.items() if name not in _HEAD and value is not None}
     reason = document.get("stop_reason")
-    if isinstance(reason, str) and stop_reason(finish_reason(reason)) != reason:
+    if isinstance(reason, str) and reason != "end_turn" and stop_reason(finish_reason(reason)) != reason:
         own["stop_reason"] = reason
     usage = document.get("usage")
     if isinstance(usage, Mapping) and usage.get("total_tokens") is not None:

@@ -143,6 +143,9 @@ def result_content(block: Mapping[str, Any]) -> Any:
     return parts if text is None else text
 
 
+_PLAIN_TEXT = {"type", "text"}
+
+
 # --- What the assistant said -------------------------------------------------------------------------------------
 
 
@@ -150,6 +153,11 @@ def message_of(blocks: Sequence[Json]) -> Json:
     """The chat message of an assistant's blocks. `content_blocks` keeps them where the message alone would not give
     them back: in another order, with citations, or of kinds that chat does not have."""
     message: Json = {"role": "assistant", "content": None}
+    if len(blocks) == 1 and blocks[0].keys() == _PLAIN_TEXT and blocks[0]["type"] == "text":
+        text = blocks[0]["text"]
+        if text and type(text) is str:
+            message["content"] = text  # which is what most answers are
+            return message
     texts = [block for block in blocks if block.get("type") == "text"]
     if texts:
         plain = [{"type": "text", "text": block.get("text") or ""} for block in texts]
