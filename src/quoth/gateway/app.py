@@ -198,8 +198,9 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
         path, parameter = scope["path"], ""
-        if b"%" in scope["raw_path"]:
-            path = decoded(scope["raw_path"])
+        raw = scope.get("raw_path")  # a server need not give it
+        if raw and b"%" in raw:
+            path = decoded(raw)
         route = ROUTES.get(path)
         if route is None:
             route, parameter = find(path)
