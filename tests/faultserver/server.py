@@ -67,13 +67,13 @@ class FaultServer:
 
     # What a test asks.
 
-    def wait_for(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
+    def wait_for(self, predicate: Callable[[], object], timeout: float = 20.0) -> None:
         """Wait until `predicate()` holds; it is asked after every event. TimeoutError says what did happen."""
         with self._changed:
             if not self._changed.wait_for(predicate, timeout):
                 raise TimeoutError(f"not within {timeout} s: {self!r}")
 
-    async def until(self, predicate: Callable[[], object], within: float = 5.0) -> None:
+    async def until(self, predicate: Callable[[], object], within: float = 20.0) -> None:
         """`wait_for`, for tests that run in an event loop."""
         await asyncio.to_thread(self.wait_for, predicate, within)
 
