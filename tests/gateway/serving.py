@@ -184,6 +184,14 @@ class Serving:
             time.sleep(0.01)
         raise AssertionError(f"no such line among {self.lines}")
 
+    def wait_until_told(self, wanted: Callable[[str], bool]) -> None:
+        """A line on stderr, which may come a little after the answer."""
+        end = time.monotonic() + LONG
+        while not any(map(wanted, [*self.told])):
+            if time.monotonic() > end:
+                raise AssertionError("\n".join(self.told))
+            time.sleep(0.01)
+
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.host, self.port, timeout=LONG)
 

@@ -127,7 +127,7 @@ def test_our_own_key_is_refused(status: int, gateway: Serving, upstream: FaultSe
     assert got.headers["x-quoth-attempts"] == "1"
     assert b"Incorrect" not in got.body
     id = got.headers["x-request-id"]
-    assert any(id in line and str(status) in line for line in gateway.told), "whoever runs it is told"
+    gateway.wait_until_told(lambda line: id in line and str(status) in line)
     client = openai.OpenAI(base_url=gateway.url, api_key=KEY)
     with client, pytest.raises(openai.InternalServerError):
         before = len(upstream.requests)
