@@ -60,6 +60,10 @@ class FaultServer:
         """Queue a script that is played once and never repeats."""
         self._scripts.append((steps, False))
 
+    def play_always(self, *steps: Step) -> None:
+        """Repeat a script whenever the queue is empty, from now on."""
+        self._repeated = steps
+
     def forget(self) -> None:
         """Play nothing of what was queued or repeated so far: for servers that several tests share."""
         self._scripts.clear()

@@ -23,7 +23,7 @@ from tests.gateway.test_metrics import total, value
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[FaultServer]:
     with FaultServer() as server:
-        server.play(chat("hello"))
+        server.play_always(chat("hello"))
         yield server
 
 
