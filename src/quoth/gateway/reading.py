@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
+from pydantic_core import PydanticSerializationError
 
 from quoth.engine.reading import HELD, BodyReader
 from quoth.types import Chunk, Completion, Usage, Warning
@@ -113,7 +114,10 @@ class Events:
         if self.document is not None:
             self.document.eof()
             if 200 <= self.status < 300:
-                self._open_document(self.document.body)
+                try:
+                    self._open_document(self.document.body)
+                except (RecursionError, PydanticSerializationError) as error:
+                    self.failure = openai_chat.Unreadable(f"nested too deeply to be said again ({error})")
         else:
             self._take_all(self._frames.end())
             if self.ended:
