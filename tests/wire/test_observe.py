@@ -259,6 +259,26 @@ def test_only_the_name_at_the_top_is_meant(text: str):
     assert json.loads(renamed(raw, read_model(raw), b'"b"')) == {**json.loads(text), "model": "b"}
 
 
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ('{ "usage": {"model":"a"} , "model":"a"}', '{ "usage": {"model":"a"} , "model":"b"}'),
+        ('{"model" : "a", "usage": {"model":"a"}}', '{"model" : "b", "usage": {"model":"a"}}'),
+        ('{"model": "model", "x": 1.0 }', '{"model": "b", "x": 1.0 }'),
+        (r'{"model": "model", "x": "\ud83d"}', r'{"model": "b", "x": "\ud83d"}'),
+        ('{"model":"a", "model":"a"}', '{"model":"a", "model":"b"}'),
+    ],
+)
+def test_even_then_every_other_byte_stays(text: str, after: str):
+    raw = text.encode()
+    assert renamed(raw, read_model(raw), b'"b"') == after.encode()
+
+
+def test_a_name_behind_a_thousand_others_is_found_too():
+    raw = json.dumps({"inner": [{"model": "a"}] * 1000, "model": "a"}).encode()
+    assert json.loads(renamed(raw, b'"a"', b'"b"')) == {"inner": [{"model": "a"}] * 1000, "model": "b"}
+
+
 def test_in_an_event_the_frame_stays():
     data = b'{"model":"a","inner":{"model":"a"}}'
     text = b"event: x\r\ndata: " + data + b"\r\n\r\n"

@@ -265,18 +265,40 @@ _MODEL = b'"model"'
 
 
 def renamed(text: bytes, old: bytes | msgspec.Raw, new: bytes | msgspec.Raw, *, among: bytes | None = None) -> bytes:
-    """The same JSON object with another value for its `model`, which is `old` now. Every other byte stays; only where
-    the word is in more places than one are the entries, each as it is, set together anew. `among`: the object, where
-    `text` has more around it, such as an event."""
+    """The same JSON object with another value for its `model`, which is `old` now; every other byte stays. `among`: the
+    object, where `text` has more around it, such as an event."""
     old, new = bytes(old), bytes(new)
     if not old or old == new:
         return text
     if text.count(_MODEL) == 1:
         start = text.index(old, text.index(_MODEL) + len(_MODEL))
         return b"".join((text[:start], new, text[start + len(old) :]))
-    # Only the one at the top is meant.
     data = text if among is None else among
-    entries = _ENTRIES.decode(data if (mended := _mended(data)) is None else mended)
-    entries["model"] = msgspec.Raw(new)
-    changed = msgspec.json.encode(entries)
+    changed = _renamed_at_the_top(data, old, new)
     return changed if among is None else text.replace(data, changed, 1)
+
+
+# So many places are tried.
+_PLACES = 64
+
+
+def _renamed_at_the_top(data: bytes, old: bytes, new: bytes) -> bytes:
+    """Where the word is in several places: with the one at the top changed, the object says the new name."""
+    at = -1
+    for _ in range(_PLACES):
+        if (at := data.find(_MODEL, at + 1)) < 0:
+            break
+        after = at + len(_MODEL)
+        start = data.find(old, after)
+        if start >= 0 and data[after:start].strip() == b":":
+            changed = b"".join((data[:start], new, data[start + len(old) :]))
+            if bytes(_entries(changed)["model"]) == new:
+                return changed
+    # It is further behind, or written with escapes. The entries, each as it is, are set together anew.
+    entries = _entries(data)
+    entries["model"] = msgspec.Raw(new)
+    return msgspec.json.encode(entries)
+
+
+def _entries(data: bytes) -> dict[str, msgspec.Raw]:
+    return _ENTRIES.decode(data if (mended := _mended(data)) is None else mended)

@@ -247,7 +247,7 @@ UNCOUNTED = ("no usage", "[DONE] twice", "events after [DONE]")
 def test_half_a_surrogate_pair_passes(first: bool, gateway: Serving, upstream: FaultServer, name: str) -> None:
     """Some servers cut an emoji between two events; every client reads what that makes."""
     halves = [
-        b'data: {"model": "m-1", "choices": [{"delta": {"content": "\\%b"}}]}\n\n' % half
+        b'data: {"model": "model", "choices": [{"delta": {"content": "\\%b"}}]}\n\n' % half
         for half in (b"ud83d", b"ude00")
     ]
     upstream.play(sse(*([] if first else ["one"]), *halves))
