@@ -10,6 +10,8 @@ BIN   := $(VENV)/bin
 PY_DIRS = $(wildcard src tests scripts bench docs)
 # Extra words for pytest, as in: make test-only PYTEST="-k stream -x"
 PYTEST ?=
+# Much of the tests is waiting for other processes, so half as many workers again as there are cores keep the cores busy.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN | awk '{ print int($$1 * 1.5) }')
 
 # Installing again is needed when one of these changes; the stamps remember when it was last done.
 PACKAGE := pyproject.toml src/quoth/_version.py scripts/bootstrap
@@ -27,7 +29,7 @@ test: lint types test-only ## Everything that must pass: lint, types, architectu
 
 .PHONY: test-only
 test-only: $(VENV)/.dev ## The tests alone; PYTEST="-k stream -x" adds words
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n $(if $(filter-out 0,$(WORKERS)),$(WORKERS),auto) --dist loadfile $(PYTEST)
 
 .PHONY: crash
 crash: $(VENV)/.dev ## Kill a running batch fifty times: nothing that is finished is lost, or paid twice
