@@ -29,8 +29,6 @@ def table(found: dict[str, Any]) -> str:
         "| --- | --- | --: | --: | --: | --: | --: | --: | --: |",
         *_costs(found),
         "",
-        *(across := [*_across(found["runs"])]),
-        *([""] if across else []),
         "| gateway | first answer after | parent | worker, after the load |",
         "| --- | --: | --: | --: |",
         *_sizes(found),
@@ -53,19 +51,6 @@ def _costs(found: dict[str, Any]) -> Iterator[str]:
                 f" | {median(run['per_second'] for run in runs):,.0f}"
                 f" | {median(run['p50_ms'] for run in runs):.2f} ms | {median(run['p99_ms'] for run in runs):.2f} ms |"
             )
-
-
-def _across(runs: dict[str, Any]) -> Iterator[str]:
-    """What being told in another wire's words costs, beside what the same costs over one wire, in floors."""
-    for name, work in WORKS.items():
-        if not work.beyond or QUOTH not in runs.get(name, {}):
-            continue
-        told = median(run["cpu_us"] for run in runs[name][QUOTH])
-        others = {who: median(run["cpu_us"] for run in one) for who, one in runs.get(work.beyond, {}).items()}
-        if QUOTH in others and FLOOR in others:
-            more = told - others[QUOTH]
-            told_at = f"{more:.1f} µs more than over one wire, {more / others[FLOOR]:.2f} of the floor"
-            yield f"- {work.title}: {told_at}."
 
 
 def _times(middle: dict[str, float], who: str, other: str) -> str:
