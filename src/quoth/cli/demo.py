@@ -202,7 +202,7 @@ def _at_once(tour: _Tour) -> None:
     try:
         with terminal.waiting(tour.model):
             answers = asyncio.run(all_of_them())
-    except* Exception as group:
+    except ExceptionGroup as group:
         raise _first(group) from None
     for question, answer in zip(_AT_ONCE, answers, strict=True):
         said = terminal.harmless(answer.text, sys.stdout).replace("\n", f"\n{_INDENT}")

@@ -101,8 +101,8 @@ def test_who_takes_nothing_does_not_hold_up_the_end(server_name: str, upstream: 
             upstream.wait_for(lambda: len(upstream.requests) > asked)
             assert sock.recv(10)
             assert gateway.stop() == 0
-        line = gateway.line_of("held")
-        assert (line["error"], line["left"]) == ("shutting_down", True)
+        # Whether the server or the drain's end breaks the connection is a race.
+        assert gateway.line_of("held")["error"] == "shutting_down"
         assert not any("is killed" in line for line in gateway.told)
 
 

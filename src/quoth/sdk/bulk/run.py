@@ -124,7 +124,7 @@ class Bulk:
                         workers.create_task(self._work())
                 self._over = True
                 self._written.set()
-        except* Exception as failed:
+        except ExceptionGroup as failed:
             raise _first(failed) from None
         await self._sync()
         if self.done and self._journal.is_news:
