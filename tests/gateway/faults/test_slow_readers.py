@@ -101,8 +101,10 @@ def test_who_takes_nothing_does_not_hold_up_the_end(server_name: str, upstream: 
             upstream.wait_for(lambda: len(upstream.requests) > asked)
             assert sock.recv(10)
             assert gateway.stop() == 0
-        # Whether the server or the drain's end breaks the connection is a race.
-        assert gateway.line_of("held")["error"] == "shutting_down"
+        line = gateway.line_of("held")
+        assert line["error"] == "shutting_down"
+        # granian may still have room for the last word, and then nobody can tell that it was not taken.
+        assert server_name == "granian" or line["left"] is True
         assert not any("is killed" in line for line in gateway.told)
 
 
