@@ -104,8 +104,7 @@ class Target:
         return self.row.name
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What the user asked for.
 
     `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the
@@ -117,7 +116,7 @@ class Call:
 
     model: str
     messages: list[Any]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     stream: bool = False
     output_type: Any = None
     drop_params: bool = False

@@ -13,12 +13,12 @@ from quoth.call import Row, Target
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Completion
 from quoth.wire.assemble import assemble
-from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk
+from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, filled
 from quoth.wire.openai_responses import (
     ResponsesEncoder,
     ResponsesReader,
-    encode_document,
     from_chat,
+    head,
     parse,
     render,
     to_chat,
@@ -423,7 +423,7 @@ def test_what_an_answer_said_can_be_said_again_without_its_ids():
 
 
 def test_the_request_that_is_sent():
-    sent = encode_document(TARGET, {"model": "m", "input": [user("Hi")], "stream": True})
+    sent = filled(head(TARGET, True), {"model": "m", "input": [user("Hi")], "stream": True})
     assert (sent.method, sent.url) == ("POST", "https://llm.acme.example/v1/responses")
     assert (sent.headers["authorization"], sent.headers["accept"]) == ("Bearer k-1", "text/event-stream")
     assert json.loads(sent.body) == {"model": "m", "input": [user("Hi")], "stream": True}

@@ -23,7 +23,7 @@ from quoth.wire.assemble import assemble
 from quoth.wire.carried import sealed, unsealed
 from quoth.wire.chat_surface import ChatEncoder, for_chat
 from quoth.wire.envelopes import error_object
-from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, parse
+from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, filled, parse
 from quoth.wire.sse import SSEDecoder
 from quoth.wire.wires import NAMES, wire_named
 from tests.faultserver import Answer, FaultServer, Pieces
@@ -483,7 +483,7 @@ def test_every_wire_has_the_same_shape(name: str):
     wire = wire_named(name)
     target = Target(Row("acme", "https://a.example/v1"), "m", "https://a.example/v1", key="k")
     sent_as, _ = wire.from_chat({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})
-    sent = wire.encode_document(target, sent_as)
+    sent = filled(wire.head(target, False), sent_as)
     assert sent.url.endswith(wire.path)
     document, _ = wire.render(assemble(STREAM), {})
     again = wire.parse(json.dumps(document).encode(), 5)[0]

@@ -8,7 +8,6 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -197,8 +196,9 @@ class Relayed:
                 return found
         call = self._as_call(candidate)
         if mocking:
-            call = replace(call, wire=CHAT.wire)  # which is what mocks are written in
-        sending = prepared(Plan(call, lambda: candidate.target), candidate.target, self.world)
+            call = msgspec.structs.replace(call, wire=CHAT.wire)  # which is what mocks are written in
+        target = candidate.target
+        sending = prepared(Plan(call, lambda: target), target, self.world, partial(self.generation.head, candidate))
         self.x.wire = sending.target.wire
         self.warnings = [*sending.warnings]
         request = sending.request

@@ -7,11 +7,11 @@ What may have to be opened is worked out once for each candidate. The rules them
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quoth.call import Call, FixedHeaders, WireRequest
 from quoth.engine.routing import Candidate

@@ -30,9 +30,9 @@ from quoth.wire.carried import (
     take_back,
     web_search_of,
 )
-from quoth.wire.openai_chat import address
+from quoth.wire.openai_chat import head_at
 
-__all__ = ["VERSION", "authorization", "encode_document", "from_chat", "to_chat"]
+__all__ = ["VERSION", "authorization", "from_chat", "head", "to_chat"]
 
 VERSION = "2023-06-01"
 WIRE = "anthropic_messages"
@@ -60,11 +60,9 @@ def authorization(target: Target) -> dict[str, str]:
     return {"x-api-key": target.key, **version} if target.key else version
 
 
-def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
-    """One POST of a request of this wire."""
-    accept = "text/event-stream" if document.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
-    return WireRequest("POST", address(target, "/messages"), headers, msgspec.json.encode(document))
+def head(target: Target, stream: bool) -> WireRequest:
+    """A request of this wire but for its body."""
+    return head_at(target, "/messages", authorization(target), stream)
 
 
 # --- From chat ---------------------------------------------------------------------------------------------------

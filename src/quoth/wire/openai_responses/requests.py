@@ -22,10 +22,10 @@ from quoth.wire.carried import (
     web_search_of,
 )
 from quoth.wire.kept_answers import refused
-from quoth.wire.openai_chat import address, authorization
+from quoth.wire.openai_chat import authorization, head_at
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items, unmarked
 
-__all__ = ["custom_tools", "encode_document", "from_chat", "to_chat"]
+__all__ = ["custom_tools", "from_chat", "head", "to_chat"]
 
 WIRE = "openai_responses"
 _NO_PLACE = frozenset("audio frequency_penalty logit_bias modalities prediction presence_penalty seed stop".split())
@@ -40,11 +40,9 @@ _LOGPROBS = "message.output_text.logprobs"
 _OUTPUTS = {"function_call_output": "output", "custom_tool_call_output": "output"}
 
 
-def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
-    """One POST of a request of this wire."""
-    accept = "text/event-stream" if document.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
-    return WireRequest("POST", address(target, "/responses"), headers, msgspec.json.encode(document))
+def head(target: Target, stream: bool) -> WireRequest:
+    """A request of this wire but for its body."""
+    return head_at(target, "/responses", authorization(target), stream)
 
 
 # --- From chat ---------------------------------------------------------------------------------------------------
