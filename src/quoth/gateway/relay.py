@@ -249,7 +249,7 @@ class Relayed:
     def _conversation(self) -> _InChat:
         """The call as a chat body. Raises BadRequestError."""
         if self._in_chat is None:
-            asked = {name: opened(self.asked.entries, name) for name in self.asked.entries}
+            asked = _opened(self.asked)
             if self.surface.look is None:
                 self._in_chat = _InChat(asked)
             else:
@@ -294,20 +294,23 @@ class Relayed:
     def _told_answer(
         self, wire: Wire, asked: Mapping[str, Any] | None, candidate: Candidate, reader: BodyReader
     ) -> bytes:
-        created = int(self.today().timestamp())
+        created = None if wire.name == CHAT.wire else int(self.today().timestamp())
         completion, found = _judged(candidate, reader, lambda body: wire.tell(body, created))
         self.warnings += found
         usage = completion.get("usage")
-        tokens = None if usage is None else tokens_of(msgspec.json.encode(usage))
+        tokens = None if usage is None else tokens_of(_encode(usage))
         if tokens is not None:
             self.x.tokens = tokens if self.x.tokens is None else _sum(self.x.tokens, tokens)
-        choices = completion.get("choices") or ()
-        self.x.finish_reason = next((reason for one in choices if (reason := one.get("finish_reason"))), None)
+        reason = None
+        for choice in completion.get("choices") or ():
+            if reason := choice.get("finish_reason"):
+                break
+        self.x.finish_reason = reason or None
         if self.surface is CHAT:
             completion["model"] = self.asked.model
         document, lost = wire_named(self.surface.wire).say(completion, asked)
         self.warnings += lost
-        return msgspec.json.encode(document)
+        return _encode(document)
 
     def _as_call(self, candidate: Candidate) -> Call:
         """The call as the engine has it, with what this candidate's settings add. Raises BadRequestError."""
@@ -463,9 +466,29 @@ class _InChat(msgspec.Struct):
     def asked(self, call: Asked) -> Asked:
         """The same as if it had come so."""
         if self._asked is None:
-            entries = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in self.body.items()}
+            came, document = call.entries, self.document or {}
+            entries = {
+                # What both call the same, and say in the same words, keeps its bytes.
+                name: came[name] if name in came and document[name] is value else msgspec.Raw(_encode(value))
+                for name, value in self.body.items()
+            }
             self._asked = msgspec.structs.replace(call, entries=entries, body=None, usage=False)
         return self._asked
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _opened(call: Asked) -> dict[str, Any]:
+    """Everything that was asked. Raises BadRequestError that names what cannot be read."""
+    if call.body is not None:
+        try:
+            found: dict[str, Any] = msgspec.json.decode(call.body)
+        except NOT_JSON:
+            pass  # one of the entries, and which is said below
+        else:
+            return found
+    return {name: opened(call.entries, name) for name in call.entries}
 
 
 def _judged(candidate: Candidate, reader: BodyReader, parse: Callable[[bytes], T]) -> T:

@@ -63,8 +63,9 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
     UnsupportedParamsError, BadRequestError."""
     warnings: list[Warning] = []
     given = dict(call.params)
-    literal = _literal(given.pop("extra_body", None))
-    _drop_by_name(given, literal, call, warnings)
+    literal = _literal(given.pop("extra_body")) if "extra_body" in given else {}
+    if call.additional_drop_params:
+        _drop_by_name(given, literal, call, warnings)
     catalogue = catalogue_of(target)
     facts = None if catalogue is None else catalogue.get(target.model)
     if facts is not None and facts.makes_media:
@@ -74,7 +75,8 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
     wire = target.wire
     if wire == CHAT:
         _apply_rules(given, call, target, facts, warnings)  # which are of the provider's chat
-    _override(given, literal, warnings)
+    if literal:
+        _override(given, literal, warnings)
     if wire == MESSAGES:
         as_thinking(given, target.model, facts, warnings)
     elif "thinking" in given and (catalogue is not None or wire == RESPONSES):

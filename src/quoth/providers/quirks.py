@@ -7,7 +7,8 @@ already a copy at the levels they touch); they return warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -247,12 +248,15 @@ def _beta_fields_removed(document: Body) -> list[Warning]:
     return [Warning("beta_field_removed", name, f"{name} {text}") for name in unknown]
 
 
-def quirks_of(target: Target) -> Iterator[Quirk]:
+def quirks_of(target: Target) -> tuple[Quirk, ...]:
     """The quirks that are in force for a target, in the order of its row."""
-    for name in target.row.quirks:
-        quirk = QUIRKS.get(name)
-        if quirk is not None and name in target.quirks and target.wire in quirk.wires:
-            yield quirk
+    return _in_force(target.row.quirks, target.quirks, target.wire)
+
+
+@lru_cache(maxsize=256)
+def _in_force(names: tuple[str, ...], wanted: frozenset[str], wire: str) -> tuple[Quirk, ...]:
+    known = (QUIRKS[name] for name in names if name in wanted and name in QUIRKS)
+    return tuple(quirk for quirk in known if wire in quirk.wires)
 
 
 def mended(document: Mapping[str, Any], target: Target) -> tuple[Mapping[str, Any], list[Warning]]:

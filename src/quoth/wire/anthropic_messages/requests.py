@@ -24,6 +24,7 @@ from quoth.wire.carried import (
     MISSHAPEN,
     SPECIFIC,
     Json,
+    are_objects,
     function_of_custom,
     not_carried,
     plain_texts,
@@ -49,6 +50,9 @@ _HANDLED = frozenset(
         "reasoning_effort response_format stream_options web_search_options"
     ).split()
 ) | {SPECIFIC, *LEGACY}
+_ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "web_search_options", *LEGACY})
+_ABOUT_OUTPUT = frozenset({"reasoning_effort", "response_format", "output_config"})
+_ABOUT_USER = frozenset({"user", "metadata"})
 _ANSWERED = {"auto": "auto", "none": "none", "required": "any"}
 _CHOICES = {name: word for word, name in _ANSWERED.items()}
 _WEB_SEARCH: Json = {"type": "web_search_20250305", "name": "web_search"}
@@ -99,9 +103,12 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         document["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if (count := body.get("n")) not in (None, 1):
         warnings.append(not_carried("n", WIRE, f"{count} choices were asked for"))
-    _tools(body, document)
-    _output(body, document, warnings)
-    _metadata(body, document, warnings)
+    if not _ABOUT_TOOLS.isdisjoint(body):
+        _tools(body, document)
+    if not _ABOUT_OUTPUT.isdisjoint(body):
+        _output(body, document, warnings)
+    if not _ABOUT_USER.isdisjoint(body):
+        _metadata(body, document, warnings)
     warnings += take_back(document, body, "messages", "responses", WIRE)
     return document, warnings
 
@@ -176,7 +183,6 @@ def _tools(body: Mapping[str, Any], document: Json) -> None:
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
-    document.pop("tools", None)
     found = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
     options = body.get("web_search_options")
     if options is not None:
@@ -293,10 +299,13 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         body["stop"] = stop
     if document.get("tools") is not None:
         body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
-    _chat_choice(document.get("tool_choice"), body)
+    if "tool_choice" in document:
+        _chat_choice(document["tool_choice"], body)
     rest = {name: value for name, value in document.items() if name not in _READ and value is not None}
-    _chat_user(document.get("metadata"), body, rest)
-    _chat_output(document.get("output_config"), body, rest)
+    if "metadata" in document:
+        _chat_user(document["metadata"], body, rest)
+    if "output_config" in document:
+        _chat_output(document["output_config"], body, rest)
     if rest:
         body[SPECIFIC] = {"messages": rest}
     return body, warnings
@@ -327,7 +336,7 @@ def _chat_output(config: Any, body: Json, rest: Json) -> None:
 
 
 def _turn(turn: Any, where: str, messages: list[Json]) -> None:
-    if not isinstance(turn, Mapping):
+    if not isinstance(turn, dict):
         raise BadRequestError(f"{where} is not an object with role and content", param=where)
     role, content = turn.get("role"), turn.get("content")
     if role not in ("user", "assistant", "system"):
@@ -349,7 +358,7 @@ def _turn(turn: Any, where: str, messages: list[Json]) -> None:
 
 
 def _listed(content: Any, where: str) -> list[Json]:
-    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+    if not isinstance(content, list) or not are_objects(content):
         raise BadRequestError(f"{where}.content has to be a text or a list of blocks", param=f"{where}.content")
     return content
 

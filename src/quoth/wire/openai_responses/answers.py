@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quoth.types import Completion, Warning
-from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, specific
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, are_objects, specific
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.openai_responses.items import answer_items, message_of
 from quoth.wire.openai_responses.requests import custom_tools
@@ -60,7 +60,7 @@ def tell(raw: bytes, created: int | None = None) -> tuple[Json, list[Warning]]:
     output = document.get("output") if isinstance(document, dict) else None
     if isinstance(document, dict) and document.get("error"):
         raise failure_of(document) if "output" in document else UpstreamError(error_facts(raw))
-    if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+    if not isinstance(output, list) or not are_objects(output):
         raise Unreadable(f"JSON, but not a response: {sample(raw)}")
     try:
         return _chat_of(document, created), []
@@ -94,10 +94,11 @@ def _chat_of(document: Json, created: int | None) -> Json:
     moment = document.get("created_at")
     if moment is not None or created is not None:
         found["created"] = created if moment is None else int(moment)
-    found |= {"model": document.get("model"), "choices": [choice]}
-    if isinstance(usage := document.get("usage"), Mapping):
+    found["model"], found["choices"] = document.get("model"), [choice]
+    if isinstance(usage := document.get("usage"), dict):
         found["usage"] = usage_to_chat(usage)
-    return found | head_of(document)
+    found.update(head_of(document))
+    return found
 
 
 def finish_reason(document: Mapping[str, Any], message: Mapping[str, Any]) -> str:
