@@ -194,14 +194,12 @@ class Relayed:
                     return self._native(candidate, shape)
             if wire is None and not mocking and (found := self._plainly(candidate)) is not None:
                 return found
-        call = self._as_call(candidate)
+        call, target = self._as_call(candidate), candidate.target
         if mocking:
             call = msgspec.structs.replace(call, wire=CHAT.wire)  # which is what mocks are written in
-        target = candidate.target
         sending = prepared(Plan(call, lambda: target), target, self.world, partial(self.generation.head, candidate))
         self.x.wire = sending.target.wire
-        self.warnings = [*sending.warnings]
-        request = sending.request
+        self.warnings, request = [*sending.warnings], sending.request
         if self.x.trace:
             request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:

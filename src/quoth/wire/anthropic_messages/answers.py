@@ -143,14 +143,13 @@ def usage_of(usage: Json | None) -> Json:
     """The counts of a chat usage in Anthropic's terms, where the cache's tokens stand beside the input's."""
     usage = usage or {}
     details = usage.get("prompt_tokens_details")
-    if not isinstance(details, dict):
-        details = {}
+    cached: Json = details if isinstance(details, dict) else {}
     written = _count(usage, "cache_creation_input_tokens")
     if written is None:
-        written = _count(details, "cache_creation_tokens") or _count(details, "cache_write_tokens") or 0
+        written = _count(cached, "cache_creation_tokens") or _count(cached, "cache_write_tokens") or 0
     read = _count(usage, "cache_read_input_tokens")
     if read is None:
-        read = _count(details, "cached_tokens") or 0
+        read = _count(cached, "cached_tokens") or 0
     fresh = max(0, (_count(usage, "prompt_tokens") or 0) - written - read)
     found = {"input_tokens": fresh, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
     found["output_tokens"] = _count(usage, "completion_tokens") or 0

@@ -35,6 +35,7 @@ __all__ = [
 
 WIRE = "anthropic_messages"
 _THOUGHTS = ("thinking", "redacted_thinking")
+_ONLY_TEXT = frozenset({"role", "content"})
 _THOUGHT = frozenset({"thinking_blocks", "reasoning_items", "reasoning_content", "reasoning"})
 _ITEM = "responses"  # what a sealed signature holds: a reasoning item of the Responses API
 
@@ -299,6 +300,8 @@ def blocks_of_answer(message: Mapping[str, Any]) -> list[Json]:
     kept = specific(message, "content_blocks")
     if isinstance(kept, list):
         return [dict(block) for block in kept]
+    if _ONLY_TEXT.issuperset(message) and (text := message.get("content")) and type(text) is str:
+        return [text_block(text)]  # which is what most answers are
     if _THOUGHT.isdisjoint(message):
         return assistant_blocks(message, "message", [], answer=True)
     said = {name: value for name, value in message.items() if name not in _THOUGHT}

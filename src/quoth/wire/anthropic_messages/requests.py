@@ -50,6 +50,11 @@ _HANDLED = frozenset(
         "reasoning_effort response_format stream_options web_search_options"
     ).split()
 ) | {SPECIFIC, *LEGACY}
+_UNCAPPED = Warning(
+    "default_cap",
+    "max_tokens",
+    f"the Messages API needs a cap on the answer's tokens and none was given; {DEFAULT_CAP:,} was sent",
+)
 _ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "web_search_options", *LEGACY})
 _ABOUT_OUTPUT = frozenset({"reasoning_effort", "response_format", "output_config"})
 _ABOUT_USER = frozenset({"user", "metadata"})
@@ -117,8 +122,7 @@ def _cap(body: Mapping[str, Any], warnings: list[Warning]) -> Any:
     for name in ("max_completion_tokens", "max_tokens"):
         if body.get(name) is not None:
             return body[name]
-    message = f"the Messages API needs a cap on the answer's tokens and none was given; {DEFAULT_CAP:,} was sent"
-    warnings.append(Warning("default_cap", "max_tokens", message))
+    warnings.append(_UNCAPPED)
     return DEFAULT_CAP
 
 
@@ -129,13 +133,16 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
     turns: list[Json] = []
     results: list[Json] | None = None
     for number, message in enumerate(messages):
+        role, content = message.get("role"), message.get("content")
+        if role == "user" and results is None and isinstance(content, str):
+            turns.append({"role": "user", "content": content})
+            continue
         where = f"messages[{number}]"
-        role = message.get("role")
         if role in ("system", "developer"):
             if turns:
                 text = f"{where} is a system message in mid-conversation; it was sent with the ones at the start"
                 warnings.append(Warning("moved", where, text))
-            system += _blocks(message.get("content"), where, warnings)
+            system += _blocks(content, where, warnings)
         elif role in ("tool", "function"):
             if results is None:
                 results = []
@@ -145,10 +152,9 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
             results = None
             turns.append({"role": "assistant", "content": assistant_blocks(message, where, warnings)})
         elif results is not None:
-            results += _blocks(message.get("content"), where, warnings)
+            results += _blocks(content, where, warnings)
             results = None
         else:
-            content = message.get("content")
             blocks = content if isinstance(content, str) else _blocks(content, where, warnings)
             turns.append({"role": "user", "content": blocks})
     return system, turns

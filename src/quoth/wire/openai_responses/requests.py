@@ -35,6 +35,8 @@ _HANDLED = frozenset(
         "stream_options web_search_options logprobs thinking"
     ).split()
 ) | {SPECIFIC, *LEGACY}
+_ABOUT_TOOLS = frozenset({"tools", "tool_choice", "web_search_options", *LEGACY})
+_ABOUT_TEXT = frozenset({"text", "response_format", "verbosity"})
 _LOGPROBS = "message.output_text.logprobs"
 # Items that are the user's or a tool's side; every other belongs to what the assistant said.
 _OUTPUTS = {"function_call_output": "output", "custom_tool_call_output": "output"}
@@ -70,8 +72,10 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         elif name not in _HANDLED and name not in document:
             document[name] = value
     _limits(body, document, warnings)
-    _tools(body, document, warnings)
-    _text(body, document)
+    if not _ABOUT_TOOLS.isdisjoint(body):
+        _tools(body, document, warnings)
+    if not _ABOUT_TEXT.isdisjoint(body):
+        _text(body, document)
     warnings += take_back(document, body, "responses", "messages", WIRE)
     return document, warnings
 
@@ -116,7 +120,6 @@ def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> 
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
-    document.pop("tools", None)
     found = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
     for tool in tools:
         unmarked(tool, warnings)
@@ -230,8 +233,10 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
     if (choice := document.get("tool_choice")) is not None:
         body["tool_choice"] = _chat_choice(choice)
-    _read_reasoning(document.get("reasoning"), body, rest)
-    _read_text(document.get("text"), body, rest)
+    if "reasoning" in document:
+        _read_reasoning(document["reasoning"], body, rest)
+    if "text" in document:
+        _read_text(document["text"], body, rest)
     include = rest.get("include")
     if isinstance(include, list) and _LOGPROBS in include:
         body["logprobs"] = True
@@ -341,5 +346,7 @@ def _chat_tool(tool: Any, where: str) -> Json:
 def custom_tools(document: Mapping[str, Any] | None) -> frozenset[str]:
     """The names of a request's tools whose input is free text."""
     tools = document.get("tools") if document is not None else None
-    found = (tool for tool in tools or () if isinstance(tool, Mapping) and tool.get("type") == "custom")
+    if not tools:
+        return frozenset()
+    found = (tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "custom")
     return frozenset(str(tool["name"]) for tool in found if tool.get("name"))
