@@ -206,9 +206,7 @@ def ready(wish: Wish, plan: Plan, target: Target, way: Way, world: World) -> Mak
     sending = prepared(changed(plan, call=said), target, world)
     facts = facts_of(target)
     makes = facts.output_modalities if facts is not None else ()
-    sending = changed(
-        sending, makes=makes or (KINDS[wish.kind] or "text",), warnings=[*warnings, *sending.warnings]
-    )
+    sending = changed(sending, makes=makes or (KINDS[wish.kind] or "text",), warnings=[*warnings, *sending.warnings])
     return Making(wish, plan, target, way, sending.request, sending.body, sending.warnings, sending)
 
 

@@ -64,8 +64,7 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
     warnings: list[Warning] = []
     given = dict(call.params)
     literal = _literal(given.pop("extra_body")) if "extra_body" in given else {}
-    if call.additional_drop_params:
-        _drop_by_name(given, literal, call, warnings)
+    _drop_by_name(given, literal, call, warnings)
     catalogue = catalogue_of(target)
     facts = None if catalogue is None else catalogue.get(target.model)
     if facts is not None and facts.makes_media:

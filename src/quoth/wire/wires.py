@@ -1,7 +1,7 @@
 """The three wires under one shape, for those who take the wire as a parameter.
 
-A wire reads and writes both ways. As a client of a provider: `from_chat` (chat body to the wire's own form),
-`head` (the request for that, but for its body), `parse` (answer to Completion), `reader` (events to Chunks). As a server of a
+A wire reads and writes both ways. As a client of a provider: `from_chat` (chat body to the wire's own form), `head` (a
+request for that, but for its body), `parse` (answer to Completion), `reader` (events to Chunks). As a server of a
 client: `to_chat` (request to chat body), `render` (Completion to answer), `encoder` (Chunks to events). What cannot be
 carried is in the warnings that each returns.
 """
@@ -57,9 +57,10 @@ class Encoder(Protocol):
 
 
 class Wire(Struct, frozen=True):
-    """`path` is that of its requests below a base URL. `head` is told whether the answer is to be streamed. `tell` and `say` are `parse` and `render` for those who want
-    nothing but JSON: an answer as that of a chat completion, and the reverse. `reader` gets the list that its warnings
-    go to, and the Unix seconds that stand in for a creation time which the provider does not give."""
+    """`path` is that of its requests below a base URL. `head` is told whether the answer is to be streamed. `tell` and
+    `say` are `parse` and `render` for those who want nothing but JSON: an answer as that of a chat completion, and the
+    reverse. `reader` gets the list that its warnings go to, and the Unix seconds that stand in for a creation time
+    which the provider does not give."""
 
     name: str
     path: str

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from quoth.call import Target, WireRequest
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Warning
