@@ -185,13 +185,14 @@ async def remix(
     departure: Departure,
 ) -> None:
     if is_form(x.headers):
-        form = await received_form_of(app, x, receive, out, departure, generation.settings.server.json_limit)
+        limit = generation.settings.server.json_limit
+        form = await received_form_of(app, x, receive, out, departure, limit, parameter)
         if form is None:
             return
         with form:
             entries = form.entries()
     else:
-        body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+        body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
         if body is None:
             return
         entries = split(body)
