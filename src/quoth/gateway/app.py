@@ -35,6 +35,7 @@ from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, in_own_words, problem_of
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
+from quoth.gateway.request import Request
 from quoth.gateway.routes import ROUTES, Route, decoded, find
 from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
@@ -213,19 +214,22 @@ class App:
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
         departure = Departure(receive, task, out, self._lookout)
+        request = Request(self, self.generation, x, parameter, receive, out, departure)
         self.open[x] = task
         self.observers.begin(x)
         try:
             try:
-                await self._answer(scope, receive, x, route, parameter, out, departure)
+                if len(headers) != len(scope["headers"]):
+                    header_map(scope["headers"])  # raises for some that come twice
+                await self._handle(request, route)
             except errors.QuothError as error:
-                await self._failed(out, x, error)
+                await self._failed(out, error)
             except Left:
                 x.left = True
             except Exception as error:
                 trace = "".join(traceback.format_exception(error))
                 logger.error("request %s failed\n%s", x.id, self.redactor(trace))
-                await self._failed(out, x, error)
+                await self._failed(out, error)
         except asyncio.CancelledError as cancelled:
             if departure.left:
                 # Who closes when the last event is there has taken all of it.
@@ -252,31 +256,20 @@ class App:
         if not self.open:
             self._idle.set()
 
-    async def _answer(
-        self,
-        scope: Scope,
-        receive: Receive,
-        x: Exchange,
-        route: Route,
-        parameter: str,
-        out: Outgoing,
-        departure: Departure,
-    ) -> None:
-        generation = self.generation
-        if len(x.headers) != len(scope["headers"]):
-            header_map(scope["headers"])
+    async def _handle(self, request: Request, route: Route) -> None:
+        generation, x = request.generation, request.x
         if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             if generation.for_here:
                 from_here(x.headers)
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get("GET" if x.method == "HEAD" else x.method)
         if handler is None:
-            await self._no_method(x, route, out)
+            await self._no_method(x, route, request.out)
             return
         try:
-            await handler(self, generation, x, parameter, receive, out, departure)
+            await handler(request)
         except Reply as reply:
-            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
+            await answered_by_hook(reply, x, request.out, int(self.world.today().timestamp()))
 
     async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
         if x.headers.get(b"upgrade", b"").lower() == b"websocket":
@@ -292,8 +285,9 @@ class App:
             problem = Problem(405, "method_not_allowed", f"{route.template} takes {allowed}")
             await out.problem(problem, [allow])
 
-    async def _failed(self, out: Outgoing, x: Exchange, error: Exception) -> None:
+    async def _failed(self, out: Outgoing, error: Exception) -> None:
         """The error as the caller gets it. One that nobody can be told any more is only noted."""
+        x = out.x
         if self.hooks.any and isinstance(error, errors.QuothError):
             error = await self.hooks.failed(x, error) or error
         problem = problem_of(error, self.redactor)
