@@ -158,14 +158,14 @@ class App:
 
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
-        return self.observers.metrics.snapshot()
+        return self.observers.snapshot()
 
     async def metrics_page(self) -> bytes:
         """The metrics of all workers, as Prometheus reads them."""
         if self.control is None or self.workers == 1:
-            return await self.observers.metrics.page()
+            return await self.observers.page()
         others = await self.control.gather()
-        return await self.observers.metrics.page(others.living, others.departed)
+        return await self.observers.page(others.living, others.departed)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
