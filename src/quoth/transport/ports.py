@@ -48,8 +48,11 @@ class Deadline:
         self._first, self._idle, self._end, self._now = first, idle, end, now
         self._interrupt: Callable[[], None] | None = None
         self.abandoned = False
-        self.name, self.until, self._limit = "connect", now() + connect, connect
-        if self.until >= end:
+        self._limit = connect
+        until = now() + connect
+        if until < end:
+            self.name, self.until = "connect", until
+        else:
             self.name, self.until = "total", end
 
     def connected(self) -> None:
