@@ -24,14 +24,13 @@ from select import PIPE_BUF, select
 
 import msgspec
 
-from quoth.engine.routing import Candidate
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.settings import Log as Options
 
 __all__ = ["Dropped", "Line", "Log", "line_of"]
 
-# What is there is written so long after the first of it came, in seconds. Each time costs requests some microseconds: its
-# thread asks several times for the lock that Python code runs under, and gets it from whoever answers one.
+# What is there is written so long after the first of it came, in seconds. Each time costs requests some microseconds:
+# the thread asks several times for the lock that Python code runs under, and gets it from whoever answers one.
 _GATHER = 0.1
 _MOST_LINES, _MOST_AT_ONCE = 10_000, 1000
 _PIECE = 64 << 10
@@ -112,6 +111,7 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], clocks: float, *, 
         client=exchange.client,
     )
     if candidate is not None:
+        _say_what_it_used(line, exchange)
         served = candidate.model
         line.served = served if model else redact(served[:_LONGEST_NAME])
         line.deployment, line.wire = candidate.deployment.id, exchange.wire
@@ -122,13 +122,6 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], clocks: float, *, 
         line.stream = True
         if exchange.first_at:
             line.first_ms = int((exchange.first_at - started) * 1e6 + 0.5) / 1e3
-    if (tokens := exchange.tokens) is not None:
-        line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
-        line.cached_tokens, line.reasoning_tokens = tokens.cached, tokens.reasoning
-    if (cost := exchange.cost) is not None:
-        if cost.usd is not None:
-            line.cost_usd = f"{cost.usd:f}"
-        line.cost_points, line.cost_source = cost.points, cost.source
     if exchange.error:
         line.error = exchange.error
         if message:
@@ -142,6 +135,17 @@ def line_of(exchange: Exchange, redact: Callable[[str], str], clocks: float, *, 
     if exchange.left:
         line.left = True
     return line
+
+
+def _say_what_it_used(line: Line, exchange: Exchange) -> None:
+    """Tokens and cost, as far as they are known."""
+    if (tokens := exchange.tokens) is not None:
+        line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
+        line.cached_tokens, line.reasoning_tokens = tokens.cached, tokens.reasoning
+    if (cost := exchange.cost) is not None:
+        if cost.usd is not None:
+            line.cost_usd = f"{cost.usd:f}"
+        line.cost_points, line.cost_source = cost.points, cost.source
 
 
 class Log:
@@ -179,7 +183,8 @@ class Log:
             exchanges = exchanges[:room]
         if not exchanges:
             return
-        redact, message, clocks = self._redact, self._message, time.time() - time.monotonic()
+        redact, message = self._redact, self._message
+        clocks = datetime.now(UTC).timestamp() - time.monotonic()
         lines = [line_of(exchange, redact, clocks, message=message) for exchange in exchanges]
         self._groups.append((len(lines), self._encode(lines)))
         self._came += len(lines)

@@ -67,8 +67,6 @@ class _Answer(msgspec.Struct):
 class _Embedded(Relayed):
     """The same call, with an answer that is read otherwise."""
 
-    __slots__ = ()
-
     def _mock_answer(self, given: Any) -> Mapping[str, Any]:
         vector = given if isinstance(given, list) else [0.0] * 1536
         asked = opened(self.asked.entries, "input")
