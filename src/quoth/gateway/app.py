@@ -14,12 +14,13 @@ import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
-from quoth.gateway.admission import Admission, AdmitAll
+from quoth.gateway.admission import Admission
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled, thrifty
@@ -64,7 +65,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
-        self.admission: Admission = AdmitAll()
+        self.admission: Admission | None = None
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -76,6 +77,7 @@ class App:
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
         self._lookout = Lookout()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
         self.outside = self._to_the_internet()
@@ -167,6 +169,10 @@ class App:
         others = await self.control.gather()
         return await self.observers.page(others.living, others.departed)
 
+    def admitted(self, x: Exchange) -> AbstractAsyncContextManager[None]:
+        """Around one call; see `Admission.admitted`."""
+        return nullcontext() if self.admission is None else self.admission.admitted(x)
+
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
         found = self._kept.get((generation, name))
@@ -182,6 +188,7 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._loop = asyncio.get_running_loop()
         try:
             settled()
             thrifty()
@@ -206,11 +213,18 @@ class App:
         if route is None:
             route, parameter = find(path)
         headers = dict(scope["headers"])
-        x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
-        x.query = scope.get("query_string", b"")
         client = scope.get("client")
-        x.client = client[0] if client else None
-        task = asyncio.current_task()
+        x = Exchange(
+            _request_id(headers),
+            scope["method"],
+            route.template,
+            route.surface,
+            headers,
+            started,
+            client[0] if client else None,
+            scope.get("query_string", b""),
+        )
+        task = asyncio.current_task(self._loop)
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
         departure = Departure(receive, task, out, self._lookout)

@@ -94,7 +94,7 @@ class Creation:
 
     async def made(self) -> Made:
         """Raises QuothError."""
-        async with self.app.admission.admitted(self.x):
+        async with self.app.admitted(self.x):
             return await self._made()
 
     async def _made(self) -> Made:

@@ -57,8 +57,11 @@ async def answer(request: Request, call: Asked, surface: Surface = CHAT) -> None
     if plan is not None and await from_cache(request, plan):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
-    async with app.admission.admitted(x):
+    if app.admission is None:
         await _called(request, group, relayed, plan)
+    else:
+        async with app.admission.admitted(x):
+            await _called(request, group, relayed, plan)
 
 
 async def _called(request: Request, group: Group, relayed: Relayed, plan: Plan | None) -> None:
@@ -155,7 +158,8 @@ def whole_answer(request: Request, got: Got, plan: Plan | None) -> Coroutine[Any
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
     x.cost = request.generation.price(candidate).cost(tokens)
-    headers = [*fitting(x), *measured(x, now)]
+    headers = fitting(x)
+    headers += measured(x, now)
     if plan is not None:
         headers.append((b"x-litellm-cache-key", plan.key.encode()))
     return request.out.json(got.body, headers)

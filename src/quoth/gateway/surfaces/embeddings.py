@@ -48,7 +48,7 @@ async def embeddings(request: Request) -> None:
     if plan is not None and await from_cache(request, plan):
         return
     relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
-    async with app.admission.admitted(x):
+    async with app.admitted(x):
         try:
             got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
         finally:
