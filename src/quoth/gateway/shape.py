@@ -132,7 +132,11 @@ class Shape:
             changed = {**self.defaults, **(entries if changed is None else changed)}
         current = entries if changed is None else changed
         plain = self._plain
-        unplain = current.keys() & self._opened if plain is None else current.keys() - plain
+        unplain: Any = ()
+        if plain is None:
+            unplain = current.keys() & self._opened
+        elif not plain.issuperset(current):
+            unplain = current.keys() - plain
         messages = bool(self._whens) and self._concerns(current[_MESSAGES])
         if unplain or messages:
             changed = self._prepared(self._call_of(asked), current, unplain, messages, warnings, today)
