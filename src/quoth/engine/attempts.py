@@ -209,7 +209,8 @@ def prepared(plan: Plan, target: Target, world: World, head: Head = new_head) ->
     facts = catalogue.get(target.model) if catalogue is not None else None
     makes = facts.output_modalities if facts is not None and facts.makes_media else ()
     whole = bool(makes) and call.stream
-    body, warnings = prepare(_not_streamed(call) if whole else call, target, world.today())
+    today = None if catalogue is None else world.today()  # how old a list of models is, where there is one
+    body, warnings = prepare(_not_streamed(call) if whole else call, target, today)
     if whole:
         warnings.append(Warning("media_not_streamed", "stream", f"{target.model} {_WHOLE}"))
     wire = wire_named(target.wire)
