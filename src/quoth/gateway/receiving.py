@@ -44,7 +44,7 @@ async def received(
     if not _has_key(app, x):
         departure.watch()
         return await _seen_by_hooks(app, x, body) if app.hooks.wants_request else body
-    if not await _is_first(app, x, out, digest(x.method, f"{x.route} {parameter}", body)):
+    if not await _is_first(app, x, out, departure, digest(x.method, f"{x.route} {parameter}", body)):
         return None
     if b'"stream"' in body:
         departure.watch()
@@ -79,7 +79,7 @@ async def received_form_of(
     try:
         if not _has_key(app, x):
             departure.watch()
-        elif not await _is_first(app, x, out, digest(x.method, f"{x.route} {parameter}", form.digest)):
+        elif not await _is_first(app, x, out, departure, digest(x.method, f"{x.route} {parameter}", form.digest)):
             form.close()
             return None
         if app.hooks.wants_request:
@@ -93,13 +93,20 @@ async def received_form_of(
 
 
 def _has_key(app: App, x: Exchange) -> bool:
-    return b"idempotency-key" in x.headers and app.keys.enabled
+    key = x.headers.get(b"idempotency-key")
+    return key is not None and app.keys.heeds(_caller(x), key)
 
 
-async def _is_first(app: App, x: Exchange, out: Outgoing, seen: bytes) -> bool:
-    """Whether the request is to be executed. If not, its result has been sent."""
-    caller = "" if x.caller is None else x.caller.id
-    claimed = await app.keys.claim(caller, x.headers[b"idempotency-key"], seen)
+def _caller(x: Exchange) -> str:
+    return "" if x.caller is None else x.caller.id
+
+
+async def _is_first(app: App, x: Exchange, out: Outgoing, departure: Departure, seen: bytes) -> bool:
+    """Whether the request is to be executed. If not, its result has been sent. Who leaves while it waits for another
+    one's result asks for nothing more."""
+    departure.watch()
+    claimed = await app.keys.claim(_caller(x), x.headers[b"idempotency-key"], seen)
+    departure.rest()
     if isinstance(claimed, Replay):
         await _replayed(claimed, out)
         return False
