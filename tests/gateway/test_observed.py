@@ -300,16 +300,17 @@ def test_a_second_request_waits_for_the_first(gateway: Serving, upstream: FaultS
 def test_a_reload_takes_in_the_ttl(upstream: FaultServer, tmp_path: Path) -> None:
     """What is kept already keeps the time that it was promised."""
 
-    def replayed(key: str) -> bool:
-        assert gateway.post(chat_body(), again(key)).status == 200
-        return "idempotent-replayed" in gateway.post(chat_body(), again(key)).headers
-
-    def reload(ttl: str, generation: int) -> None:
-        gateway.write(quoth={"idempotency": {"ttl": ttl}})
-        gateway.process.send_signal(signal.SIGHUP)
-        gateway.wait_until_told(lambda line: f"(generation {generation})" in line)
-
     with Serving(tmp_path, upstream=upstream.url, quoth={"idempotency": {"ttl": 0}}) as gateway:
+
+        def replayed(key: str) -> bool:
+            assert gateway.post(chat_body(), again(key)).status == 200
+            return "idempotent-replayed" in gateway.post(chat_body(), again(key)).headers
+
+        def reload(ttl: str, generation: int) -> None:
+            gateway.write(quoth={"idempotency": {"ttl": ttl}})
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_until_told(lambda line: f"(generation {generation})" in line)
+
         assert not replayed("first")
         reload("24h", 2)
         assert replayed("second")

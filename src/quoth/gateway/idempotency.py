@@ -91,8 +91,8 @@ class Claim:
 
 
 class Keys:
-    """The keys in use. `ttl`: seconds that a result is kept, 0 for not at all; a change counts for keys that come later.
-    `patience`: seconds that a second request waits for the first. `now`: a monotonic clock in seconds."""
+    """The keys in use. `ttl`: seconds that a result is kept, 0 for not at all; changed, it counts for keys that come
+    later. `patience`: seconds that a second request waits for the first. `now`: a monotonic clock in seconds."""
 
     def __init__(
         self,
