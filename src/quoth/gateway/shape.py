@@ -32,7 +32,8 @@ _AS_SENT = frozenset({"model", _MESSAGES, "stream", "stream_options", "reasoning
 
 
 class Shape:
-    """What is the same for every call to one candidate. `url` and `headers` are where it goes and what says so."""
+    """What is the same for every call to one candidate. `url` and `headers` are where it goes and what says so;
+    `over_chat`: it is served over chat, so that nothing has to be told in other words."""
 
     __slots__ = (
         "_call",
@@ -45,18 +46,27 @@ class Shape:
         "headers",
         "makes_media",
         "model",
+        "over_chat",
         "path",
         "stream_headers",
         "url",
         "warnings",
     )
 
-    def __init__(self, candidate: Candidate, *, drop_params: bool = False, path: str = "/chat/completions"):
+    def __init__(
+        self,
+        candidate: Candidate,
+        *,
+        drop_params: bool = False,
+        path: str = "/chat/completions",
+        over_chat: bool = True,
+    ):
         target, deployment = candidate.target, candidate.deployment
         facts = facts_of(target)
         self._target = target
         self.model = msgspec.Raw(msgspec.json.encode(target.model))
         self.path = path
+        self.over_chat = over_chat
         self.url = openai_chat.address(target, path)
         headers = {
             "content-type": "application/json",

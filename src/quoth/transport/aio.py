@@ -152,8 +152,7 @@ class _Pool:
         while idle:
             connection = idle.pop()
             self._count -= 1
-            connection.on_lost = None
-            if connection.reusable and now - connection.idle_since < KEPT_SECONDS and connection.silent:
+            if now - connection.idle_since < KEPT_SECONDS and connection.silent:
                 return connection
             connection.abort()
         return None
@@ -163,7 +162,8 @@ class _Pool:
             connection.abort()
             return
         connection.idle_since = time.monotonic()
-        connection.on_lost = partial(_lost, weakref.ref(self), key)
+        if connection.on_lost is None:
+            connection.on_lost = partial(_lost, weakref.ref(self), key)
         self._idle.setdefault(key, []).append(connection)
         self._count += 1
 
@@ -182,8 +182,8 @@ class _Pool:
 
 
 def _lost(pool: weakref.ref[_Pool], key: _Key, connection: Connection) -> None:
-    """A kept connection was closed by its server. The event loop holds the connection, so that must not hold its pool:
-    a client that is dropped without being closed would keep its sockets."""
+    """A connection that is kept, or was, has ended. The event loop holds it, so it must not hold its pool: a client
+    that is dropped without being closed would keep its sockets."""
     owner = pool()
     if owner is not None:
         owner._forget(key, connection)

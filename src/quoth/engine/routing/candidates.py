@@ -143,12 +143,10 @@ class Candidate:
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
         `estimated` is what `Journey.estimated` says."""
-        health = self.health
-        health.succeeded(now)
-        health.measured(now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens)
+        said = tokens if answer_tokens is None else answer_tokens
+        self.health.succeeded(now, first_token_seconds, total_seconds, said)
         if self.tokens is not None and tokens != estimated:
             self.tokens.add(now, tokens - estimated)
-        health.released()
         if self.places is not None:
             self.places.unused(0.0)
 
@@ -177,7 +175,7 @@ class Candidate:
             self.key.refused(now)
             return True
         elif isinstance(error, errors.Timeout):
-            health.measured(now, _TIMED_OUT, _TIMED_OUT, 1)
+            health.timed_out(now, _TIMED_OUT)
         elif error.retry_after is not None and counts(error):
             return self._cools(now, error, None) or opened
         return opened
