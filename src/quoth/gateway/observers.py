@@ -19,7 +19,7 @@ __all__ = ["Observers"]
 _FLUSH_SECONDS = 2.0
 # Exchanges are counted and logged in groups: the processor has all that this takes at hand then, so that each costs a
 # third less. A group is told when it is so large, or so many seconds old.
-_GROUP, _SOON = 32, 0.02
+_GROUP, _SOON = 64, 0.02
 
 
 class Observers:

@@ -263,10 +263,14 @@ async def _tunnel(
 
 
 def _head(request: WireRequest, through: Proxy | None) -> bytes:
-    lines = _request_lines(request.method, request.url, through is not None)
     headers, size = request.headers, len(request.body)
     if isinstance(headers, FixedHeaders) and through is None and size:
-        return f"{lines}{headers.lines}content-length: {size}\r\n\r\n".encode("latin-1")
+        start = headers.starts.get((request.method, request.url))
+        if start is None:
+            lines = _request_lines(request.method, request.url, False)
+            start = headers.starts[request.method, request.url] = f"{lines}{headers.lines}".encode("latin-1")
+        return b"%bcontent-length: %d\r\n\r\n" % (start, size)
+    lines = _request_lines(request.method, request.url, through is not None)
     if through is not None and through.authorization:
         lines += f"proxy-authorization: {through.authorization}\r\n"
     for name, value in headers.items():

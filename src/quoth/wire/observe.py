@@ -104,8 +104,6 @@ class _Answer(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: msgspec.Raw = msgspec.Raw()
-    id: msgspec.Raw = msgspec.Raw()
-    object: msgspec.Raw = msgspec.Raw()
 
 
 _SEEN = msgspec.json.Decoder(Seen)
@@ -146,7 +144,7 @@ def read(body: bytes) -> Answered:
         return read(mended)
     choices, usage = answer.choices, answer.usage
     if not choices:
-        _no_choices(body, choices, answer.error, bool(answer.id or answer.object or usage is not None))
+        _no_choices(body, choices, answer.error)
         choices = []
     tokens = None
     if usage is not None:
@@ -160,17 +158,16 @@ def read(body: bytes) -> Answered:
 def _read_leniently(body: bytes) -> Answered:
     seen: Seen = _leniently(body)
     if not seen.choices:
-        entries = _ENTRIES.decode(body)
-        _no_choices(body, seen.choices, seen.error, not entries.keys().isdisjoint(("id", "object", "usage")))
+        _no_choices(body, seen.choices, seen.error)
     tokens = tokens_of(seen.usage) if seen.usage else None
     return Answered(seen.model, seen.finish_reason, tokens)
 
 
-def _no_choices(body: bytes, choices: list[_Choice] | None, error: msgspec.Raw, has_a_name: bool) -> None:
+def _no_choices(body: bytes, choices: list[_Choice] | None, error: msgspec.Raw) -> None:
     """Raises UpstreamError for an error in the place of an answer, Unreadable for what is no answer at all."""
     if bytes(error) not in _NULL:
         raise UpstreamError(error_facts(body))
-    if choices is None and not has_a_name:
+    if choices is None and _ENTRIES.decode(body).keys().isdisjoint(("id", "object", "usage")):
         raise Unreadable(f"JSON, but not a chat completion: {_sample(body)}")
 
 

@@ -39,6 +39,7 @@ class Candidate:
         "health",
         "key",
         "lane",
+        "model",
         "options",
         "order",
         "pace",
@@ -62,6 +63,8 @@ class Candidate:
         paces: tuple[Pace, ...] = (),
     ):
         self.deployment, self.target, self.options = deployment, target, options
+        # Who is called, as `x-quoth-model` has it.
+        self.model = f"{target.provider}/{target.model}"
         self.health, self.lane, self.key = health, lane, key
         self.places, self.tokens = places, tokens
         self.pace = paces[0] if paces else None
@@ -73,11 +76,6 @@ class Candidate:
 
     def __repr__(self) -> str:
         return f"<Candidate {self.deployment.id}: {self.target.provider}/{self.target.model}>"
-
-    @property
-    def model(self) -> str:
-        """Who is called, as `x-quoth-model` has it."""
-        return f"{self.target.provider}/{self.target.model}"
 
     def standing(self, now: float, size: int = 0) -> int:
         """READY, CROWDED, COOLING or UNUSABLE, for a call of so many tokens."""
