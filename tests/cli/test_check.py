@@ -110,6 +110,18 @@ def test_json(quoth: Quoth, good: str, bad: str) -> None:
     assert (first["severity"], first["file"], first["line"]) == ("error", bad, 3)
 
 
+def test_models_that_the_catalogue_does_not_have_are_warnings(quoth: Quoth, good: str) -> None:
+    Path(good).write_text(GOOD.replace("poe/GPT-4.1-nano", "poe/GPT-4.1-nona"))
+    done = quoth("check", good, THE_KEY=MASTER)
+    assert done.code == 0
+    line = done.out.splitlines()[0]
+    assert line.startswith(f"{good}:3:29: model_list[0].litellm_params.model: warning: 'GPT-4.1-nona' is not in the")
+    assert "did you mean poe/gpt-4.1-nano" in line
+    assert done.err == "1 warning: the gateway would start\n"
+    (problem,) = quoth("check", good, "--json", THE_KEY=MASTER).json["problems"]
+    assert (problem["severity"], problem["code"]) == ("warning", "unlisted_model")
+
+
 def test_without_a_file(quoth: Quoth) -> None:
     done = quoth("check")
     assert done.code == 0

@@ -405,7 +405,12 @@ def test_a_stream_that_breaks_ends_with_one_error(
     else:
         assert (last["event"], last["type"]) == ("error", "error")
         assert [event["sequence_number"] for event in told] == list(range(len(told)))
+        assert [event["type"] for event in told].count("error") == 1
         said_last = last["message"]
+        begun, failed = told[0]["response"], told[-2]
+        assert (failed["event"], failed["type"]) == ("response.failed", "response.failed")
+        changed = {"status": "failed", "error": {"code": failed["response"]["error"]["code"], "message": said_last}}
+        assert failed["response"].items() >= {**begun, **changed, "output": failed["response"]["output"]}.items()
     if how == "error":
         assert "it broke" in said_last
     assert gateway.line(found)["error"]

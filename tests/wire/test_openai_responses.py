@@ -283,8 +283,13 @@ def test_an_error_is_said_in_both_ways_that_clients_look_for():
     chunks, _, _ = read("responses", sse(response_events(response([said("323")]))[:8]))
     raw = b"".join(map(encoder.feed, chunks)) + encoder.error(500, "Busy")
     events = [json.loads(line[6:]) for line in raw.decode().splitlines() if line.startswith("data: ")]
-    assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
-    assert events[-1]["response"]["error"] == {"code": "server_error", "message": "Busy"}
+    failed, error = events[-2:]
+    assert (failed["type"], error["type"]) == ("response.failed", "error")
+    assert failed["response"]["error"] == {"code": "server_error", "message": "Busy"}
+    assert failed["response"]["id"] == events[0]["response"]["id"]
+    assert (error["code"], error["message"], error["param"]) == ("server_error", "Busy", None)
+    assert error["error"] == {"message": "Busy", "type": "server_error", "param": None, "code": "500"}
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
     with pytest.raises(UpstreamError, match="Busy"):
         read("responses", raw)
 

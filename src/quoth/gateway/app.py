@@ -121,6 +121,7 @@ class App:
         self.transport = MockingAsync(self._connections) if generation.mocks else self._connections
         self.observers.metrics.routes = generation.routes
         settings = generation.settings
+        self.keys.ttl = settings.quoth.idempotency.ttl
         self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
         if settings.cache is None:
             self.cache = None

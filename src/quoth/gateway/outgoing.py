@@ -11,6 +11,7 @@ from typing import Any
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import LARGEST, Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
+from quoth.wire.wires import Encoder
 
 __all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
 
@@ -42,20 +43,20 @@ class Dialect:
     def __init__(
         self,
         envelope: Callable[[Problem, str], bytes],
-        as_event: Callable[[Problem, str, int | None], bytes],
+        as_event: Callable[[Problem, str, Encoder | None], bytes],
         named: tuple[bytes, ...] = (),
     ):
         self.envelope, self.as_event = envelope, as_event
         self.named = (b"x-request-id", b"x-litellm-call-id", *named)
 
 
-OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, number: as_event(problem))
+OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, speaker: as_event(problem))
 
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
     monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
-    recorded for those who ask for the same. `number` is the last event's, where the API counts them."""
+    recorded for those who ask for the same. `speaker` knows what the stream has said so far."""
 
     __slots__ = (
         "_tape",
@@ -65,9 +66,9 @@ class Outgoing:
         "claim",
         "dialect",
         "ended",
-        "number",
         "send",
         "sent_at",
+        "speaker",
         "started",
         "x",
     )
@@ -76,7 +77,7 @@ class Outgoing:
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
-        self.number: int | None = None
+        self.speaker: Encoder | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
         self._taped = 0
@@ -162,7 +163,7 @@ class Outgoing:
         if self.ended:
             return
         if self.started:
-            await self.piece(self.dialect.as_event(problem, self.x.id, self.number), more=False)
+            await self.piece(self.dialect.as_event(problem, self.x.id, self.speaker), more=False)
             return
         headers = [*fitting(self.x), *(more or ())]
         if problem.retry_after is not None:

@@ -78,15 +78,23 @@ async def received_form_of(request: Request, limit: int) -> Form | None:
 
 
 def _has_key(request: Request) -> bool:
-    return b"idempotency-key" in request.x.headers and request.app.keys.enabled
+    key = request.x.headers.get(b"idempotency-key")
+    return key is not None and request.app.keys.heeds(_caller(request), key)
+
+
+def _caller(request: Request) -> str:
+    caller = request.x.caller
+    return "" if caller is None else caller.id
 
 
 async def _is_first(request: Request, body: bytes) -> bool:
-    """Whether the request is to be executed. If not, its result has been sent."""
+    """Whether the request is to be executed. If not, its result has been sent. Who leaves while it waits for another
+    one's result asks for nothing more."""
     x = request.x
-    caller = "" if x.caller is None else x.caller.id
     seen = digest(x.method, f"{x.route} {request.parameter}", body)
-    claimed = await request.app.keys.claim(caller, x.headers[b"idempotency-key"], seen)
+    request.departure.watch()
+    claimed = await request.app.keys.claim(_caller(request), x.headers[b"idempotency-key"], seen)
+    request.departure.rest()
     if isinstance(claimed, Replay):
         await _replayed(claimed, request.out)
         return False

@@ -182,8 +182,6 @@ def _file_part(part: Any, where: str, warnings: list[Warning]) -> Any:
 class ChatEncoder:
     """`feed` answers each chunk with the bytes of its event; then either `finish` or `error`, once."""
 
-    number = None
-
     def __init__(self) -> None:
         self.warnings: list[Warning] = []
 

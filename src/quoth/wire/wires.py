@@ -28,13 +28,9 @@ Read = Callable[[Event], "Chunk | Done | None"]
 
 
 class Encoder(Protocol):
-    """Chunks in, the bytes of events out. After `finish` or `error` nothing more is said. `number` is the last event's,
-    where the API counts them."""
+    """Chunks in, the bytes of events out. After `finish` or `error` nothing more is said."""
 
     warnings: list[Warning]
-
-    @property
-    def number(self) -> int | None: ...
 
     def feed(self, chunk: Chunk) -> bytes: ...
 

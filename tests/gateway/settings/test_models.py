@@ -289,6 +289,58 @@ class TestGroups:
         assert one.litellm_params["organization"] == "org-1"
 
 
+class TestModelsThatTheCatalogueDoesNotHave:
+    """It may be older than Poe's own list, so that they are called all the same."""
+
+    @staticmethod
+    def warned(written: Written, *entries: str, strict: bool = False) -> list[str]:
+        return [
+            f"{one.line}:{one.column} {one.path}: {one.message}"
+            for one in written.load(models(*entries), strict=strict).warnings
+        ]
+
+    def test_the_name_of_an_example(self, written: Written) -> None:
+        (only,) = self.warned(written, entry("poe-model", "{model: poe/model-name}"), strict=True)
+        assert only == (
+            "3:29 model_list[0].litellm_params.model: 'model-name' is not in the catalogue of Poe's models, "
+            "which lacks new and private ones; `quoth models` lists what is"
+        )
+
+    def test_near_names_are_told(self, written: Written) -> None:
+        slip = entry("a", "{model: poe/Cluade-Sonnet-4.6}")
+        (only,) = self.warned(written, entry("b", "{model: poe/GPT-5}"), slip)
+        assert only.startswith("5:29 model_list[1].litellm_params.model: 'Cluade-Sonnet-4.6' is not in the catalogue")
+        assert "; did you mean poe/claude-sonnet-4.6, poe/" in only
+
+    def test_each_is_named_wherever_it_is_called(self, written: Written) -> None:
+        found = self.warned(
+            written,
+            entry("a", "{model: no-such, custom_llm_provider: poe}"),
+            entry("b", "{model: poe/no-such, api_base: 'http://127.0.0.1:8100/v1'}"),
+        )
+        assert [one.partition(" ")[0] for one in found] == ["3:29", "5:29"]
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            "{model: poe/claude-SONNET-4.6}",
+            "{model: 'poe/*'}",
+            "{model: poe/no-such, mock_response: hello}",
+            "{model: custom_openai/no-such, api_base: 'https://x.example/v1', api_key: k}",
+            "{model: openai/no-such}",
+        ],
+    )
+    def test_what_is_known_or_not_to_be_known(self, written: Written, params: str) -> None:
+        assert self.warned(written, entry("a*", params)) == []
+
+    def test_however_many_they_are(self, written: Written) -> None:
+        many = [entry(f"m{number}", f"{{model: poe/Cluade-Sonnet-4.{number}}}") for number in range(300)]
+        found = self.warned(written, *many)
+        assert len(found) >= 295
+        assert "did you mean" in found[0]
+        assert "did you mean" not in found[-1]
+
+
 class TestWildcards:
     @pytest.mark.parametrize(
         ("name", "model", "said"),

@@ -62,14 +62,16 @@ class Key:
 class Lane:
     """One model by one key: what a 429 is about, or a 5xx with a Retry-After. Times are moments; 0: none.
 
-    `until`: others come first until then. `hinted`: the provider asked to wait until then.
+    `until`: others come first until then. `hinted`: the provider asked to wait until then. `held`: when the last of
+    those goes on who wait for that.
     """
 
-    __slots__ = ("hinted", "streak", "until")
+    __slots__ = ("held", "hinted", "streak", "until")
 
     def __init__(self) -> None:
         self.until = 0.0
         self.hinted = 0.0
+        self.held = 0.0
         self.streak = 0
 
     def limited(self, now: float, retry_after: float | None, cooldown: float | None) -> None:
@@ -84,7 +86,7 @@ class Lane:
 
     def good(self) -> None:
         if self.streak:
-            self.until = self.hinted = 0.0
+            self.until = self.hinted = self.held = 0.0
             self.streak = 0
 
 

@@ -12,11 +12,14 @@ from quoth.gateway.serve.loading import Loaded, Refusal
 from quoth.gateway.serve.messages import Tls
 from quoth.gateway.serve.plan import Plan
 from quoth.gateway.settings import Problem, Refused, Server, Settings, exposure, load
+from quoth.gateway.settings.problems import UNLISTED
 
 __all__ = ["judged", "unpack"]
 
 # What a caller may ask for where everything at Poe is served: cheap and quick.
 _EXAMPLE = "GPT-4.1-nano"
+# Of deployments with one and the same flaw, a log names so many.
+_MOST_TOLD = 10
 
 
 def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
@@ -48,13 +51,24 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         drain_delay=settings.quoth.drain_delay,
         drain_timeout=settings.quoth.drain_timeout,
         files=list(settings.source_files),
-        warnings=[str(problem) for problem in warnings],
+        warnings=_told(warnings),
         models=len(settings.models),
         example_model=_example(settings),
         has_key=settings.master_key is not None,
         tls=Tls(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None,
         write_timeout=server.write_timeout,
     )
+
+
+def _told(warnings: list[Problem]) -> list[str]:
+    """What the log says. Models that the catalogue does not have are one warning, however many they are."""
+    unlisted = [str(problem) for problem in warnings if problem.code == UNLISTED]
+    if len(unlisted) < 2:
+        return [str(problem) for problem in warnings]
+    told = [f"{len(unlisted)} deployments are of models that the catalogue does not have:", *unlisted[:_MOST_TOLD]]
+    if len(unlisted) > _MOST_TOLD:
+        told.append(f"and {len(unlisted) - _MOST_TOLD} more, which `quoth check` names")
+    return [*(str(problem) for problem in warnings if problem.code != UNLISTED), "\n".join(told)]
 
 
 def _unreadable(server: Server) -> list[Problem]:

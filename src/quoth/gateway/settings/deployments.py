@@ -15,7 +15,7 @@ from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
 from quoth.gateway.settings.known import Section, known, providers
-from quoth.gateway.settings.problems import NOWHERE, Problems, at
+from quoth.gateway.settings.problems import NOWHERE, UNLISTED, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
 from quoth.gateway.settings.values import (
@@ -36,6 +36,8 @@ from quoth.gateway.settings.values import (
     url,
     whole,
 )
+from quoth.providers.catalogue import RETIRED
+from quoth.providers.catalogue import known as shipped_models
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry
 
@@ -131,6 +133,8 @@ MODEL_INFO: dict[str, Check] = {
     "output_cost_per_token": number(),
 }
 _IMPLICIT = ("poe/*", "*")
+# To look for near names takes a millisecond each; who has so many strange ones has a list of their own.
+_MOST_GUESSES = 100
 
 
 def implicit() -> Node:
@@ -153,6 +157,7 @@ class _Reader:
         self._registry, self._variables, self._environment = registry, variables, environment
         self._section, self._credentials, self._problems = section, credentials, problems
         self._defaults = defaults
+        self._guesses = 0
 
     def entries(self, node: Node, path: str) -> list[Entry]:
         """The entry of a node; for several organizations one for each, as LiteLLM has it. [] where it is wrong."""
@@ -266,12 +271,14 @@ class _Reader:
             problems.error(model.place, at(path, "model"), _lacking(prefix))
             return
         try:
-            row, _ = named(values["model"], self._registry, provider=provider, base_url=base)
+            row, name = named(values["model"], self._registry, provider=provider, base_url=base)
         except BadRequestError as error:
             problems.error(model.place, at(path, "model"), str(error))
             return
-        if any(name.startswith("mock_") for name in values):
+        if any(key.startswith("mock_") for key in values):
             return
+        if row.name == "poe" and "*" not in name:
+            self._listed(name, model, at(path, "model"))
         if (wire := values.get("wire", row.wires[0])) not in row.wires:
             message = f"{row.name} speaks {', '.join(row.wires)}, not {wire!r}"
             problems.error(given["wire"].place, at(path, "wire"), message)
@@ -279,6 +286,18 @@ class _Reader:
             variable = self._registry.base_variables(row)[0]
             problems.error(model.place, path, f"{row.name} has no host of its own: write api_base, or set {variable}")
         self._key(row, values, given, path)
+
+    def _listed(self, name: str, node: Node, path: str) -> None:
+        """A model of Poe's that the catalogue does not have is called all the same: it may be newer, or private."""
+        catalogue = shipped_models()
+        facts = catalogue.get(name)
+        if facts is not None and facts.status != RETIRED:
+            return
+        self._guesses += 1
+        near = catalogue.near(name) if self._guesses <= _MOST_GUESSES else []
+        more = f"did you mean {', '.join(f'poe/{one}' for one in near)}?" if near else "`quoth models` lists what is"
+        message = f"{name!r} is not in the catalogue of Poe's models, which lacks new and private ones; {more}"
+        self._problems.warning(node.place, path, message, UNLISTED)
 
     def _base_variable(self, row: Row) -> str | None:
         return next((name for name in self._registry.base_variables(row) if self._variables.get(name)), None)

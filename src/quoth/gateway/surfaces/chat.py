@@ -185,7 +185,7 @@ async def streamed(
             error = _broken(got, failed)
     finally:
         # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
-        out.number = events.number
+        out.speaker = None if events.complete else events.speaker()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         if error is not None:
             candidate.failed(time.monotonic(), error)
