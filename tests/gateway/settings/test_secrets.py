@@ -201,7 +201,10 @@ def test_no_key_for_poe_and_no_file() -> None:
     with pytest.raises(Refused) as caught:
         load(None, {})
     (error, warning) = caught.value.problems
-    assert str(error) == "no key for Poe: set POE_API_KEY (it is unset or blank); without a key, `quoth demo` shows it all offline"
+    assert (
+        str(error)
+        == "no key for Poe: set POE_API_KEY (it is unset or blank); without a key, `quoth demo` shows it all offline"
+    )
     assert warning.severity == "warning"
 
 
