@@ -122,7 +122,7 @@ def test_without_a_file(quoth: Quoth) -> None:
 
 def test_a_file_that_is_not_there(quoth: Quoth) -> None:
     done = quoth("check", "nowhere.yaml")
-    assert (done.code, done.out) == (1, "nowhere.yaml: nowhere.yaml cannot be read: No such file or directory\n")
+    assert (done.code, done.out) == (1, "nowhere.yaml: it cannot be read: No such file or directory\n")
 
 
 def test_a_missing_extra_is_one_sentence() -> None:

@@ -102,7 +102,7 @@ def test_a_gateway_as_a_provider_has_the_variables_of_litellm():
     there = {"LITELLM_PROXY_API_BASE": "http://127.0.0.1:4000", "LITELLM_PROXY_API_KEY": "k"}
     found = target("litellm_proxy/poe/grok-4", there)
     assert (found.base_url, found.key, found.model) == ("http://127.0.0.1:4000", "k", "poe/grok-4")
-    with pytest.raises(BadRequestError, match="litellm_proxy has no host of its own: .* LITELLM_PROXY_API_BASE"):
+    with pytest.raises(BadRequestError, match=r"litellm_proxy has no host of its own: .* LITELLM_PROXY_API_BASE"):
         target("litellm_proxy/poe/grok-4", {})
 
 

@@ -12,7 +12,7 @@ from quoth.call import Target
 from quoth.engine.effects import Failed
 from quoth.engine.reading import BodyReader
 from quoth.providers.hints import hint
-from quoth.providers.resolve import PASS_A_KEY
+from quoth.providers.resolve import OR_AS_ARGUMENT
 from quoth.types import Completion
 from quoth.wire.openai_chat import ErrorFacts, UpstreamError, error_facts
 
@@ -271,4 +271,4 @@ def retry_after(headers: Mapping[str, str], today: datetime) -> float | None:
 
 def without_code(error: errors.QuothError) -> str:
     """What an error says, without what only a program that calls the SDK can do about it."""
-    return error.message.removesuffix(_LIMITS).removesuffix(PASS_A_KEY)
+    return error.message.removesuffix(_LIMITS).removesuffix(OR_AS_ARGUMENT)

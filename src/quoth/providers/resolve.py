@@ -15,10 +15,10 @@ from quoth.providers.catalogue import Catalogue, known
 from quoth.providers.rows import Registry
 from quoth.providers.wires import CHAT
 
-__all__ = ["PASS_A_KEY", "named", "resolve"]
+__all__ = ["OR_AS_ARGUMENT", "named", "resolve"]
 
 # The end of the sentence about a missing key: what only a program that calls the SDK can do.
-PASS_A_KEY = ", or pass api_key"
+OR_AS_ARGUMENT = ", or pass api_key"
 
 # Families whose bare names nobody else uses; a bare name beyond them is an error, never a guess.
 _OPENAI_FAMILIES = re.compile(r"(gpt-(3\.5|4|4o|4\.1|4\.5|5(\.\d)?)|o[134]|chatgpt-4o)(-[a-z0-9.\-]+)?$")
@@ -110,7 +110,7 @@ def resolve(
     if key is None and row.key_required:
         variable = row.key_env[0] if row.key_env else "api_key"
         raise AuthenticationError(
-            f"no key for {row.title or row.name}: set {variable} (it is unset or blank){PASS_A_KEY}",
+            f"no key for {row.title or row.name}: set {variable} (it is unset or blank){OR_AS_ARGUMENT}",
             llm_provider=row.name,
             model=name,
         )

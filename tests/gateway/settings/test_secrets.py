@@ -47,7 +47,8 @@ def test_a_missing_or_blank_variable_is_refused_by_name(written: Written, value:
 
 
 def test_a_missing_variable_is_told_once(written: Written) -> None:
-    text = "model_list:\n  - model_name: one\n    litellm_params: {model: poe/A, api_base: os.environ/BASE, rpm: os.environ/R}\n"
+    params = "{model: poe/A, api_base: os.environ/BASE, rpm: os.environ/R}"
+    text = f"model_list:\n  - model_name: one\n    litellm_params: {params}\n"
     assert [error.partition(": ")[2] for error in written.errors(text)] == [
         "the environment variable BASE is not set, or blank",
         "the environment variable R is not set, or blank",
