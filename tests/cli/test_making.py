@@ -68,8 +68,8 @@ def test_a_film_that_fails(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> 
 
 
 def test_a_terminal_shows_how_long_one_has_waited(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
-    emulator.faults("latency=30; on=/v1/chat/completions")
-    with quoth.on_terminal("video", "A raven", "-o", str(tmp_path / "raven.mp4")) as terminal:
+    emulator.faults("latency=30")
+    with quoth.on_terminal("video", "A raven", "-o", str(tmp_path / "raven.mp4"), TERM="xterm") as terminal:
         terminal.until("poe/Veo-3.1-Lite · 1 s")
         terminal.until("poe/Veo-3.1-Lite · 2 s")
         terminal.press("\x03")

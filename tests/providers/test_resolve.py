@@ -88,6 +88,12 @@ def test_names(model: str, how: dict[str, Any], provider: str, name: str):
             "is not a provider. Did you mean 'poe'? Poe has it as 'poe/Grok-4'.",
         ),
         ("xx/yy", {}, "'xx' (in 'xx/yy') is not a provider. Providers: anthropic, "),
+        ("azure/my-gpt", {}, "call custom_openai/my-gpt with that as api_base"),
+        (
+            "azure/my-gpt",
+            {"base_url": "https://mine.openai.azure.com"},
+            "azure is a provider of LiteLLM's that has no row",
+        ),
         ("m", {"provider": "nobody"}, "'nobody' (in 'm') is not a provider"),
     ],
 )

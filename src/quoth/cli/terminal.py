@@ -139,12 +139,12 @@ class _Waiting:
     """What is waited for, and for how long by now: a film takes minutes."""
 
     def __init__(self, for_what: str):
-        self._for_what = for_what
+        self._for_what = fit(for_what, sys.stderr)
+        self._dot = fit("·", sys.stderr)  # asked here, since rich puts itself in the place of stderr
         self._begun = time.monotonic()
 
     def __rich__(self) -> Text:
         from rich.text import Text
 
         seconds = int(time.monotonic() - self._begun)
-        text = f"{self._for_what} · {seconds} s" if seconds else self._for_what
-        return Text(fit(text, sys.stderr), style="dim")
+        return Text(f"{self._for_what} {self._dot} {seconds} s" if seconds else self._for_what, style="dim")
