@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._bodyless = False
         self._keep = False
         self._paused = False
+        # Never raised itself: with its traceback it would hold this connection, and the other way round.
         self._failure: TransportFailure | None = None
         self._lost = False
         self._waiter: asyncio.Future[None] | None = None
@@ -61,7 +62,8 @@ class Connection(asyncio.Protocol):
     def send(self, head: bytes, body: bytes, *, bodyless: bool = False) -> None:
         """Begin an exchange. `bodyless`: the answer has a head only, whatever that says (HEAD, CONNECT)."""
         assert self.transport is not None
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None or self._bodyless:  # after an answer without its body it would wait for that
+            self._parser = httptools.HttpResponseParser(self)
         self.status = 0
         self.headers = {}
         self._pieces = []
@@ -81,7 +83,7 @@ class Connection(asyncio.Protocol):
         """Raises TransportFailure."""
         while not self._head:
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.again()
             await self._news(deadline)
 
     async def read(self, deadline: Deadline) -> bytes:
@@ -102,7 +104,7 @@ class Connection(asyncio.Protocol):
                 inflater.feed(piece)
                 continue
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.again()
             if self._done:
                 if inflater is not None:
                     inflater.end()
@@ -223,6 +225,8 @@ class Connection(asyncio.Protocol):
         _wake(self._waiter)
         if self.on_lost is not None:
             self.on_lost(self)
+        # Both refer to this: a connection that has ended is freed at once, and not when the collector looks.
+        self._parser = self.transport = None
 
     # What the parser calls
 

@@ -25,6 +25,10 @@ class TransportFailure(Exception):
         self.reused = reused
         self.deadline = deadline
 
+    def again(self) -> TransportFailure:
+        """The same, not raised yet."""
+        return TransportFailure(self.kind, str(self), reused=self.reused, deadline=self.deadline)
+
 
 class Deadline:
     """The limits of one exchange on our own clock. A transport tells it what is under way and asks how long that may
