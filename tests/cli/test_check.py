@@ -129,12 +129,12 @@ def test_without_a_file(quoth: Quoth) -> None:
     assert done.err == "1 warning: the gateway would start\n"
     done = quoth("check", POE_API_KEY=None)
     assert done.code == 1
-    assert done.out.startswith("POE_API_KEY: no key for Poe: set POE_API_KEY (it is unset or blank)")
+    assert done.out.startswith("no key for Poe: set POE_API_KEY (it is unset or blank)")
 
 
 def test_a_file_that_is_not_there(quoth: Quoth) -> None:
     done = quoth("check", "nowhere.yaml")
-    assert (done.code, done.out) == (1, "nowhere.yaml: nowhere.yaml cannot be read: No such file or directory\n")
+    assert (done.code, done.out) == (1, "nowhere.yaml: it cannot be read: No such file or directory\n")
 
 
 def test_a_missing_extra_is_one_sentence() -> None:

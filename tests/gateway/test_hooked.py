@@ -53,6 +53,7 @@ class Mine(CustomLogger):
         return data
 
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        print("seen", kwargs["standard_logging_object"]["model_group"])
         with open(Path(__file__).parent / "seen", "a") as file:
             file.write(kwargs["standard_logging_object"]["model_group"] + "\\n")
 
@@ -75,7 +76,8 @@ def gateway(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> 
         "litellm_settings": {"callbacks": ["mine.handler"]},
         "quoth": {"hooks": ["guard.instance"]},
     }
-    with Serving(folder, upstream=upstream.url, **settings) as gateway:
+    # Buffered as it is where nobody says otherwise.
+    with Serving(folder, upstream=upstream.url, environment={"PYTHONUNBUFFERED": ""}, **settings) as gateway:
         yield gateway
 
 
@@ -126,3 +128,12 @@ def test_an_observer_written_for_litellm_is_told(gateway: Serving, upstream: Fau
     while not seen.exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert "m" in seen.read_text().split()
+
+
+def test_what_a_hook_prints_is_there_at_once(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(chat("x"))
+    assert gateway.post(said("hi")).status == 200
+    end = time.monotonic() + 20
+    while "seen m" not in gateway.log and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "seen m" in gateway.log

@@ -12,6 +12,7 @@ from quoth.call import Target
 from quoth.engine.effects import Failed
 from quoth.engine.reading import BodyReader
 from quoth.providers.hints import hint
+from quoth.providers.resolve import OR_AS_ARGUMENT
 from quoth.types import Completion
 from quoth.wire.openai_chat import ErrorFacts, UpstreamError, error_facts
 
@@ -25,7 +26,10 @@ __all__ = [
     "request_id",
     "retry_after",
     "unreadable",
+    "without_code",
 ]
+
+_LIMITS = " (quoth.Timeouts sets the limits)"
 
 # What a status alone does not tell; the body's code or type does.
 _BY_CODE: dict[str, type[errors.APIError]] = {
@@ -165,7 +169,7 @@ def made_nothing(target: Target, kind: str, said: str, status: int, headers: Map
 def from_failure(target: Target, failure: Failed, *, streaming: bool, makes_media: bool) -> errors.APIError:
     """The exception for an attempt that got no answer, or half of one."""
     if failure.kind == "timeout":
-        message = f"{failure.message} (quoth.Timeouts sets the limits)"
+        message = f"{failure.message}{_LIMITS}"
         retryable = failure.deadline == "connect"
         return _made(errors.Timeout, target, message, {}, code="upstream_timeout", retryable=retryable)
     retryable = failure.kind not in ("tls", "fork", "proxy")
@@ -263,3 +267,8 @@ def retry_after(headers: Mapping[str, str], today: datetime) -> float | None:
         if seconds == seconds and seconds != float("inf"):
             return max(0.0, seconds)
     return None
+
+
+def without_code(error: errors.QuothError) -> str:
+    """What an error says, without what only a program that calls the SDK can do about it."""
+    return error.message.removesuffix(_LIMITS).removesuffix(OR_AS_ARGUMENT)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from quoth import errors
+from quoth.engine.failures import without_code
 from quoth.gateway.redact import Redactor
 from quoth.wire.openai_chat import error_facts
 
@@ -120,7 +121,7 @@ def _own(error: errors.QuothError) -> Problem:
         # The gateway has no key for this provider: nothing that the caller's key could change.
         status, slug = 502, "upstream_auth"
     return Problem(
-        status, slug or _BY_STATUS.get(status, "internal_error"), error.message, error.param, error.retry_after
+        status, slug or _BY_STATUS.get(status, "internal_error"), without_code(error), error.param, error.retry_after
     )
 
 
@@ -146,7 +147,9 @@ def _upstream(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.StreamInterrupted):
         return Problem(502, "stream_interrupted", error.message)
     if isinstance(error, errors.Timeout) and not error.headers:
-        return Problem(504, "upstream_timeout", f"{name} did not answer in time: {_short(error.message)}")
+        said = _short(without_code(error))
+        said = f"it{said.removeprefix(name)}" if said.startswith(f"{name} ") else said
+        return Problem(504, "upstream_timeout", f"{name} did not answer in time: {said}")
     if isinstance(error, errors.APIConnectionError) and not error.headers:
         if error.code == "upstream_tls":
             return Problem(502, "upstream_tls", f"{name}'s certificate was not accepted")

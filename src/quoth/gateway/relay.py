@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -339,12 +339,12 @@ class Relayed(msgspec.Struct, eq=False):
             (candidate.deployment.stream_timeouts if streams else None) or candidate.deployment.timeouts
         )
         return mocked(
-            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
+            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answers()
         )
 
-    # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
-    # returns the other.
-    _mock_answer: ClassVar[Any] = None
+    def _mock_answers(self) -> Callable[[Any], Mapping[str, Any]] | None:
+        """What takes a mock_response that is no error and returns what it stands for; None for a chat completion."""
+        return None
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""

@@ -39,8 +39,8 @@ def test_without_a_model_list_too(written: Written) -> None:
         ("poe/*", {"model": "poe/*", "timeout": 5.0}),
         ("*", {"model": "poe/*", "timeout": 5.0}),
     ]
-    error = "POE_API_KEY: no key for Poe: set POE_API_KEY (it is unset or blank), or write api_key"
-    assert written.error("router_settings: {num_retries: 1}\n", POE_API_KEY=" ") == f"None:None {error}"
+    error = "no key for Poe: set POE_API_KEY (it is unset or blank); without a key, `quoth demo` shows it all offline"
+    assert written.error("router_settings: {num_retries: 1}\n", POE_API_KEY=" ") == f"None:None : {error}"
 
 
 def test_an_entry_as_plain_data(written: Written) -> None:

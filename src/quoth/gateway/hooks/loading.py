@@ -97,5 +97,6 @@ def _hook(name: str, instance_name: str, module: ModuleType, settings: Settings,
             f"or say `quoth: {{accept_unenforced: [{', '.join(missing)}]}}`"
         )
     if others or guards:
-        warnings.append(f"hook {name}: {', '.join([*guards, *others])} is not called here")
+        names = [*guards, *others]
+        warnings.append(f"hook {name}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not called here")
     return hook

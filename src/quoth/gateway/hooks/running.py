@@ -16,6 +16,7 @@ import msgspec
 from quoth.errors import QuothError
 from quoth.gateway.exchange import ANYBODY, Exchange
 from quoth.gateway.hooks.interface import REMOVED, Call, Hook, HookFailed, Refuse, Reply
+from quoth.gateway.hooks.standin import Lacking
 from quoth.gateway.hooks.streaming import MESSAGES, SURFACES, Blocks, Events, Pumped, Stage, Texts
 
 __all__ = ["Hooks", "Wraps"]
@@ -225,8 +226,9 @@ class Hooks:
         if error is None:
             _LOG.error("hook %s took longer than %g s in %s", name, self._timeout, method)
         else:
-            # Its message may hold what was asked, so only its kind and place are said.
-            _LOG.error("hook %s failed in %s: %s at %s", name, method, type(error).__name__, _place(error))
+            # Its message may hold what was asked, so only its kind and place are said, unless it is one of ours.
+            what = error if isinstance(error, Lacking) else type(error).__name__
+            _LOG.error("hook %s failed in %s: %s at %s", name, method, what, _place(error))
             _LOG.debug("hook %s failed", name, exc_info=error)
 
 
@@ -251,6 +253,8 @@ def _json(value: Any) -> bytes:
 def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
+        if isinstance(error, Lacking) and trace.tb_next.tb_next is None:
+            break  # the last frame is the stand-in's own
         trace = trace.tb_next
     return "?" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
 

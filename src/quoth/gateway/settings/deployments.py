@@ -312,10 +312,14 @@ class _Reader:
             variable = next((name for name in row.key_env if self._variables.get(name)), None)
             if variable is None:
                 if row.key_required and not any(self._variables.names_file(name) for name in row.key_env):
+                    no_key = f"no key for {row.title or row.name}"
                     wanted = f"set {row.key_env[0]} (it is unset or blank), or write" if row.key_env else "write"
                     place = given["model"].place
-                    step = at(path, "model") if place != NOWHERE else row.key_env[0]
-                    problems.error(place, step, f"no key for {row.title or row.name}: {wanted} api_key")
+                    if place != NOWHERE:
+                        problems.error(place, at(path, "model"), f"{no_key}: {wanted} api_key")
+                    else:  # the models are those of no file
+                        offline = "without a key, `quoth demo` shows it all offline"
+                        problems.error(place, "", f"{no_key}: set {row.key_env[0]} (it is unset or blank); {offline}")
                 return
             if not self._environment.get(variable, "").strip():
                 # It was read from NAME_FILE: calls find it in the environment that the settings add.

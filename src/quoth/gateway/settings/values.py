@@ -72,7 +72,8 @@ def one_slip(word: str, meant: str) -> bool:
 
 
 def _wrong(node: Node, path: str, problems: Problems, wanted: str) -> Any:
-    problems.error(node.place, path, f"it is {_shown(node)}; it has to be {wanted}")
+    if node.value is not None or node.variable is None:  # that a variable is missing has been said
+        problems.error(node.place, path, f"it is {_shown(node)}; it has to be {wanted}")
     return UNSET
 
 

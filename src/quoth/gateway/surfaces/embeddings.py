@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -66,6 +66,9 @@ class _Answer(msgspec.Struct):
 
 class _Embedded(Relayed):
     """The same call, with an answer that is read otherwise."""
+
+    def _mock_answers(self) -> Callable[[Any], Mapping[str, Any]]:
+        return self._mock_answer
 
     def _mock_answer(self, given: Any) -> Mapping[str, Any]:
         vector = given if isinstance(given, list) else [0.0] * 1536
