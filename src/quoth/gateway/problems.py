@@ -217,8 +217,7 @@ def _said(error: errors.QuothError) -> str:
 
 def _hint(error: errors.QuothError) -> str | None:
     """What the catalogue added to the provider's words."""
-    said = _said(error)
-    _, found, rest = error.message.partition(said)
+    _, found, rest = error.message.partition(f": {_said(error)}")
     rest = rest.lstrip(". ")
     return rest[:1000] if found and rest else None
 

@@ -35,6 +35,9 @@ NOT_JSON = {
     "trailing junk": (b'{"model": "m"} x', "byte 16"),
     "two documents": (b'{"model": "m"}{"model": "m"}', "byte 15"),
     "single quotes": (b"{'model': 'm'}", "byte 1"),
+    "cut off at once": (b"{", "truncated (byte 1)"),
+    "Latin-1 in a message": (b'{"model": "any/x", "messages": [{"content": "caf\xe9"}]}', "not UTF-8 (byte 48)"),
+    "half a pair in UTF-8": (b'{"model": "any/x", "x": "\xed\xa0\x80", ' + HI + b"}", "not UTF-8 (byte 25)"),
     "a comment": (b'{"model": "m" /* hi */}', "byte 14"),
     "a trailing comma": (b'{"model": "m",}', "byte 14"),
     "a byte order mark": (b"\xef\xbb\xbf{}", "byte order mark"),
@@ -68,6 +71,27 @@ def test_what_is_no_json_is_refused_with_its_place(
     answer = gateway.ask("POST", path, body)
     check_refusal(answer)
     assert says in answer.error["message"], answer.error
+    assert len(upstream.requests) == asked
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b'{"model": "any/x", "messages": ' + b"[" * 100_000, "messages"),
+        (b'{"model": "any/x", ' + HI + b', "a \\" [": ' + b'{"b":' * 5000 + b"1" + b"}" * 5000 + b"}", 'a \\" ['),
+        (b'{"x": {"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "x"),
+        (b'{"model": "' + b'\\"' * 100_000 + b'", "messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", None),
+        (b"[" * 100_000, None),
+    ],
+    ids=["messages", "a-field-with-odd-letters", "within", "far-from-the-beginning", "no-object"],
+)
+def test_the_field_that_is_too_deep_is_named(
+    body: bytes, param: str | None, gateway: Serving, upstream: FaultServer
+) -> None:
+    asked = len(upstream.requests)
+    answer = gateway.post(body)
+    check_refusal(answer)
+    assert answer.error["param"] == param
     assert len(upstream.requests) == asked
 
 
@@ -107,11 +131,16 @@ WRONG: list[tuple[dict[str, Any] | bytes, str | None]] = [
     ({"response_format": "json"}, "response_format"),
     ({"timeout": "long"}, "timeout"),
     ({"timeout": -1}, "timeout"),
+    ({"request_timeout": "long"}, "request_timeout"),
+    ({"timeout": None, "request_timeout": -1}, "request_timeout"),
+    ({"stream_timeout": "long"}, "stream_timeout"),
     ({"num_retries": -1}, "num_retries"),
+    ({"max_retries": "x"}, "max_retries"),
     ({"num_retries": 1e9}, "num_retries"),
     ({"fallbacks": "x"}, "fallbacks"),
     ({"fallbacks": [5]}, "fallbacks[0]"),
     ({"tags": "x"}, "tags"),
+    ({"metadata": {"tags": 5}}, "metadata.tags"),
     (b'{"model": "any/x", "temperature": 1e999, ' + HI + b"}", "temperature"),
     (b'{"model": "any/x", "n": 1e999, ' + HI + b"}", "n"),
 ]
