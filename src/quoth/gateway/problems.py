@@ -27,7 +27,7 @@ SLUGS = {
     "not_found_error": "there is no such route",
     "method_not_allowed": "the route exists, for another method",
     "upgrade_required": "a websocket was asked for, and there is none",
-    "request_too_large": "the request's body is larger than the limit",
+    "request_too_large": "the request's body, or its head, is larger than the limit",
     "request_timeout": "the request's body did not arrive in time",
     "context_window_exceeded": "the prompt is longer than the model reads",
     "idempotency_conflict": "the same Idempotency-Key with another request, or while the first is under way",

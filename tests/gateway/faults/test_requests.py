@@ -283,6 +283,45 @@ def test_a_request_id_that_is_none_is_replaced(id: str, gateway: Serving) -> Non
     assert len(answer.headers["x-request-id"].removeprefix("req_")) == 32
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"x-long: " + b"y" * 70_000 + b"\r\n",
+        b"".join(b"x-%d: " % number + b"y" * 2000 + b"\r\n" for number in range(40)),
+        (b"x-same: " + b"y" * 2000 + b"\r\n") * 40,
+        b"".join(b"x-%d: y\r\n" % number for number in range(101)),
+    ],
+    ids=["one", "together", "of-one-name", "too-many"],
+)
+def test_a_head_that_is_too_large_at_once(headers: bytes, either: Serving, upstream: FaultServer, name: str) -> None:
+    """C11: granian measures what is incomplete, and uvicorn does not measure."""
+    asked = len(upstream.requests)
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(request(either, chat_body(model=f"any/{name}"), name, headers))
+        sock.settimeout(20)
+        assert b" 431 " in receive(sock, b"\r\n").split(b"\r\n")[0]
+    assert len(upstream.requests) == asked
+
+
+def test_a_head_of_60_kb_is_taken(either: Serving, upstream: FaultServer, name: str) -> None:
+    upstream.play(chat("ok"))
+    assert either.post(chat_body(model=f"any/{name}"), {"x-long": "y" * 60_000}).status == 200
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nhello", b"5\nhello\n0\n\n", b"fffffffffffffffff\r\nx", b"-1\r\n\r\n"])
+def test_chunks_that_are_none(chunks: bytes, either: Serving, upstream: FaultServer, name: str) -> None:
+    """C12: 400, and nothing more is read from that connection."""
+    asked = len(upstream.requests)
+    head = request(either, b"", name).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(head + chunks)
+        sock.settimeout(20)
+        got = receive(sock, b"to the end")
+        assert b" 400 " in got.split(b"\r\n")[0]
+        assert got.count(b"HTTP/1.1 ") == 1
+    assert len(upstream.requests) == asked
+
+
 def test_head_and_options(gateway: Serving) -> None:
     answer = gateway.ask("OPTIONS", "/v1/models")
     assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
