@@ -176,6 +176,21 @@ class TestAddress:
         open_to_all = Plan(file=written.file(ONE), given={"host": "0.0.0.0"})
         assert isinstance(judged(open_to_all, {"POE_API_KEY": "k"}), Refusal)
 
+    def test_workers_know_nothing_of_one_another_and_it_says_so(self, written: Written) -> None:
+        says = "limits are per worker: each of the 3 has its own rpm"
+        (warning,) = written.load(own("{server: {workers: 3}}")).warnings
+        assert (warning.line, warning.path) == (4, "quoth.server.workers")
+        assert warning.message.startswith(says)
+        environment = {"POE_API_KEY": "k", "QUOTH_MASTER_KEY": MASTER}
+        for given, text, count in (
+            (3, ONE, 1),
+            (3, own("{server: {workers: 2}}"), 1),
+            (1, own("{server: {workers: 2}}"), 0),
+        ):
+            found = judged(Plan(file=written.file(text), given={"workers": given}), environment)
+            assert isinstance(found, Loaded)
+            assert [says in warning for warning in found.warnings] == [True] * count
+
     def test_an_address_from_the_command_line_is_judged_alike(self) -> None:
         assert exposure("0.0.0.0", MASTER) == []
         assert [problem.severity for problem in exposure("0.0.0.0", None)] == ["error"]

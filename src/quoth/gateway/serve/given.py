@@ -11,7 +11,7 @@ import msgspec
 from quoth.gateway.serve.loading import Loaded, Refusal
 from quoth.gateway.serve.messages import Tls
 from quoth.gateway.serve.plan import Plan
-from quoth.gateway.settings import Problem, Refused, Server, Settings, exposure, load
+from quoth.gateway.settings import Problem, Refused, Server, Settings, apart, exposure, load
 
 __all__ = ["judged", "unpack"]
 
@@ -36,6 +36,9 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         warnings = [warning for warning in warnings if warning.message not in before]
         for problem in exposure(server.host, settings.master_key, settings.weak_key_permitted):
             (problems if problem.severity == "error" else warnings).append(problem)
+    if server.workers != settings.server.workers:
+        before = {problem.message for problem in apart(settings.server.workers)}
+        warnings = [warning for warning in warnings if warning.message not in before] + apart(server.workers)
     if problems:
         return Refusal([str(problem) for problem in problems])
     return Loaded(
