@@ -12,6 +12,7 @@ from quoth.call import Timeouts
 from quoth.engine.routing import Controls
 from quoth.errors import BadRequestError
 from quoth.gateway.entries import Entries, kind_of, opened
+from quoth.gateway.settings.names import LONGEST
 from quoth.providers.controls import CONTROLS, INERT
 from quoth.transport.mock import TESTING
 from quoth.types import Warning
@@ -109,7 +110,7 @@ def asked(
         model = _MODEL.decode(entries["model"])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequestError(f"model has to be a text, not {kind_of(entries['model'])}", param="model") from None
-    if not model or not model.isprintable() or len(model) > 512:
+    if not model or not model.isprintable() or len(model) > LONGEST:
         raise BadRequestError("model has to be the name of a model", param="model")
     for name in entries:
         if name in _FIRST and name not in untyped:

@@ -310,10 +310,16 @@ class TestWildcards:
             ("*/*", "poe/*", "'*/*' has more than one *"),
             ("mine", "poe/*", "'poe/*' has a * and 'mine' has none, so that nothing can stand for it"),
             ("m*", "poe/*-*", "'poe/*-*' has more than one *"),
+            ("m" * 513, "poe/A", "a name has 1 to 512 characters"),
         ],
     )
     def test_what_can_never_be_reached(self, written: Written, name: str, model: str, said: str) -> None:
         assert f"2:17 model_list[0].model_name: {said}" in written.error(models(entry(name, f"{{model: {model!r}}}")))
+
+    def test_what_no_call_can_name(self, written: Written) -> None:
+        text = 'model_list:\n  - model_name: "a\\nb"\n    litellm_params: {model: poe/A}\n'
+        said = "2:17 model_list[0].model_name: 'a\\nb' has a character that cannot be seen, so that no call can name it"
+        assert written.error(text) == said
 
     def test_what_can(self, written: Written) -> None:
         found = models(
@@ -357,6 +363,8 @@ class TestAliases:
             ("{a: onne}", "a: model_list has no 'onne'; did you mean one?"),
             ("{a: b, b: one}", "a: 'b' is an alias itself; name a model of model_list"),
             ("{a: a}", "a: 'a' is an alias itself"),
+            ('{"a\\tb": one}', "a\tb: 'a\\tb' has a character that cannot be seen"),
+            ("{'': one}", ": a name has 1 to 512 characters, so that no call can name this one"),
             ("{'a*': one}", "a*: an alias is one name; a * has no meaning in it"),
             ("{a: [one]}", "a: it is a list; it has to be a text"),
             ("{a: {model: one, hiden: true}}", "a.hiden: hiden is not known here; did you mean hidden?"),

@@ -16,6 +16,7 @@ from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
 from quoth.gateway.settings.known import Section, known, providers
+from quoth.gateway.settings.names import unsayable
 from quoth.gateway.settings.problems import NOWHERE, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
@@ -219,6 +220,9 @@ class _Reader:
         values = self._params(params, at(path, "litellm_params"))
         info = self._info(node.entries.get("model_info"), at(path, "model_info"))
         if model_name is UNSET or values is None:
+            return None
+        if (why := unsayable(model_name)) is not None:
+            problems.error(name.place, at(path, "model_name"), why)
             return None
         self._stars(model_name, name, values["model"], path)
         where = f"{name.place.file}:{name.place.line}" if name.place.line else ""
