@@ -116,12 +116,22 @@ quoth:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(settings), type=Settings) == settings
 
 
+def test_the_log_lies_beside_the_settings(written: Written) -> None:
+    """And not where the gateway happened to be started."""
+    settings = written.load(own("{log: {path: quoth.log}}"))
+    assert settings.quoth.log.path == str(written.folder / "quoth.log")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{commit_after: soon}", "commit_after: it is 'soon'; it has to be seconds, or a text such as \"30s\""),
         ("{hook_timeout: 0}", "hook_timeout: it is 0; it has to be seconds"),
         ("{pacing: {rpm: 0}}", "pacing.rpm: it is 0; it has to be a whole number, 1 or more"),
+        ("{log: {path: nowhere/quoth.log}}", "log.path: there is no folder '"),
+        ("{log: {path: .}}", "log.path: '"),
+        ("{proxy: 'socks5://proxy.example:1080'}", "proxy: it has to be a URL such as http://proxy.example:3128"),
+        ("{proxy: 'http://proxy.example:port'}", "proxy: it has to be a URL such as http://proxy.example:3128"),
         ("{pacing: 3}", "pacing: it has to be a mapping of names to values"),
         ("{log: {format: yaml}}", "log.format: it is 'yaml'; it has to be one of json, text, none"),
         ("{retry_budget: {ratio: 2}}", "retry_budget.ratio: it is 2; it has to be a number, from 0 to 1"),
