@@ -12,6 +12,7 @@ from quoth.gateway.serve.loading import Loaded, Refusal
 from quoth.gateway.serve.plan import Plan
 from quoth.gateway.settings import Cache, Quoth, Server, Settings, exposure, loopback
 from quoth.providers.quirks import QUIRKS
+from tests.faultserver.certificates import authority_pem
 from tests.gateway.settings.conftest import MASTER, ONE, Written
 
 
@@ -185,6 +186,20 @@ class TestAddress:
         assert "others can reach 0.0.0.0" in found.warnings[0]
         open_to_all = Plan(file=written.file(ONE), given={"host": "0.0.0.0"})
         assert isinstance(judged(open_to_all, {"POE_API_KEY": "k"}), Refusal)
+
+    def test_certificates_that_are_none_are_refused_before_any_call_needs_them(self, written: Written) -> None:
+        written.file("no certificate\n", "ca.pem")
+        (written.folder / "real.pem").write_bytes(authority_pem())
+        environment = {"POE_API_KEY": "k", "QUOTH_MASTER_KEY": MASTER}
+        for key in ("ssl_verify", "ssl_certificate"):
+            plan = Plan(file=written.file(f"{ONE}litellm_settings: {{{key}: ca.pem}}\n"))
+            found = judged(plan, environment)
+            assert isinstance(found, Refusal)
+            assert found.problems[0].startswith(
+                f"litellm_settings: {key} '{written.folder / 'ca.pem'}' cannot be used: "
+            )
+        good = Plan(file=written.file(f"{ONE}litellm_settings: {{ssl_verify: real.pem}}\n"))
+        assert isinstance(judged(good, environment), Loaded)
 
     def test_workers_know_nothing_of_one_another_and_it_says_so(self, written: Written) -> None:
         says = "limits are per worker: each of the 3 has its own rpm"
