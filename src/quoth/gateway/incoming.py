@@ -160,6 +160,9 @@ async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) 
             raise _too_large(limit)
         if length == 0:
             return b""
+    elif headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        # No server undoes another one: what is packed would be taken for what it packs.
+        raise BadRequestError("a body with another transfer-encoding than chunked is not taken")
     message = await receive()
     body: bytes = message.get("body", b"")
     size = len(body)

@@ -322,6 +322,19 @@ def test_chunks_that_are_none(chunks: bytes, either: Serving, upstream: FaultSer
     assert len(upstream.requests) == asked
 
 
+@pytest.mark.parametrize("encoding", [b"gzip, chunked", b"identity, chunked"])
+def test_a_transfer_encoding_that_nobody_undoes(
+    encoding: bytes, either: Serving, upstream: FaultServer, name: str
+) -> None:
+    asked, body = len(upstream.requests), json.dumps(chat_body(model=f"any/{name}")).encode()
+    head = request(either, b"", name).replace(b"content-length: 0", b"transfer-encoding: " + encoding)
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        sock.settimeout(20)
+        assert b" 400 " in receive(sock, b"\r\n").split(b"\r\n")[0]
+    assert len(upstream.requests) == asked
+
+
 def test_head_and_options(gateway: Serving) -> None:
     answer = gateway.ask("OPTIONS", "/v1/models")
     assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
