@@ -131,13 +131,15 @@ class Call:
 
 
 class FixedHeaders(dict[str, str]):
-    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once."""
+    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once; `starts` are
+    whole heads but for their last lines, by method and URL, as whoever sends them has made them."""
 
-    __slots__ = ("lines",)
+    __slots__ = ("lines", "starts")
 
     def __init__(self, headers: Mapping[str, str]):
         super().__init__(headers)
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.starts: dict[tuple[str, str], bytes] = {}
 
 
 class WireRequest(msgspec.Struct, frozen=True):

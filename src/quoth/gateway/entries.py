@@ -15,7 +15,7 @@ import msgspec
 from quoth.errors import BadRequestError
 from quoth.providers.quirks import Outline
 
-__all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "outline", "placed", "split"]
+__all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "ordinary", "outline", "placed", "split"]
 
 Entries = dict[str, msgspec.Raw]
 
@@ -120,6 +120,18 @@ class _Message(msgspec.Struct):
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 _PARTS = msgspec.json.Decoder(list[_Part])
 _LIST = 0x5B
+
+
+def ordinary(messages: msgspec.Raw, roles: frozenset[str]) -> bool:
+    """Whether each message has one of these roles, and a content without parts. False for messages that are none."""
+    try:
+        for message in _MESSAGES.decode(messages):
+            content = message.content
+            if message.role not in roles or (content and memoryview(content)[0] == _LIST):
+                return False
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def outline(messages: msgspec.Raw) -> Outline:

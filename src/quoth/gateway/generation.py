@@ -114,7 +114,8 @@ class Generation:
         if shape is None:
             if len(self._shapes) >= _KEPT:
                 self._shapes.clear()
-            shape = Shape(candidate, drop_params=self.settings.drop_params, path=path)
+            over_chat = self.wires(candidate)[0] is None
+            shape = Shape(candidate, drop_params=self.settings.drop_params, path=path, over_chat=over_chat)
             self._shapes[candidate, path] = shape
         return shape
 

@@ -121,10 +121,11 @@ def authenticated(headers: Mapping[bytes, bytes], master: bytes | None) -> Calle
     if master is None:
         return ANYBODY
     given = headers.get(b"authorization")
-    if given is not None and given.startswith(b"Bearer ") and _OTHERS.isdisjoint(headers):
-        given = given[7:].strip()  # as nearly everybody says it; the rest of this says the same
-    else:
-        given = _only_one(headers)
+    if given is not None and given[:7] == b"Bearer " and _OTHERS.isdisjoint(headers):
+        given = given[7:]  # as nearly everybody says it; the rest of this says the same
+        if compare_digest(given, master):
+            return _MASTER
+    given = _only_one(headers)
     if not given:
         raise AuthenticationError(f"no key; {_HELP}")
     if not compare_digest(given, master):

@@ -18,7 +18,6 @@ Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
-_ONE_ATTEMPT = (b"x-quoth-attempts", b"1")
 _EVENTS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -96,14 +95,12 @@ class Outgoing:
                 claim.settle(self.x.status, self._tape_headers, b"".join(self._tape))
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
-        """An answer that is not streamed."""
-        x = self.x
+        """An answer that is not streamed. `headers` are taken over, and added to."""
+        x, size = self.x, len(body)
         self.started = self.ended = True
-        x.status = status
-        x.bytes_out = len(body)
-        x.first_at = time.monotonic()
+        x.status, x.bytes_out, x.first_at = status, size, time.monotonic()
         if status != 204:
-            headers.append((b"content-length", b"%d" % len(body)))
+            headers.append((b"content-length", b"%d" % size))
         self._name(headers)
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
@@ -112,7 +109,10 @@ class Outgoing:
         await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
 
     def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> Coroutine[Any, Any, None]:
-        return self.whole(status, [_JSON, *(headers or ())], body)
+        if headers is None:
+            headers = []
+        headers.append(_JSON)
+        return self.whole(status, headers, body)
 
     async def begin(self, headers: list[Header]) -> None:
         """The head of a stream of events."""
@@ -178,12 +178,12 @@ class Outgoing:
 
 def fitting(x: Exchange) -> list[Header]:
     """The headers that say what became of a call. What is not known is absent."""
-    headers: list[Header] = []
-    if x.attempts:
-        headers += _counted(len(x.attempts), x.fallbacks)
-    if x.candidate is not None:
-        target = x.candidate.target
-        headers += _served_by(target.row.name, target.model, x.wire or target.wire, x.candidate.deployment.id)
+    candidate = x.candidate
+    if candidate is not None:
+        target, wire = candidate.target, x.wire or candidate.target.wire
+        headers = [*_served(target.row.name, target.model, wire, candidate.deployment.id, len(x.attempts), x.fallbacks)]
+    else:
+        headers = _counted(len(x.attempts), x.fallbacks)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -197,18 +197,20 @@ def fitting(x: Exchange) -> list[Header]:
 # Beside ours go the headers of LiteLLM's proxy that programs read: the same facts under its names.
 
 
-@lru_cache(maxsize=1024)
-def _counted(attempts: int, fallbacks: int) -> tuple[Header, Header, Header]:
-    return (
+def _counted(attempts: int, fallbacks: int) -> list[Header]:
+    if not attempts:
+        return []
+    return [
         (b"x-quoth-attempts", b"%d" % attempts),
         (b"x-litellm-attempted-retries", b"%d" % max(0, attempts - 1 - fallbacks)),
         (b"x-litellm-attempted-fallbacks", b"%d" % fallbacks),
-    )
+    ]
 
 
 @lru_cache(maxsize=4096)
-def _served_by(provider: str, model: str, wire: str, deployment: str) -> tuple[Header, Header, Header]:
+def _served(provider: str, model: str, wire: str, deployment: str, attempts: int, fallbacks: int) -> tuple[Header, ...]:
     return (
+        *_counted(attempts, fallbacks),
         (b"x-quoth-model", _header_text(f"{provider}/{model}")),
         (b"x-quoth-wire", _header_text(wire)),
         (b"x-litellm-model-id", _header_text(deployment)),

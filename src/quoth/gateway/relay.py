@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -37,7 +37,7 @@ from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
 from quoth.wire.chat_surface import is_plain
-from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
 
@@ -54,6 +54,9 @@ _NO_PARAMS = frozenset({"model", "messages", "stream"})
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
 
+_NEW_BODY: Callable[[], Any] = partial(BodyReader, ANSWER_LIMIT)
+
+
 class Got(msgspec.Struct):
     """An answer that is good so far: the body of a whole one, or the events of a stream with the driver's `reply`."""
 
@@ -61,49 +64,35 @@ class Got(msgspec.Struct):
     reply: Any = None
     events: Events | None = None
     body: bytes = b""
-    content_type: str = ""
 
 
-class Relayed:
+class Relayed(msgspec.Struct, eq=False):
     """One call in the API of `surface`. It goes over that API's own wire to candidates that serve it, and is told in
     another to those that do not."""
 
-    __slots__ = (
-        "_in_chat",
-        "asked",
-        "controls",
-        "fails",
-        "generation",
-        "journey",
-        "mock",
-        "surface",
-        "today",
-        "warnings",
-        "wire",
-        "world",
-        "x",
-    )
+    generation: Generation
+    x: Exchange
+    asked: Asked
+    controls: Controls
+    world: World
+    surface: Surface = CHAT
+    wire: str | None = None
+    mock: Mapping[str, Any] = {}
+    fails: Callable[..., Exception] | None = None
+    journey: Journey = msgspec.field(default_factory=Journey)
+    warnings: list[Warning] = []
+    _in_chat: _InChat | None = None
 
-    def __init__(
-        self,
-        generation: Generation,
-        x: Exchange,
-        asked: Asked,
-        controls: Controls,
-        world: World,
-        surface: Surface = CHAT,
-    ):
-        self.generation, self.x, self.asked, self.controls = generation, x, asked, controls
-        self.world = world
-        self.today: Callable[[], datetime] = world.today
-        self.surface = surface
-        self._in_chat: _InChat | None = None
-        given = asked.steering
-        self.wire = _wire(given) if given else None
-        self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
-        self.fails = tested(given) if given else None
-        self.journey = Journey(attempts=x.attempts)
-        self.warnings: list[Warning] = []
+    def __post_init__(self) -> None:
+        self.journey.attempts = self.x.attempts
+        if given := self.asked.steering:
+            self.wire = _wire(given)
+            self.mock = {name: given[name] for name in MOCKS if name in given}
+            self.fails = tested(given)
+
+    @property
+    def today(self) -> Callable[[], datetime]:
+        return self.world.today
 
     def flow(self, group: Group) -> Flow[Got]:
         if "n" in self.asked.entries and (count := self._count(group)) > 1:
@@ -126,27 +115,29 @@ class Relayed:
     # One attempt
 
     def __call__(self, candidate: Candidate) -> Try[Any, Got]:
+        x, asked, surface = self.x, self.asked, self.surface
         if self.fails is not None and self.journey.fallbacks == 0:
-            raise self.fails(ON_PURPOSE, model=self.asked.model)
-        self.x.candidate = candidate
+            raise self.fails(ON_PURPOSE, model=asked.model)
+        x.candidate = candidate
         mocking = bool(self.mock or candidate.deployment.mock)
-        over_chat = self.generation.wires(candidate)[0] is None if self.wire is None else self.wire == CHAT.wire
-        shaped = "response_format" in self.asked.entries and self._shaped(candidate)
-        if self.surface.look is not None or not over_chat or shaped:
+        if surface.look is not None:
             return self._other(candidate, mocking)
-        asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
-        self.x.wire = CHAT.wire
-        warnings = list(shape.warnings)
-        streams = asked.stream and not shape.makes_media
-        if asked.stream and shape.makes_media:
+        shape = self.generation.shape(candidate, surface.path)
+        over_chat = shape.over_chat if self.wire is None else self.wire == CHAT.wire
+        if not over_chat or ("response_format" in asked.entries and self._shaped(candidate)):
+            return self._other(candidate, mocking)
+        x.wire = CHAT.wire
+        warnings, streams, makes_media = list(shape.warnings), asked.stream, shape.makes_media
+        if streams and makes_media:
+            streams = False
             warnings.append(Warning("media_not_streamed", "stream", f"{candidate.target.model} {_MEDIA}"))
-        request = shape.request(asked, warnings, self.today, self.journey.overrides)
+        request = shape.request(asked, warnings, self.world.today, self.journey.overrides)
         self.warnings = warnings
-        if self.x.trace:
-            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
+        if x.trace:
+            request = msgspec.structs.replace(request, headers={**request.headers, **x.trace})
         if mocking:
             request = self._mocked(candidate, request, streams)
-        return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+        return self._try(candidate, request, streams, makes_media, self._chat_reader, self._answer)
 
     def _shaped(self, candidate: Candidate) -> bool:
         """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
@@ -165,10 +156,9 @@ class Relayed:
         events: Callable[[], Events],
         whole: Callable[[Candidate, BodyReader], bytes],
     ) -> Try[Any, Got]:
-        new_reader: Callable[[], Any] = events if self.asked.stream else partial(BodyReader, ANSWER_LIMIT)
         return Try(
             request,
-            new_reader,
+            events if self.asked.stream else _NEW_BODY,
             partial(self._interpret, candidate, makes_media, whole),
             streams,
             makes_media,
@@ -353,7 +343,7 @@ class Relayed:
 
     # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
     # returns the other.
-    _mock_answer: Any = None
+    _mock_answer: ClassVar[Any] = None
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""
@@ -370,40 +360,26 @@ class Relayed:
         reader: BodyReader | Events,
     ) -> Got:
         """The answer, or the error that it is. Raises QuothError."""
-        target = candidate.target
-        if isinstance(outcome, Failed):
-            if reader.status < 300:
-                raise failures.from_failure(target, outcome, streaming=self.asked.stream, makes_media=makes_media)
-            reply = None
-        else:
-            reply = outcome.reply
-        document = reader if isinstance(reader, BodyReader) else reader.document
-        status = reader.status
-        if not 200 <= status < 300 or document is not None:
+        status, document = reader.status, reader if isinstance(reader, BodyReader) else reader.document
+        if isinstance(outcome, Failed) and status < 300:
+            streams = self.asked.stream
+            raise failures.from_failure(candidate.target, outcome, streaming=streams, makes_media=makes_media)
+        if not 200 <= status < 300 or (document is not None and document.too_large):
             sent = _Sent(self.asked.entries)
-            failures.check_document(target, sent, document, status, reader.headers, self.today)
-        if isinstance(reader, Events):
-            if not reader.good:
-                raise _no_stream(candidate, reader, makes_media)
-            return Got(candidate, reply, reader)
-        return Got(
-            candidate,
-            None,
-            body=whole(candidate, reader),
-            content_type=reader.headers.get("content-type", "application/json"),
-        )
+            failures.check_document(candidate.target, sent, document, status, reader.headers, self.today)
+        if isinstance(reader, BodyReader):
+            return Got(candidate, None, None, whole(candidate, reader))
+        if not reader.good:
+            raise _no_stream(candidate, reader, makes_media)
+        return Got(candidate, None if isinstance(outcome, Failed) else outcome.reply, reader)
 
     def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
         answered = _judged(candidate, reader, read)
-        self._note(answered)
-        return renamed(reader.body, answered.model, msgspec.json.encode(self.asked.model))
-
-    def _note(self, answered: Answered) -> None:
-        x = self.x
+        x, tokens = self.x, answered.tokens
         x.finish_reason = answered.finish_reason
-        tokens = tokens_of(answered.usage) if answered.usage else None
         if tokens is not None:
             x.tokens = tokens if x.tokens is None else _sum(x.tokens, tokens)
+        return renamed(reader.body, answered.model, self.asked.entries["model"])
 
     # Several choices, where the provider gives one a call
 

@@ -37,8 +37,9 @@ class Quirk(Struct, frozen=True):
     text.
 
     `when` looks at an outline of the messages and says whether there is anything to do: a relay that hears no leaves
-    them closed. A quirk of something else than messages has none. `wires` are those that it concerns. `mend` is in
-    place of `apply` for a quirk of one wire's own requests.
+    them closed. What it says of several messages has to hold of one of them alone. A quirk of something else than
+    messages has none. `wires` are those that it concerns. `mend` is in place of `apply` for a quirk of one wire's own
+    requests.
     """
 
     name: str
