@@ -27,6 +27,8 @@ class Guard(Hook):
             raise Reply("from the hook")
         if "odd" in said:
             raise Reply("odd words")
+        if "exit" in said:
+            raise SystemExit(3)
         return {"temperature": 0}
 
     async def after(self, call, answer):
@@ -105,6 +107,16 @@ def test_a_hook_refuses(gateway: Serving, upstream: FaultServer) -> None:
     answer = gateway.post(said("forbidden"))
     assert (answer.status, answer.error["message"], answer.error["type"]) == (403, "not here", "hook_refused")
     assert len(upstream.requests) == before
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hook_that_exits_ends_neither_the_worker_nor_the_envelope(
+    stream: bool, gateway: Serving, upstream: FaultServer
+) -> None:
+    answer = gateway.post(said("exit", stream=stream))
+    assert (answer.status, answer.error["type"], answer.error["code"]) == (500, "hook_failed", "500")
+    assert answer.headers["x-request-id"]
+    assert not any("ended with code" in line or "Traceback" in line for line in gateway.told)
 
 
 def test_a_hook_answers_in_the_models_place(gateway: Serving, upstream: FaultServer) -> None:

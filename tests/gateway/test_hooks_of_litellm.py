@@ -245,14 +245,17 @@ async def async_post_call_streaming_iterator_hook(self, user_api_key_dict, respo
     assert texts(await through(hooks, STREAMED)) == "a "
 
 
-async def test_an_iterator_that_fails_refuses(tmp_path: Path):
+@pytest.mark.parametrize("raised", ['ValueError("found")', "SystemExit", "asyncio.CancelledError"])
+async def test_an_iterator_that_fails_refuses(tmp_path: Path, raised: str):
     hooks = of(
         tmp_path,
-        """
+        f"""
 async def async_post_call_streaming_iterator_hook(self, user_api_key_dict, response, request_data):
+    import asyncio
+
     async for item in response:
         if item.choices[0].delta.content == "ret":
-            raise ValueError("found")
+            raise {raised}
         yield item
 """,
     )

@@ -65,9 +65,13 @@ _HELP = {
     401: "The key was refused; is it the right one, and not revoked or expired?",
     402: "The account is out of points or credit, or the model needs a subscription.",
 }
-# Servers that give a too long prompt no code of its own say it in words like these (vLLM, llama.cpp, TGI, Ollama).
+# Servers that give a too long prompt no code of its own say it in words like these (vLLM, llama.cpp, TGI, Ollama; from
+# "prompt is too long" on Anthropic, Gemini, and those that LiteLLM knows too).
 _TOO_LONG = re.compile(
-    r"(maximum|exceeds?|longer than|available) .{0,40}context (length|window|size)|context_length", re.I
+    r"(maximum|exceeds?|longer than|available) .{0,40}context (length|limit|window|size)|context_length"
+    r"|prompt is too long|input token count .{0,40}exceeds the maximum|exceeds the maximum number of tokens"
+    r"|input tokens exceed|`inputs` tokens \+ `max_new_tokens` must be",
+    re.I,
 )
 # A quota that is used up answers 429 like a rate limit, but waiting does not help.
 _NOT_WORTH_A_RETRY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -91,11 +95,7 @@ def from_status(
         )
     facts = error_facts(body)
     kind = errors.for_status(status)
-    named = _BY_CODE.get(facts.code or "") or _BY_CODE.get(facts.type or "")
-    if named is None and status == 400 and _TOO_LONG.search(facts.message):
-        named = errors.ContextWindowExceededError
-    if named is not None and status in (400, 403, 404, 422):
-        kind = named
+    kind = _named(facts, status) or kind
     more = hint(target, sent, status, facts) or _HELP.get(status, "")
     text = facts.message.rstrip()
     if more and text and text[-1] not in ".!?…":
@@ -111,6 +111,16 @@ def from_status(
         retry_after=retry_after(headers, today),
         retryable=retryable and not {facts.code, facts.type} & _NOT_WORTH_A_RETRY,
     )
+
+
+def _named(facts: ErrorFacts, status: int | None) -> type[errors.APIError] | None:
+    """What the error's own words say that its status, None for none, leaves open."""
+    if status not in (None, 400, 403, 404, 422):
+        return None
+    named = _BY_CODE.get(facts.code or "") or _BY_CODE.get(facts.type or "")
+    if named is None and status in (None, 400) and _TOO_LONG.search(facts.message):
+        return errors.ContextWindowExceededError
+    return named
 
 
 def check_document(
@@ -134,7 +144,7 @@ def in_answer(target: Target, error: UpstreamError, headers: Mapping[str, str]) 
     kind = (
         errors.for_status(error.status) if error.status else _BY_TYPE.get(facts.type or "", errors.InternalServerError)
     )
-    kind = _BY_CODE.get(facts.code or "", kind)
+    kind = _BY_CODE.get(facts.code or "") or _named(facts, error.status) or kind
     return _made(kind, target, f"failed: {facts.message}", headers, facts=facts, status_code=error.status)
 
 

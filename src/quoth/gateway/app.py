@@ -14,7 +14,7 @@ import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +31,16 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
-from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, from_here, header_map
+from quoth.gateway.incoming import (
+    BODY_SECONDS,
+    Left,
+    Receive,
+    RequestTimeout,
+    authenticated,
+    check_head,
+    from_here,
+    header_map,
+)
 from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, in_own_words, problem_of
@@ -234,6 +243,7 @@ class App:
         self.observers.begin(x)
         try:
             try:
+                check_head(scope["headers"], headers)
                 if len(headers) != len(scope["headers"]):
                     header_map(scope["headers"])  # raises for some that come twice
                 await self._handle(request, route)
@@ -241,6 +251,7 @@ class App:
                 await self._failed(out, error)
             except Left:
                 x.left = True
+                await _not_whole(out)
             except Exception as error:
                 trace = "".join(traceback.format_exception(error))
                 logger.error("request %s failed\n%s", x.id, self.redactor(trace))
@@ -346,6 +357,20 @@ async def _last(out: Outgoing, problem: Problem, within: float | None = None) ->
         out.x.left = True  # the connection was closed under the answer, or nobody takes it
 
 
+_NOT_WHOLE = Problem(400, "invalid_request_error", "the request's body broke off, or its chunks are none")
+
+
+async def _not_whole(out: Outgoing) -> None:
+    """For whom has left, nothing. But granian says the same of one whose chunks are none, and who waits."""
+    body = out.dialect.envelope(_NOT_WHOLE, out.x.id)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_CLOSES]
+    headers += [(name, out.x.id.encode()) for name in out.dialect.named]
+    with suppress(OSError, RuntimeError):
+        await out.send({"type": "http.response.start", "status": 400, "headers": headers})
+        await out.send({"type": "http.response.body", "body": body})
+
+
+_CLOSES = [(b"connection", b"close")]
 # What a 426 has to say: which protocol is spoken instead.
 _PLAIN_HTTP = [(b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade")]
 

@@ -172,7 +172,7 @@ class Outgoing:
             headers.append((b"x-should-retry", b"false"))
         if problem.hint:
             headers.append((b"x-quoth-hint", _header_text(problem.hint)))
-        if problem.status in (408, 413):
+        if problem.status in (408, 413, 431):
             headers.append((b"connection", b"close"))
         await self.json(self.dialect.envelope(problem, self.x.id), headers, problem.status)
 

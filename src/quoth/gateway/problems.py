@@ -28,7 +28,7 @@ SLUGS = {
     "not_found_error": "there is no such route",
     "method_not_allowed": "the route exists, for another method",
     "upgrade_required": "a websocket was asked for, and there is none",
-    "request_too_large": "the request's body is larger than the limit",
+    "request_too_large": "the request's body, or its head, is larger than the limit",
     "request_timeout": "the request's body did not arrive in time",
     "context_window_exceeded": "the prompt is longer than the model reads",
     "idempotency_conflict": "the same Idempotency-Key with another request, or while the first is under way",
@@ -220,8 +220,7 @@ def _said(error: errors.QuothError) -> str:
 
 def _hint(error: errors.QuothError) -> str | None:
     """What the catalogue added to the provider's words."""
-    said = _said(error)
-    _, found, rest = error.message.partition(said)
+    _, found, rest = error.message.partition(f": {_said(error)}")
     rest = rest.lstrip(". ")
     return rest[:1000] if found and rest else None
 

@@ -46,7 +46,7 @@ def _module(name: str, module_name: str, directory: Path) -> ModuleType:
     try:
         with stand_ins():
             return import_module(module_name) if file is None else _loaded(module_name, file, directory)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = file or f"module {module_name}"
         raise HooksNotLoaded(f"hook {name}: {where} cannot be loaded: {type(error).__name__}: {error}") from error
 

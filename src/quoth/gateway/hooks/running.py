@@ -17,7 +17,7 @@ from quoth.errors import QuothError
 from quoth.gateway.exchange import ANYBODY, Exchange
 from quoth.gateway.hooks.interface import REMOVED, Call, Hook, HookFailed, Refuse, Reply
 from quoth.gateway.hooks.standin import Lacking
-from quoth.gateway.hooks.streaming import MESSAGES, SURFACES, Blocks, Events, Pumped, Stage, Texts
+from quoth.gateway.hooks.streaming import MESSAGES, SURFACES, Blocks, Events, Pumped, Stage, Texts, by_hook
 
 __all__ = ["Hooks", "Wraps"]
 
@@ -195,9 +195,11 @@ class Hooks:
         try:
             async with limit:
                 return await function(*arguments)
-        except (Refuse, Reply):
+        except Refuse:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not by_hook(error) or (isinstance(error, Reply) and method == "before"):
+                raise
             late = isinstance(error, TimeoutError) and limit.expired()
             self._count(name, method, None if late else error)
             what = f"took longer than {self._timeout:g} s" if late else "failed"
@@ -217,11 +219,13 @@ class Hooks:
         try:
             async with limit:
                 return await function(*arguments)
-        except Exception as error:
+        except BaseException as error:
+            if not by_hook(error):
+                raise
             self._count(name, method, None if isinstance(error, TimeoutError) and limit.expired() else error)
             return None
 
-    def _count(self, name: str, method: str, error: Exception | None) -> None:
+    def _count(self, name: str, method: str, error: BaseException | None) -> None:
         self.failures[name] += 1
         if error is None:
             _LOG.error("hook %s took longer than %g s in %s", name, self._timeout, method)

@@ -11,8 +11,10 @@ import msgspec
 from quoth.gateway.serve.loading import Loaded, Refusal
 from quoth.gateway.serve.messages import Tls
 from quoth.gateway.serve.plan import Plan
-from quoth.gateway.settings import Problem, Refused, Server, Settings, exposure, load
+from quoth.gateway.settings import Network, Problem, Refused, Server, Settings, apart, exposure, load
 from quoth.gateway.settings.problems import UNLISTED
+from quoth.transport import network as trust
+from quoth.transport.ports import TransportFailure
 
 __all__ = ["judged", "unpack"]
 
@@ -30,7 +32,7 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         return Refusal([str(problem) for problem in refused.problems])
     server = msgspec.convert({**msgspec.structs.asdict(settings.server), **plan.given}, Server)
     warnings = list(settings.warnings)
-    problems = _unreadable(server)
+    problems = _unreadable(server) + _untrustworthy(settings.network)
     if server.host != settings.server.host:
         before = {
             problem.message
@@ -39,6 +41,9 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         warnings = [warning for warning in warnings if warning.message not in before]
         for problem in exposure(server.host, settings.master_key, settings.weak_key_permitted):
             (problems if problem.severity == "error" else warnings).append(problem)
+    if server.workers != settings.server.workers:
+        before = {problem.message for problem in apart(settings.server.workers)}
+        warnings = [warning for warning in warnings if warning.message not in before] + apart(server.workers)
     if problems:
         return Refusal([str(problem) for problem in problems])
     return Loaded(
@@ -86,6 +91,17 @@ def _unreadable(server: Server) -> list[Problem]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
     except (ssl.SSLError, OSError) as error:
         return [Problem("error", f"{files[0]} and {files[1]} are no certificate with its key (PEM): {error}")]
+    return []
+
+
+def _untrustworthy(network: Network) -> list[Problem]:
+    """What is wrong with the files of certificates for calls to providers: with them no call would come through."""
+    if network.ssl_verify in (True, False) and network.client_cert is None:
+        return []
+    try:
+        trust.context_for(trust.Network(ssl_verify=network.ssl_verify, client_cert=network.client_cert), {})
+    except TransportFailure as failure:
+        return [Problem("error", f"litellm_settings: {failure}".replace("client_cert", "ssl_certificate"))]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,6 +16,7 @@ from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
 from quoth.gateway.settings.known import Section, known, providers
+from quoth.gateway.settings.names import unsayable
 from quoth.gateway.settings.problems import NOWHERE, UNLISTED, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
@@ -59,6 +61,30 @@ def _id(node: Node, path: str, problems: Problems) -> Any:
 
 
 # What steers a deployment, and never travels.
+# What a header's name is made of, and the headers that say where a request ends, or for whom a connection is.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = frozenset(
+    "connection content-length expect keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+_headers = mapping_of(secret)
+
+
+def _header_fields(node: Node, path: str, problems: Problems) -> Any:
+    """Headers to send along, which leave the request one request."""
+    for name, value in node.entries.items():
+        if not _TOKEN.fullmatch(name):
+            problems.error(value.key, at(path, name), f"{name!r} is not the name of a header")
+        elif name.lower() in _FRAMING:
+            problems.error(value.key, at(path, name), f"{name} is for the connection to say, not for the settings")
+    return _headers(node, path, problems)
+
+
+def _of_the_call(node: Node, path: str, problems: Problems) -> Any:
+    """What each call says itself."""
+    problems.warning(node.key, path, "it has no effect here (a call says it itself)")
+    return UNSET
+
+
 PARAMS: dict[str, Check] = {
     "additional_drop_params": texts,
     "allowed_openai_params": texts,
@@ -72,9 +98,9 @@ PARAMS: dict[str, Check] = {
     "disable_quirks": texts,
     "drop_params": boolean,
     "extra_body": mapping,
-    "extra_headers": mapping_of(secret),
+    "extra_headers": _header_fields,
     "extra_query": mapping,
-    "headers": mapping_of(secret),
+    "headers": _header_fields,
     "input_cost_per_request": number(),
     "input_cost_per_token": number(),
     "litellm_credential_name": text,
@@ -104,6 +130,7 @@ _DEFAULTS: dict[str, Check] = {
     "logit_bias": mapping,
     "max_completion_tokens": whole(1),
     "max_tokens": whole(1),
+    "messages": _of_the_call,
     "metadata": mapping,
     "n": whole(1),
     "parallel_tool_calls": boolean,
@@ -112,6 +139,7 @@ _DEFAULTS: dict[str, Check] = {
     "response_format": mapping,
     "seed": whole(-(1 << 63)),
     "stop": _stop,
+    "stream": _of_the_call,
     "stream_options": mapping,
     "temperature": number(),
     "tool_choice": anything,
@@ -197,6 +225,9 @@ class _Reader:
         values = self._params(params, at(path, "litellm_params"))
         info = self._info(node.entries.get("model_info"), at(path, "model_info"))
         if model_name is UNSET or values is None:
+            return None
+        if (why := unsayable(model_name)) is not None:
+            problems.error(name.place, at(path, "model_name"), why)
             return None
         self._stars(model_name, name, values["model"], path)
         where = f"{name.place.file}:{name.place.line}" if name.place.line else ""

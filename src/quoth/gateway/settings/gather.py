@@ -74,7 +74,8 @@ def _text(path: str, place: Place, where: str, problems: Problems) -> str | None
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problems.error(Place(path, line), "", "it is not UTF-8")
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        problems.error(Place(path, line, column), "", f"it is not UTF-8 (byte {data[error.start]:#04x})")
         return None
 
 
