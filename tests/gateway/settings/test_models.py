@@ -147,7 +147,7 @@ class TestShape:
 
     def test_what_each_call_says_itself_is_no_default(self, written: Written) -> None:
         """A caller that did not ask for a stream could not read one."""
-        settings = written.load(params("stream: true, messages: [], temperature: 1"))
+        settings = written.load(models(entry("one", "{model: poe/GPT-5, stream: true, messages: [], temperature: 1}")))
         assert settings.models[0].litellm_params.keys() == {"model", "temperature"}
         assert sorted(warning.path for warning in settings.warnings) == [
             "model_list[0].litellm_params.messages",
