@@ -23,7 +23,7 @@ from quoth.gateway.outgoing import Header, fitting
 from quoth.gateway.outside import fetched
 from quoth.gateway.relay import ANSWER_LIMIT
 from quoth.media import Kind as MediaKind
-from quoth.providers.wishes import File, Way, Wish, needs_bytes, way_of
+from quoth.providers.wishes import File, Kind, Way, Wish, needs_bytes, way_of
 from quoth.transport.drive import adrive
 from quoth.wire.media_types import ENDINGS, HEAD, named, sniffed
 from quoth.wire.observe import Tokens, tokens_of
@@ -36,6 +36,8 @@ __all__ = ["Creation", "file_of", "headers_of", "wished"]
 MOST_AT_ONCE = 128
 # What came in was bounded; as base64 it is a third longer.
 _REQUEST_LIMIT = 512 << 20
+# Where a caller gives the files of each kind.
+_PARAMS: dict[Kind, str] = {"edit": "image", "transcription": "file", "video": "input_reference"}
 # What chat knows as something else.
 _UNTYPED = frozenset({"response_format", "modalities", "stop"})
 
@@ -92,6 +94,22 @@ class Creation:
         """Those of the candidates."""
         kind = self.wish.kind
         return [way_of(candidate.target, kind, native=self.native) for candidate in self.group.candidates]
+
+    def rehearse(self) -> None:
+        """Say at once what the first attempt will warn of. Raises the QuothError in which all would end before anything
+        is sent, and no fallback could help."""
+        wrong: errors.QuothError | None = None
+        for candidate in self.group.candidates:
+            try:
+                self.x.warnings += self._making(Journey(), candidate).warnings
+            except errors.QuothError as error:
+                wrong = wrong or error
+            else:
+                return
+        given = self.controls.fallbacks
+        others = self.generation.routes.fallbacks(self.group.name, wrong) if wrong and given is None else given
+        if wrong is not None and (self.controls.disable_fallbacks or not others):
+            raise wrong
 
     async def made(self) -> Made:
         """Raises QuothError."""
@@ -159,8 +177,13 @@ class Creation:
 
     def _trying(self, journey: Journey, candidate: Candidate) -> Try[Any, Made]:
         """One attempt. Raises QuothError for what is known to be wrong before sending."""
-        target, deployment = candidate.target, candidate.deployment
         self.x.candidate = candidate
+        making = self._making(journey, candidate)
+        interpret = partial(what_came, making, self.app.world, journey.attempts)
+        return Try(making.request, making.reader, interpret, False, True, 0)
+
+    def _making(self, journey: Journey, candidate: Candidate) -> Making:
+        target, deployment = candidate.target, candidate.deployment
         if deployment.mock:
             raise errors.BadRequestError(f"{candidate.model} answers by itself, and in words alone", param="model")
         way = self.way = way_of(target, self.wish.kind, native=self.native)
@@ -184,9 +207,7 @@ class Creation:
         policy = Policy(request_limit=_REQUEST_LIMIT, answer_limit=ANSWER_LIMIT)
         if way.style != "chat":
             target = replace(target, wire=way.wire)
-        making: Making = ready(self.wish, Plan(call, lambda: target, policy), target, way, self.app.world)
-        interpret = partial(what_came, making, self.app.world, journey.attempts)
-        return Try(making.request, making.reader, interpret, False, True, 0)
+        return ready(self.wish, Plan(call, lambda: target, policy), target, way, self.app.world)
 
     async def _with_bytes(self) -> None:
         """Fetch the files that are addresses, where no address is taken."""
@@ -198,7 +219,7 @@ class Creation:
         files = []
         for file in wish.files:
             if file.url:
-                data, media_type = await fetched(self.app, file.url, kind, limit, param="image")
+                data, media_type = await fetched(self.app, file.url, kind, limit, param=_PARAMS[wish.kind])
                 file = File(file.name, media_type, data)
             files.append(file)
         self.wish = msgspec.structs.replace(wish, files=tuple(files))

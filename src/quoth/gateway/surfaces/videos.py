@@ -105,6 +105,7 @@ async def _started(
             creation = Creation(app, generation, x, wish, call)
             creation.native = False
     if made is None:
+        creation.rehearse()
         shown = _as_job(app, generation, x, creation)
         await out.json(msgspec.json.encode(shown), headers_of(x, app.world.now()))
         return
