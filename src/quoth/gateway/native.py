@@ -23,6 +23,10 @@ __all__ = ["FORWARDED", "NativeShape"]
 
 # Entries that a quirk may have something to mend in.
 _OPENED = frozenset({"background", "conversation", "instructions", "previous_response_id", "prompt"})
+# What holds marks for the prompt cache, and the word of a mark that Poe does not know.
+_MARKED = frozenset({"messages", "system", "tools"})
+_BETA_MARK = b'"scope"'
+_NONE: frozenset[str] = frozenset()
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 # Headers of a caller's that are Anthropic's to read.
 FORWARDED = (b"anthropic-version", b"anthropic-beta")
@@ -88,12 +92,13 @@ class NativeShape:
             changed["max_tokens"] = msgspec.Raw(msgspec.json.encode(filled["max_tokens"]))
             warnings += lost
         if self._mends:
-            entries, dropped = self._mended(entries, warnings)
+            marked = self._needs_cap and _BETA_MARK in (asked.body or joined(entries))
+            entries, dropped = self._mended(entries, warnings, _MARKED if marked else _NONE)
             body = None if dropped else body
         if changed or body is None:
             body = joined({**entries, **changed})
         sent: Mapping[str, str] = self._stream_headers if asked.stream else self._headers
-        more = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if name in headers}
+        more = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if headers.get(name)}
         if more and self._needs_cap:
             if self.target.provider == "poe" and more.pop("anthropic-beta", ""):
                 text = "the header anthropic-beta was left out: Poe knows no betas"
@@ -116,9 +121,13 @@ class NativeShape:
             and (name != "max_tokens" or asked)
         }
 
-    def _mended(self, entries: Entries, warnings: list[Warning]) -> tuple[Entries, bool]:
-        """The entries as the provider takes them. Opened only where a quirk may have something to say."""
+    def _mended(
+        self, entries: Entries, warnings: list[Warning], marked: frozenset[str] = _NONE
+    ) -> tuple[Entries, bool]:
+        """The entries as the provider takes them. Opened only where a quirk may have something to say; `marked` is what
+        has to be looked into too."""
         document: dict[str, Any] = dict(entries)
+        document |= {name: opened(entries, name) for name in marked & entries.keys()}
         refers = "item_reference" in kinds(entries.get("input"))
         if refers or not _OPENED.isdisjoint(entries):
             document |= {name: opened(entries, name) for name in _OPENED & entries.keys()}

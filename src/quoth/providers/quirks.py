@@ -238,13 +238,36 @@ _MESSAGES_FIELDS = frozenset(
     ).split()
 )
 
+_MARK = frozenset({"type", "ttl"})
+
 
 def _beta_fields_removed(document: Body) -> list[Warning]:
     unknown = [name for name in document if name not in _MESSAGES_FIELDS]
     for name in unknown:
         del document[name]
+    removed = dict.fromkeys(unknown)
+    for name in ("system", "tools", "messages"):
+        if isinstance(document.get(name), list):
+            document[name] = _with_plain_marks(document[name], removed)
     text = "was left out: Poe's Messages API refuses the fields that it does not know"
-    return [Warning("beta_field_removed", name, f"{name} {text}") for name in unknown]
+    return [Warning("beta_field_removed", name, f"{name} {text}") for name in removed]
+
+
+def _with_plain_marks(blocks: list[Any], removed: dict[str, None]) -> list[Any]:
+    """Blocks whose marks for the prompt cache, and those of the blocks within, say no more than was ever documented;
+    the same list when they do not. `removed` gains what was more."""
+    found = []
+    for block in blocks:
+        plain = block
+        mark = block.get("cache_control") if isinstance(block, dict) else None
+        if isinstance(mark, dict) and (more := mark.keys() - _MARK):
+            removed |= dict.fromkeys(f"cache_control.{name}" for name in sorted(more))
+            plain = {**block, "cache_control": {name: mark[name] for name in mark if name in _MARK}}
+        within = block.get("content") if isinstance(block, dict) else None
+        if isinstance(within, list) and (content := _with_plain_marks(within, removed)) is not within:
+            plain = {**plain, "content": content}
+        found.append(plain)
+    return found if any(new is not old for new, old in zip(found, blocks, strict=True)) else blocks
 
 
 def quirks_of(target: Target) -> Iterator[Quirk]:
@@ -351,7 +374,8 @@ QUIRKS: dict[str, Quirk] = {
         Quirk(
             "beta_fields_removed",
             "over Messages, fields that it does not know are refused",
-            'context_management is answered 400 "Extra inputs are not permitted"',
+            'context_management is answered 400 "Extra inputs are not permitted"; so is what a mark for the cache has '
+            "beside type and ttl",
             "2026-04",
             wires=("anthropic_messages",),
             mend=_beta_fields_removed,
