@@ -273,6 +273,10 @@ def test_its_own_errors(gateway: Serving, client: anthropic.Anthropic) -> None:
     body: Any = missing.value.body
     assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
     assert body["request_id"] == missing.value.request_id
+    with pytest.raises(anthropic.NotFoundError) as missing:
+        client.messages.batches.list()  # a route of this API that there is none of
+    body = missing.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
     messages: Any = "hello"
     with pytest.raises(anthropic.BadRequestError):
         client.messages.create(model=CLAUDE, max_tokens=9, messages=messages)

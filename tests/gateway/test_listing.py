@@ -56,7 +56,7 @@ GEMINI: dict[str, Any] = {
     ],
 }
 # What Poe says wrongly or not at all, and Quoth knows better than to believe when it calls.
-AS_LISTED = {
+AS_LISTED: dict[str, dict[str, Any]] = {
     "imagen-3": {"supported_endpoints": [], "context_length": 480},
     "gpt-4o-search": {"supported_features": ["tools"]},
     "web-search": {"supported_endpoints": [], "pricing": None, "context_window": None, "context_length": None},

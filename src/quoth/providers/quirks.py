@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from quoth.call import Target
 from quoth.types import Warning
-from quoth.wire.carried import function_of_custom, web_search_of
+from quoth.wire.carried import allowed, function_of_custom, web_search_of
 from quoth.wire.kept_answers import refused
 
 __all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk", "mended", "quirks_of"]
@@ -193,6 +193,15 @@ def _as_function(call: Any) -> Any:
     return {**rest, "type": "function", "function": {"name": call["custom"].get("name"), "arguments": arguments}}
 
 
+def _allowed_tools_alone(body: Body) -> list[Warning]:
+    some = allowed(body.get("tool_choice"), body.get("tools"))
+    if some is None:
+        return []
+    body["tool_choice"], body["tools"] = some
+    text = "Poe's chat has no choice among some of the tools, so that these alone were sent"
+    return [Warning("allowed_tools_alone", "tool_choice", text)]
+
+
 def _web_search_as_parameter(body: Body) -> list[Warning]:
     tools = body.get("tools")
     if not isinstance(tools, list) or not any(map(_is_search, tools)):
@@ -346,6 +355,13 @@ QUIRKS: dict[str, Quirk] = {
             "documented tools are functions; clients such as Codex send others",
             "2026-04-13",
             _custom_tools_as_functions,
+        ),
+        Quirk(
+            "allowed_tools_alone",
+            "in its chat, a choice that allows some of the tools is not among those that it takes",
+            "`allowed_tools` is generally refused; documented are auto, none, required and a named function",
+            "2026-07",
+            _allowed_tools_alone,
         ),
         Quirk(
             "web_search_as_parameter",

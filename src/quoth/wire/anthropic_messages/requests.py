@@ -24,7 +24,9 @@ from quoth.wire.carried import (
     MISSHAPEN,
     SPECIFIC,
     Json,
+    allowed,
     function_of_custom,
+    never_empty,
     not_carried,
     plain_texts,
     take_back,
@@ -101,7 +103,7 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         document["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if (count := body.get("n")) not in (None, 1):
         warnings.append(not_carried("n", WIRE, f"{count} choices were asked for"))
-    _tools(body, document)
+    _tools(body, document, warnings)
     _output(body, document, warnings)
     _metadata(body, document, warnings)
     warnings += take_back(document, body, "messages", "responses", WIRE)
@@ -138,14 +140,16 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
             results.append(_result(message, where, warnings))
         elif role == "assistant":
             results = None
-            turns.append({"role": "assistant", "content": assistant_blocks(message, where, warnings)})
+            # The API refuses a turn without blocks: one that says nothing to it is none.
+            if blocks := assistant_blocks(message, where, warnings):
+                turns.append({"role": "assistant", "content": blocks})
         elif results is not None:
             results += _blocks(message.get("content"), where, warnings)
             results = None
         else:
             content = message.get("content")
-            blocks = content if isinstance(content, str) else _blocks(content, where, warnings)
-            turns.append({"role": "user", "content": blocks})
+            said = content if isinstance(content, str) else _blocks(content, where, warnings)
+            turns.append({"role": "user", "content": said})
     return system, turns
 
 
@@ -173,13 +177,16 @@ def _result(message: Mapping[str, Any], where: str, warnings: list[Warning]) -> 
     return block | {key: value for key, value in message.items() if key not in known}
 
 
-def _tools(body: Mapping[str, Any], document: Json) -> None:
+def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> None:
     tools = [
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
     document.pop("tools", None)
-    found = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+    wanted = body.get("tool_choice", body.get("function_call"))
+    if (some := allowed(wanted, tools)) is not None:
+        wanted, tools = some
+    found = [_tool(tool, f"tools[{number}]", warnings) for number, tool in enumerate(tools)]
     options = body.get("web_search_options")
     if options is not None:
         place = options.get("user_location") if isinstance(options, Mapping) else None
@@ -187,7 +194,7 @@ def _tools(body: Mapping[str, Any], document: Json) -> None:
         found.append({**_WEB_SEARCH, **where})
     if found:
         document["tools"] = found
-    choice = _choice(body.get("tool_choice", body.get("function_call")))
+    choice = _choice(wanted)
     if body.get("parallel_tool_calls") is False and found:
         choice = choice or {"type": "auto"}
         if choice["type"] != "none":
@@ -196,7 +203,7 @@ def _tools(body: Mapping[str, Any], document: Json) -> None:
         document["tool_choice"] = choice
 
 
-def _tool(tool: Any, where: str) -> Json:
+def _tool(tool: Any, where: str, warnings: list[Warning]) -> Json:
     if not isinstance(tool, Mapping):
         raise BadRequestError(f"{where} is not an object", param=where)
     if tool.get("type") == "custom" and isinstance(tool.get("custom"), Mapping):
@@ -212,7 +219,7 @@ def _tool(tool: Any, where: str) -> Json:
         found |= {name: value for name, value in function.items() if name not in known}
         return found | {name: value for name, value in tool.items() if name not in ("type", "function")}
     if tool.get("type") in ("web_search", "web_search_preview"):
-        return {**_WEB_SEARCH}
+        return _search(tool, where, warnings)
     if "name" in tool:
         return dict(tool)  # one of Anthropic's own, which carry a name beside their type
     raise UnsupportedParamsError(
@@ -220,6 +227,24 @@ def _tool(tool: Any, where: str) -> Json:
         "Call a model that is served over the Responses API, or leave it out yourself",
         param=where,
     )
+
+
+def _search(tool: Mapping[str, Any], where: str, warnings: list[Warning]) -> Json:
+    """The Responses API's search, with what both have of its settings."""
+    found = {**_WEB_SEARCH}
+    filters = tool.get("filters")
+    if isinstance(filters, Mapping) and filters.keys() <= {"allowed_domains"}:
+        found |= {name: value for name, value in filters.items() if value}
+    elif filters is not None:
+        warnings.append(not_carried(f"{where}.filters", WIRE))
+    if tool.get("user_location"):
+        found["user_location"] = tool["user_location"]
+    lost = (name for name, value in tool.items() if name not in _SEARCH_KNOWN and value is not None)
+    warnings += [not_carried(f"{where}.{name}", WIRE) for name in lost]
+    return found
+
+
+_SEARCH_KNOWN = frozenset({"type", "filters", "user_location"})
 
 
 def _choice(choice: Any) -> Json | None:
@@ -336,7 +361,7 @@ def _turn(turn: Any, where: str, messages: list[Json]) -> None:
         raise BadRequestError(f"{where}.role is {role!r}; it has to be user or assistant", param=f"{where}.role")
     if role == "assistant":
         blocks = [text_block(content)] if isinstance(content, str) else _listed(content, where)
-        messages.append(message_of(blocks))
+        messages.append(never_empty(message_of(blocks)))
         return
     if isinstance(content, str):
         messages.append({"role": role, "content": content})
