@@ -118,6 +118,18 @@ def test_edits_as_json(gateway: Serving, poe: Emulator) -> None:
     assert parts[1]["image_url"]["url"] == "https://example.org/raven.png", "an address is passed on where it is taken"
 
 
+def test_data_urls_in_every_spelling_are_files(gateway: Serving, poe: Emulator) -> None:
+    plain = "".join(f"%{byte:02x}" for byte in PICTURE)
+    for url in (f"Data:image/png;BASE64,{base64.b64encode(PICTURE).decode()}", f"data:image/png,{plain}"):
+        body = {"model": "flux-kontext-pro", "prompt": "Blue", "image": url}
+        assert gateway.ask("POST", "/v1/images/edits", body).status == 200
+        [_, shown] = sent(poe)["messages"][0]["content"]
+        assert shown["image_url"]["url"] == f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+    for url in ("data:image/png;base64", "data:image/png;base64,!!", "data:", "data:,", "DATA:image/png;base64,a"):
+        found = gateway.ask("POST", "/v1/images/edits", {"model": "flux-kontext-pro", "prompt": "Blue", "image": url})
+        assert (found.status, found.error["param"]) == (400, "image"), url
+
+
 def test_what_has_no_counterpart_is_an_error_that_names_what_has(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match=r"it takes aspect_ratio \(16:9") as caught:
         client.images.generate(model="imagen-4-fast", prompt="A raven", quality="high")

@@ -567,6 +567,13 @@ def test_what_only_anthropic_asks_of_a_document_is_left_out_elsewhere():
     assert anthropic_messages.from_chat(chat)[0]["messages"][0]["content"] == [document]
 
 
+def test_a_data_url_is_one_in_any_spelling():
+    part = {"type": "image_url", "image_url": {"url": "Data:image/png;BASE64,aGk="}}
+    request, _ = anthropic_messages.from_chat({"messages": [{"role": "user", "content": [part]}], "max_tokens": 9})
+    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    assert request["messages"][0]["content"] == [{"type": "image", "source": source}]
+
+
 @pytest.mark.parametrize("content", [[], [THOUGHT]])
 def test_a_turn_that_says_nothing_to_others_is_refused_by_none(content: list[Json]):
     """Chat has no message without content, and Anthropic no turn without blocks."""

@@ -25,6 +25,7 @@ from quoth.gateway.relay import ANSWER_LIMIT
 from quoth.media import Kind as MediaKind
 from quoth.providers.wishes import File, Kind, Way, Wish, needs_bytes, way_of
 from quoth.transport.drive import adrive
+from quoth.wire.carried import of_data_url
 from quoth.wire.media_types import ENDINGS, HEAD, named, sniffed
 from quoth.wire.observe import Tokens, tokens_of
 
@@ -62,9 +63,12 @@ def file_of(value: Any, param: str) -> File:
         name = value.partition("?")[0].rpartition("/")[2][:200] or "file"
         return File(name, named(name) or "", url=value)
     try:
-        data = base64.b64decode(value.partition(",")[2] if value[:5].lower() == "data:" else value, validate=True)
+        inline = of_data_url(value)
+        data = base64.b64decode(value if inline is None else inline[1], validate=True)
     except ValueError:
         raise errors.BadRequestError(f"{param} has to be a file, base64 or an address", param=param) from None
+    if not data:
+        raise errors.BadRequestError(f"{param} is empty", param=param)
     kind = sniffed(data[:HEAD]) or "application/octet-stream"
     return File(f"file{ENDINGS.get(kind, '')}", kind, data)
 

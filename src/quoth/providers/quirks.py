@@ -77,7 +77,7 @@ def _input_audio_as_file(body: Body) -> list[Warning]:
             return part
         kind = audio.get("format") or "wav"
         mime = {"mp3": "mpeg"}.get(kind, kind)
-        url = audio["data"] if audio["data"].startswith("data:") else f"data:audio/{mime};base64,{audio['data']}"
+        url = audio["data"] if audio["data"][:5].lower() == "data:" else f"data:audio/{mime};base64,{audio['data']}"
         return {"type": "file", "file": {"filename": f"audio.{kind}", "file_data": url}}
 
     if not _each_part(body, as_file):

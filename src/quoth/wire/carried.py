@@ -89,13 +89,13 @@ def data_url(media_type: str, data: str) -> str:
 
 def of_data_url(url: str) -> tuple[str, str] | None:
     """The media type and the base64 text of a data URL; None for any other URL."""
-    if not url.startswith("data:"):
+    if url[:5].lower() != "data:":
         return None
     head, comma, data = url[5:].partition(",")
     if not comma:
         return None
     media_type, *rest = head.split(";")
-    if "base64" not in rest:
+    if "base64" not in map(str.lower, rest):
         from urllib.parse import unquote_to_bytes
 
         data = base64.b64encode(unquote_to_bytes(data)).decode()
