@@ -147,6 +147,18 @@ def test_messages(ask: Any, model: str, emulator: Emulator) -> None:
     assert found.warnings == []
 
 
+def test_messages_in_a_given_form(ask: Any, emulator: Emulator) -> None:
+    """Poe's Messages refuse to be told it, so that another wire is."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    form = {"format": {"type": "json_schema", "schema": schema}}
+    asked: Any = {"model": "poe/Claude-Sonnet-4.6", "max_tokens": 100, "messages": QUESTION}
+    found: Any = ask.messages(**asked, output_config=form)
+    assert isinstance(json.loads(found.text)["n"], int)
+    assert found.wire == "openai_responses"
+    kept: Any = ask.messages(**asked, output_config=form, wire="anthropic_messages")
+    assert (kept.wire, [warning.code for warning in kept.warnings]) == ("anthropic_messages", ["beta_field_removed"])
+
+
 @pytest.mark.parametrize("model", WIRES)
 def test_messages_streamed(ask: Any, model: str, emulator: Emulator) -> None:
     stream = ask.messages(model=model, max_tokens=100, messages=QUESTION, stream=True)

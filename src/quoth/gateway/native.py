@@ -15,7 +15,7 @@ from quoth.gateway.asked import Asked
 from quoth.gateway.entries import Entries, joined, kinds, opened
 from quoth.providers.costs import facts_of
 from quoth.providers.quirks import mended, quirks_of
-from quoth.providers.wires import takes_tools
+from quoth.providers.wires import takes_form, takes_tools, wants_form
 from quoth.types import Warning
 from quoth.wire.wires import Wire
 
@@ -26,6 +26,9 @@ _OPENED = frozenset({"background", "conversation", "instructions", "previous_res
 # What holds marks for the prompt cache, and the word of a mark that Poe does not know.
 _MARKED = frozenset({"messages", "system", "tools"})
 _BETA_MARK = b'"scope"'
+# Where a request of the Messages API says which form the answer is to have.
+_FORMS_IN_ORDER = ("output_config", "output_format")
+_FORMS = frozenset(_FORMS_IN_ORDER)
 _NONE: frozenset[str] = frozenset()
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 # Headers of a caller's that are Anthropic's to read.
@@ -44,9 +47,10 @@ class NativeShape:
         "_model",
         "_needs_cap",
         "_stream_headers",
+        "_takes_form",
+        "_takes_tools",
         "_url",
         "_wire",
-        "takes_tools",
         "target",
     )
 
@@ -58,13 +62,22 @@ class NativeShape:
         self._url = plain.url
         self._headers, self._stream_headers = FixedHeaders(plain.headers), FixedHeaders(streamed.headers)
         self._model = msgspec.Raw(msgspec.json.encode(self.target.model))
-        self.takes_tools = takes_tools(candidate.target, wire.name)
+        self._takes_tools = takes_tools(candidate.target, wire.name)
         self._defaults = self._said(candidate.deployment.params)
         self._dropped = candidate.deployment.additional_drop_params
         self._mends = any(quirk.mend is not None for quirk in quirks_of(self.target))
         facts = facts_of(self.target)
+        self._takes_form = takes_form(self.target, wire.name, facts)
         self._cap = None if facts is None else facts.max_output_tokens
         self._needs_cap = wire.name == "anthropic_messages"
+
+    def takes(self, entries: Entries) -> bool:
+        """False for what another wire of the model's is better for."""
+        if not self._takes_tools and "tools" in entries:
+            return False
+        if self._takes_form or _FORMS.isdisjoint(entries):
+            return True
+        return not wants_form(*(opened(entries, name) if name in entries else None for name in _FORMS_IN_ORDER))
 
     def request(
         self,

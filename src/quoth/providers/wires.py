@@ -22,7 +22,18 @@ from quoth.providers.thinking import thinking_for
 from quoth.wire.carried import SPECIFIC, of_data_url
 from quoth.wire.wires import wire_named
 
-__all__ = ["CARRIED", "CHAT", "MESSAGES", "RESPONSES", "over_its_wire", "takes_tools", "wire_of", "wires_of"]
+__all__ = [
+    "CARRIED",
+    "CHAT",
+    "MESSAGES",
+    "RESPONSES",
+    "over_its_wire",
+    "takes_form",
+    "takes_tools",
+    "wants_form",
+    "wire_of",
+    "wires_of",
+]
 
 CHAT, RESPONSES, MESSAGES = "openai_chat", "openai_responses", "anthropic_messages"
 _ENDPOINTS = {"/v1/messages": MESSAGES, "/v1/responses": RESPONSES, "/v1/chat/completions": CHAT}
@@ -87,6 +98,18 @@ def takes_tools(target: Target, wire: str) -> bool:
     return wire != RESPONSES or target.catalogue is None or not target.model.lower().startswith("gemini")
 
 
+def takes_form(target: Target, wire: str, facts: ModelFacts | None) -> bool:
+    """False where the form that an answer is to have is refused, and another of the model's wires takes it: over Poe's
+    Messages."""
+    refuses = wire == MESSAGES and "beta_fields_removed" in target.quirks
+    return not refuses or RESPONSES not in wires_of(target, facts)
+
+
+def wants_form(output_config: Any, output_format: Any) -> bool:
+    """True for a request of the Messages API with these entries that says which form the answer is to have."""
+    return bool(output_format) or (isinstance(output_config, Mapping) and bool(output_config.get("format")))
+
+
 def wire_of(target: Target, call: Call) -> str:
     """The wire for this call. Raises BadRequestError for one that was asked for and does not exist."""
     if call.wire is not None:
@@ -100,8 +123,10 @@ def wire_of(target: Target, call: Call) -> str:
     facts = None if catalogue is None else catalogue.get(target.model)
     wires = wires_of(target, facts)
     if call.document is not None and call.surface in wires:
-        whole = takes_tools(target, call.surface) or not call.document.get("tools")
-        return call.surface if whole else CHAT
+        if call.document.get("tools") and not takes_tools(target, call.surface):
+            return CHAT
+        formed = wants_form(call.document.get("output_config"), call.document.get("output_format"))
+        return RESPONSES if formed and not takes_form(target, call.surface, facts) else call.surface
     for wire in wires:
         if _carries(wire, call, target, facts):
             return wire

@@ -324,6 +324,8 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     rest = {name: value for name, value in document.items() if name not in _READ and value is not None}
     _chat_user(document.get("metadata"), body, rest)
     _chat_output(document.get("output_config"), body, rest)
+    if _form(rest.get("output_format"), body):  # its first name
+        del rest["output_format"]
     if rest:
         body[SPECIFIC] = {"messages": rest}
     return body, warnings
@@ -344,13 +346,19 @@ def _chat_output(config: Any, body: Json, rest: Json) -> None:
     more = dict(config)
     if (effort := more.pop("effort", None)) is not None:
         body["reasoning_effort"] = effort
-    wanted = more.get("format")
-    if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
+    if _form(more.get("format"), body):
         del more["format"]
-        schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if more:
         rest["output_config"] = more
+
+
+def _form(wanted: Any, body: Json) -> bool:
+    """Ask for an answer of this form; False for what is none."""
+    if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":
+        return False
+    schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
+    body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return True
 
 
 def _turn(turn: Any, where: str, messages: list[Json]) -> None:
