@@ -18,7 +18,7 @@ from typing import Any
 
 from quoth.call import Call, Target
 from quoth.providers.catalogue import Catalogue, ModelFacts
-from quoth.providers.thinking import thinking_for
+from quoth.providers.thinking import at_odds, thinking_for
 from quoth.wire.carried import SPECIFIC, of_data_url
 from quoth.wire.wires import wire_named
 
@@ -147,7 +147,7 @@ def _carries(wire: str, call: Call, target: Target, facts: ModelFacts | None) ->
     for name, value in _given(call, target, facts):
         if name not in carried:
             return False
-        if not _sayable(wire, name, value, target, facts):
+        if not _sayable(wire, name, value, call, target, facts):
             return False
     if _hosted(wire, call):
         return False
@@ -166,7 +166,7 @@ def _given(call: Call, target: Target, facts: ModelFacts | None) -> Iterator[tup
             yield name, value
 
 
-def _sayable(wire: str, name: str, value: Any, target: Target, facts: ModelFacts | None) -> bool:
+def _sayable(wire: str, name: str, value: Any, call: Call, target: Target, facts: ModelFacts | None) -> bool:
     """True when the wire says just this value."""
     if name == "temperature" and wire == MESSAGES:
         return not isinstance(value, int | float) or value <= 1
@@ -174,7 +174,10 @@ def _sayable(wire: str, name: str, value: Any, target: Target, facts: ModelFacts
         return not isinstance(value, int) or value >= _LEAST_OUTPUT
     if name == "reasoning_effort":
         if wire == MESSAGES:
-            return thinking_for(value, target.model, facts) is not None
+            thinking = thinking_for(value, target.model, facts)
+            # Chat has no top_k, so that nothing is won there.
+            others = {name for name in at_odds(call.params) if name != "top_k"}
+            return thinking is not None and (thinking["type"] == "disabled" or not others)
         # Over Responses it is OpenAI's own word; models that call it otherwise take it over chat, translated.
         if facts is not None and facts.parameters is not None:
             return facts.parameter(name) is not None
