@@ -10,6 +10,8 @@ Not affiliated with Quora or Poe.
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from quoth._version import __version__
@@ -335,7 +337,8 @@ if not TYPE_CHECKING:  # a checker that sees it takes every misspelt name for an
             return import_module(f"quoth.{name}")
         home = _HOME_OF.get(_ALIASES.get(name, name))
         if home is None:
-            raise AttributeError(f"module 'quoth' has no attribute {name!r}")
+            more = import_module("quoth.sdk.elsewhere").instead_of(name)
+            raise AttributeError(f"module 'quoth' has no attribute {name!r}{more}")
         value = getattr(import_module(home), _ALIASES.get(name, name))
         globals()[name] = value
         return value
@@ -343,3 +346,20 @@ if not TYPE_CHECKING:  # a checker that sees it takes every misspelt name for an
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
+
+
+class _Package(ModuleType):
+    """A module that does not take LiteLLM's settings, which would have no effect here, in silence."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # A submodule that has been imported is assigned by the import system.
+        if name not in self.__dict__ and not isinstance(value, ModuleType):
+            from quoth.sdk.elsewhere import SETTINGS, instead_of
+
+            if name in SETTINGS:
+                more = instead_of(name)
+                raise AttributeError(f"quoth.{name} is a setting of LiteLLM's that has no effect here{more}")
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -104,8 +104,7 @@ class Target:
         return self.row.name
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What the user asked for.
 
     `messages` and `params` are as given, plain JSON values; `params` holds only what travels to the provider, in the
@@ -117,7 +116,7 @@ class Call:
 
     model: str
     messages: list[Any]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     stream: bool = False
     output_type: Any = None
     drop_params: bool = False
@@ -131,13 +130,15 @@ class Call:
 
 
 class FixedHeaders(dict[str, str]):
-    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once."""
+    """Headers that go out again and again, unchanged. `lines` are they as HTTP/1.1 has them, made once; `starts` are
+    whole heads but for their last lines, by method and URL, as whoever sends them has made them."""
 
-    __slots__ = ("lines",)
+    __slots__ = ("lines", "starts")
 
     def __init__(self, headers: Mapping[str, str]):
         super().__init__(headers)
         self.lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.starts: dict[tuple[str, str], bytes] = {}
 
 
 class WireRequest(msgspec.Struct, frozen=True):

@@ -390,6 +390,11 @@ class Completion(_Answer):
             "x-litellm-attempted-retries": max(0, len(trace.attempts) - 1),
         }
 
+    @property
+    def _response_ms(self) -> float | None:
+        """LiteLLM's name for the milliseconds that the whole call took; None of an answer that was put together."""
+        return None if self._trace.seconds is None else self._trace.seconds * 1000
+
     def _repr_markdown_(self) -> str:
         said = "\n\n---\n\n".join(choice.message._repr_markdown_() for choice in self.choices)
         tokens = "" if self.usage is None else f"{self.usage.prompt_tokens} → {self.usage.completion_tokens} tokens, "

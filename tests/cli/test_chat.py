@@ -291,6 +291,12 @@ def test_no_key(quoth: Quoth) -> None:
     assert done.err == "quoth: no key for Poe: set POE_API_KEY (it is unset or blank)\n"
 
 
+def test_a_deadline_is_told_without_the_sdks_classes(quoth: Quoth, emulator: Emulator) -> None:
+    emulator.faults("latency=5")
+    done = quoth("chat", "Hello", "--timeout", "0.2")
+    assert (done.code, done.err) == (5, "quoth: poe was not done when the total time was up\n")
+
+
 def test_nobody_there(quoth: Quoth) -> None:
     done = quoth("chat", "Hello", "-p", "num_retries=0", POE_API_BASE="http://127.0.0.1:1/v1")
     assert done.code == 5

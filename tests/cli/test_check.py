@@ -110,6 +110,18 @@ def test_json(quoth: Quoth, good: str, bad: str) -> None:
     assert (first["severity"], first["file"], first["line"]) == ("error", bad, 3)
 
 
+def test_models_that_the_catalogue_does_not_have_are_warnings(quoth: Quoth, good: str) -> None:
+    Path(good).write_text(GOOD.replace("poe/GPT-4.1-nano", "poe/GPT-4.1-nona"))
+    done = quoth("check", good, THE_KEY=MASTER)
+    assert done.code == 0
+    line = done.out.splitlines()[0]
+    assert line.startswith(f"{good}:3:29: model_list[0].litellm_params.model: warning: 'GPT-4.1-nona' is not in the")
+    assert "did you mean poe/gpt-4.1-nano" in line
+    assert done.err == "1 warning: the gateway would start\n"
+    (problem,) = quoth("check", good, "--json", THE_KEY=MASTER).json["problems"]
+    assert (problem["severity"], problem["code"]) == ("warning", "unlisted_model")
+
+
 def test_without_a_file(quoth: Quoth) -> None:
     done = quoth("check")
     assert done.code == 0
@@ -117,12 +129,12 @@ def test_without_a_file(quoth: Quoth) -> None:
     assert done.err == "1 warning: the gateway would start\n"
     done = quoth("check", POE_API_KEY=None)
     assert done.code == 1
-    assert done.out.startswith("POE_API_KEY: no key for Poe: set POE_API_KEY (it is unset or blank)")
+    assert done.out.startswith("no key for Poe: set POE_API_KEY (it is unset or blank)")
 
 
 def test_a_file_that_is_not_there(quoth: Quoth) -> None:
     done = quoth("check", "nowhere.yaml")
-    assert (done.code, done.out) == (1, "nowhere.yaml: nowhere.yaml cannot be read: No such file or directory\n")
+    assert (done.code, done.out) == (1, "nowhere.yaml: it cannot be read: No such file or directory\n")
 
 
 def test_a_missing_extra_is_one_sentence() -> None:

@@ -67,6 +67,15 @@ def test_a_film_that_fails(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> 
     assert "made no video: failed: The video could not be made" in done.err
 
 
+def test_a_terminal_shows_how_long_one_has_waited(quoth: Quoth, emulator: Emulator, tmp_path: Path) -> None:
+    emulator.faults("latency=30")
+    with quoth.on_terminal("video", "A raven", "-o", str(tmp_path / "raven.mp4"), TERM="xterm") as terminal:
+        terminal.until("poe/Veo-3.1-Lite · 1 s")
+        terminal.until("poe/Veo-3.1-Lite · 2 s")
+        terminal.press("\x03")
+        assert terminal.ended() == 130
+
+
 def test_json(quoth: Quoth, tmp_path: Path) -> None:
     told = quoth("image", "A raven", "-o", str(tmp_path), "--json").json
     [file] = told["files"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from quoth.gateway.serve.listen import listen
+from tests.gateway.serving import Serving
 
 CONFIG = """
 model_list:
@@ -121,3 +123,26 @@ def test_a_log_that_nobody_reads_stops_nothing() -> None:
     assert done.returncode == 0
     assert "1000 lines before this one are left out" in done.stdout
     assert done.stdout.endswith("quoth: worker 2 ended\n")
+
+
+def test_models_that_the_catalogue_does_not_have_are_one_warning(tmp_path: Path) -> None:
+    """At the start, and again when new settings have more of them."""
+
+    def of(*models: str) -> list[dict[str, object]]:
+        return [{"model_name": name, "litellm_params": {"model": f"poe/{name}"}} for name in models]
+
+    with Serving(tmp_path, models=of("GPT-5", "model-name"), environment={"POE_API_KEY": "k"}) as gateway:
+        place = f"quoth: {gateway.file}:"
+        assert [line for line in gateway.told if "model-name" in line and line.startswith(place)]
+        strange = [f"Strange-{number}" for number in range(12)]
+        gateway.write(model_list=of("GPT-5", *strange))
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_until_told(lambda line: "2 more, which `quoth check` names" in line)
+        start = next(
+            number
+            for number, line in enumerate(gateway.told)
+            if line == "quoth: 12 deployments are of models that the catalogue does not have:"
+        )
+        told = gateway.told[start + 1 : start + 12]
+        assert [name in line for name, line in zip(strange, told, strict=False)] == [True] * 10 + [False]
+        assert told[-1] == "and 2 more, which `quoth check` names"

@@ -104,6 +104,58 @@ def test_the_next_call_waits_for_what_the_last_was_asked_to() -> None:
     assert not crowd.call().slept
 
 
+def held(crowd: Crowd, count: int) -> list[float]:
+    """Seconds after its hint at which each of so many calls is sent that one 429 holds for a second."""
+    crowd.answers["*"] = first(says(429, retry_after="1"))
+    crowd.call()
+    hint = crowd.seconds + 1
+    calls = [crowd.start(at=number / 1000) for number in range(count)]
+    crowd.run()
+    assert all(call.error is None and len(call.slept) == 1 for call in calls)
+    return [call.opened[0][0] - hint for call in calls]
+
+
+def test_those_whom_one_hint_holds_go_on_one_after_the_other() -> None:
+    crowd = Crowd([entry()], {"num_retries": 0})
+    assert held(crowd, 5) == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+    assert held(crowd, 1) == pytest.approx([0]), "who is alone waits for the hint, and no longer"
+    crowd.run(crowd.seconds + 60)
+    assert held(crowd, 2) == pytest.approx([0, 0.05])
+
+
+def test_an_answer_in_between_ends_the_line() -> None:
+    crowd = Crowd([entry()], {"num_retries": 0})
+    crowd.answers["*"] = first(says(takes=2.0), says(429, retry_after="8"))
+    other = crowd.start()
+    crowd.run(crowd.seconds + 1)
+    crowd.call()
+    held = [crowd.start() for _ in range(20)]
+    crowd.run(other.started + 3)
+    crowd.finish(other)
+    for call in held:
+        crowd.cancel(call)
+    crowd.answers["*"] = first(says(429, retry_after="1"))
+    crowd.call()
+    assert crowd.call().slept == [1.0]
+
+
+def test_where_they_are_many_they_share_what_is_left_of_the_longest_wait() -> None:
+    crowd = Crowd([entry()], {"num_retries": 0, "max_wait": 3}, chance=random.Random(7).random)
+    found = held(crowd, 500)
+    assert all(0 <= after <= 1.25 for after in found), "half of it: the other half is for the next hint"
+    assert max(Counter(int(after * 10) for after in found).values()) < 100
+
+
+def test_who_has_a_deadline_is_not_held_beyond_it() -> None:
+    crowd = Crowd([entry()], {"num_retries": 0})
+    crowd.answers["*"] = first(says(429, retry_after="1"))
+    crowd.call()
+    crowd.run(crowd.seconds + 0.5)
+    calls = [crowd.start(controls=Controls(timeouts=Timeouts(total=0.6))) for _ in range(100)]
+    crowd.run()
+    assert all(call.error is None and 0.5 <= call.slept[0] <= 0.55 for call in calls)
+
+
 def test_a_stale_connection_is_tried_again_once_for_nothing() -> None:
     crowd = Crowd([entry()], {"num_retries": 0})
     crowd.answers["*"] = first(fails("read", reused=True))

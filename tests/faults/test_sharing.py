@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from quoth import errors
 from quoth.call import Timeouts
 from quoth.sdk import defaults
 from quoth.sdk.client import AsyncClient, Client
+from quoth.transport import http1
 from tests.faults.harness import CALLERS, KEY, MESSAGES, Caller
 from tests.faultserver import (
     Answer,
@@ -450,3 +452,28 @@ def test_an_error_comes_back_from_another_process(server: FaultServer, forking: 
         raised = pool.submit(_fails_in_another_process, server.url).exception()
     assert isinstance(raised, errors.RateLimitError)
     assert (raised.retry_after, raised.status_code, len(raised.attempts)) == (7.0, 429, 1)
+
+
+async def test_a_connection_that_has_ended_is_freed_at_once(server: FaultServer):
+    """And does not wait, with the answer and the prompt, until the collector looks for cycles."""
+    scripts: list[tuple[Step, ...]] = [
+        (Read(), Close()),
+        (Read(), Send(b"hello\r\n\r\n"), Stall()),
+        (chat().cut(200), Close()),
+        (Read(), Stall()),
+        (chat(), Close()),
+    ]
+    timeout = Timeouts(first=0.05, total=2)
+    async with AsyncClient(base_url=server.url, api_key=KEY, num_retries=0, timeout=timeout) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            for script in scripts:
+                server.play(*script)
+                with contextlib.suppress(errors.QuothError):
+                    await client.completion(model="openai/gpt-5.2", messages=MESSAGES)
+            await server.until(lambda: not server.connections_open)
+            await asyncio.sleep(0)
+            assert [one for one in gc.get_objects() if isinstance(one, http1.Connection)] == []
+        finally:
+            gc.enable()

@@ -376,3 +376,12 @@ def test_the_same_request_once(gateway: Serving, poe: Emulator) -> None:
     second = gateway.ask("POST", "/v1/images/generations", body, {"idempotency-key": "raven-1"})
     assert (second.body, len(poe.requests)) == (first.body, count)
     assert json.loads(first.body)["data"][0]["url"]
+
+
+def test_the_same_words_for_another_film_are_another_request(client: openai.OpenAI, gateway: Serving) -> None:
+    body = {"prompt": "At night"}
+    key = {"idempotency-key": "night-1"}
+    films = [client.videos.create(model="sora-2", prompt=f"Raven {n}").id for n in (1, 2)]
+    answers = [gateway.ask("POST", f"/v1/videos/{film}/remix", body, key) for film in films]
+    assert [answer.status for answer in answers] == [200, 422]
+    assert json.loads(answers[0].body)["remixed_from_video_id"] == films[0]

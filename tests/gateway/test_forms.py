@@ -81,3 +81,19 @@ def test_what_is_too_much() -> None:
     head = b'--b\r\ncontent-disposition: form-data; name="' + b"n" * 20_000
     with pytest.raises(BadRequestError, match=r"cannot be read|too long"):
         read("multipart/form-data; boundary=b", [head])
+
+
+def test_what_is_no_form() -> None:
+    with pytest.raises(BadRequestError, match="cannot be read"):
+        read(f"multipart/form-data; boundary={'b' * 5000}", [b""])
+    latin = b'--b\r\ncontent-disposition: form-data; name="prompt"\r\n\r\ncaf\xe9\r\n--b--\r\n'
+    with pytest.raises(BadRequestError, match=r"prompt is not UTF-8 \(byte 3\)") as caught:
+        read("multipart/form-data; boundary=b", [latin])
+    assert caught.value.param == "prompt"
+
+
+def test_a_number_that_is_none_stays_a_text() -> None:
+    deep = "[" * 100_000
+    content_type, body = form({"n": deep, "timeout": "1e999"}, ())
+    with read(content_type, [body]) as found:
+        assert found.plain() == {"n": deep, "timeout": "1e999"}

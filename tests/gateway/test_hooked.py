@@ -27,6 +27,8 @@ class Guard(Hook):
             raise Reply("from the hook")
         if "odd" in said:
             raise Reply("odd words")
+        if "exit" in said:
+            raise SystemExit(3)
         return {"temperature": 0}
 
     async def after(self, call, answer):
@@ -53,6 +55,7 @@ class Mine(CustomLogger):
         return data
 
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        print("seen", kwargs["standard_logging_object"]["model_group"])
         with open(Path(__file__).parent / "seen", "a") as file:
             file.write(kwargs["standard_logging_object"]["model_group"] + "\\n")
 
@@ -75,7 +78,8 @@ def gateway(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> 
         "litellm_settings": {"callbacks": ["mine.handler"]},
         "quoth": {"hooks": ["guard.instance"]},
     }
-    with Serving(folder, upstream=upstream.url, **settings) as gateway:
+    # Buffered as it is where nobody says otherwise.
+    with Serving(folder, upstream=upstream.url, environment={"PYTHONUNBUFFERED": ""}, **settings) as gateway:
         yield gateway
 
 
@@ -105,6 +109,16 @@ def test_a_hook_refuses(gateway: Serving, upstream: FaultServer) -> None:
     assert len(upstream.requests) == before
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hook_that_exits_ends_neither_the_worker_nor_the_envelope(
+    stream: bool, gateway: Serving, upstream: FaultServer
+) -> None:
+    answer = gateway.post(said("exit", stream=stream))
+    assert (answer.status, answer.error["type"], answer.error["code"]) == (500, "hook_failed", "500")
+    assert answer.headers["x-request-id"]
+    assert not any("ended with code" in line or "Traceback" in line for line in gateway.told)
+
+
 def test_a_hook_answers_in_the_models_place(gateway: Serving, upstream: FaultServer) -> None:
     before = len(upstream.requests)
     assert "hook" in gateway.post(said("canned")).json["choices"][0]["message"]["content"].lower()
@@ -126,3 +140,12 @@ def test_an_observer_written_for_litellm_is_told(gateway: Serving, upstream: Fau
     while not seen.exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert "m" in seen.read_text().split()
+
+
+def test_what_a_hook_prints_is_there_at_once(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(chat("x"))
+    assert gateway.post(said("hi")).status == 200
+    end = time.monotonic() + 20
+    while "seen m" not in gateway.log and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "seen m" in gateway.log

@@ -162,6 +162,61 @@ async def test_a_guard_that_fails_refuses_and_says_nothing_of_the_prompt(caplog:
         await looked.after(one, {"choices": []})
 
 
+class Rash(Hook):
+    """Fails everywhere, with what is more than an error."""
+
+    chunks = True
+
+    def __init__(self, error: BaseException):
+        self.error = error
+
+    async def before(self, call: Call) -> None:
+        if call.model == "rash":
+            raise self.error
+
+    async def after(self, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
+        raise self.error
+
+    async def chunk(self, call: Call, text: str) -> str:
+        raise self.error
+
+    async def failed(self, call: Call, error: QuothError) -> QuothError | None:
+        raise self.error
+
+    async def over(self, exchange: Exchange) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()], ids=["exits", "cancels"])
+async def test_a_hook_that_exits_or_cancels_has_failed_like_any_other(error: BaseException):
+    """Neither the call's connection nor the worker is its to end."""
+    async with hooks(Rash(error)) as rash:
+        with pytest.raises(HookFailed):
+            await rash.before(exchange(), {**body(), "model": "rash"})
+        one = exchange()
+        await rash.before(one, body())
+        with pytest.raises(HookFailed):
+            await rash.after(one, {"choices": []})
+        with pytest.raises(HookFailed):
+            await streamed(rash, exchange(stream=True), chunk("a"))
+        assert await rash.failed(one, QuothError("x")) is None
+        rash.over(one)
+    assert rash.failures == {"mine.h0": 5}
+
+
+async def test_a_reply_comes_before_the_call_or_not_at_all():
+    rash = hooks(Rash(Reply("too late")))
+    one = exchange()
+    await rash.before(one, body())
+    with pytest.raises(HookFailed):
+        await rash.after(one, {"choices": []})
+
+
+def test_a_refusal_is_a_text_whatever_it_was_made_of():
+    refuse: Any = Refuse
+    assert refuse(None).message == "None"
+
+
 class Slow(Hook):
     cancelled = False
 
@@ -357,6 +412,20 @@ async def test_a_guard_of_chunks_that_fails_refuses():
         await streamed(hooks(Failing()), exchange(stream=True), chunk("a"))
 
 
+class Halving(Hook):
+    chunks = True
+
+    async def chunk(self, call: Call, text: str) -> str:
+        return "\ud83d"
+
+
+async def test_half_a_character_is_no_text():
+    halving = hooks(Halving())
+    with pytest.raises(HookFailed):
+        await streamed(halving, exchange(stream=True), chunk("a"))
+    assert halving.failures == {"mine.h0": 1}
+
+
 class Watching(Hook):
     texts = True
 
@@ -487,6 +556,7 @@ async def test_a_reload_reads_the_file_anew(tmp_path: Path):
         ("mine.instance", "1/0", "ZeroDivisionError"),
         ("mine.instance", "import not_there_at_all", "not_there_at_all"),
         ("mine.instance", "def", "SyntaxError"),
+        ("mine.instance", "raise SystemExit(3)", "SystemExit: 3"),
         ("not_there_at_all.instance", FILE, "not_there_at_all"),
     ],
 )

@@ -245,14 +245,17 @@ async def async_post_call_streaming_iterator_hook(self, user_api_key_dict, respo
     assert texts(await through(hooks, STREAMED)) == "a "
 
 
-async def test_an_iterator_that_fails_refuses(tmp_path: Path):
+@pytest.mark.parametrize("raised", ['ValueError("found")', "SystemExit", "asyncio.CancelledError"])
+async def test_an_iterator_that_fails_refuses(tmp_path: Path, raised: str):
     hooks = of(
         tmp_path,
-        """
+        f"""
 async def async_post_call_streaming_iterator_hook(self, user_api_key_dict, response, request_data):
+    import asyncio
+
     async for item in response:
         if item.choices[0].delta.content == "ret":
-            raise ValueError("found")
+            raise {raised}
         yield item
 """,
     )
@@ -407,6 +410,45 @@ async def test_a_stream_is_logged_as_the_answer_it_amounts_to(tmp_path: Path):
     assert kwargs["async_complete_streaming_response"] is response
 
 
+async def test_what_an_answer_cost_can_be_asked(tmp_path: Path):
+    """As LiteLLM's own example of a CustomLogger does."""
+    asking = """
+async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+    seen.append(litellm.completion_cost(completion_response=response_obj))
+    seen.append(response_obj._hidden_params["response_cost"])
+"""
+    known = exchange(model="small", cost=Cost(usd=Decimal("0.25")))
+    unknown = exchange(model="small", cost=Cost())
+    hooks = of(tmp_path, asking)
+    async with hooks:
+        for one in (known, unknown):
+            await hooks.before(one, body())
+            await hooks.after(one, ANSWER)
+            hooks.over(one)
+    assert seen(hooks) == [0.25, 0.25, 0.0, None]
+    assert set(hooks.failures.values()) == {0}
+
+
+async def test_a_call_of_what_the_stand_in_lacks_is_told_where_it_stands(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    hooks = of(
+        tmp_path,
+        """
+async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+    litellm.get_llm_provider("x")
+""",
+    )
+    async with hooks:
+        one = exchange(model="small")
+        await hooks.before(one, body())
+        await hooks.after(one, ANSWER)
+        hooks.over(one)
+    assert "Quoth's stand-in for litellm has no get_llm_provider; pip install litellm at custom_callbacks.py:" in (
+        caplog.text
+    )
+
+
 async def test_failure_is_logged(tmp_path: Path):
     one = exchange(model="small", status=502, error="upstream_error", message="no route")
     kind, kwargs, response, _ = await logged(of(tmp_path, EVENTS), one, None)
@@ -427,7 +469,10 @@ async def test_what_asked_for_no_model_is_not_logged(tmp_path: Path):
 
 async def test_methods_that_are_not_called_are_said(tmp_path: Path):
     hooks = of(tmp_path, "def log_success_event(self, kwargs, response_obj, start_time, end_time): pass")
-    assert hooks.warnings == ("hook custom_callbacks.proxy_handler_instance: log_success_event is not called here",)
+    name = "hook custom_callbacks.proxy_handler_instance"
+    assert hooks.warnings == (f"{name}: log_success_event is not called here",)
+    two = "def log_success_event(self, *a): pass\ndef log_pre_api_call(self, *a): pass"
+    assert of(tmp_path, two).warnings == (f"{name}: log_pre_api_call, log_success_event are not called here",)
 
 
 async def test_guards_that_are_not_called_refuse_to_load(tmp_path: Path):

@@ -218,4 +218,34 @@ async def test_an_answer_too_large_to_keep_is_not_executed_again():
 
 
 def test_it_can_be_switched_off():
-    assert not Keys(0.0, Clock()).enabled
+    assert keys().heeds("anna", b"k1")
+    assert not Keys(0.0, Clock()).heeds("anna", b"k1")
+
+
+async def test_another_ttl_counts_for_keys_that_come_later():
+    clock = Clock()
+    table = keys(clock)
+    await settled(table)
+    table.ttl = 60.0
+    await settled(table, b"k2")
+    clock.now += 61
+    assert isinstance(await table.claim("anna", b"k1", BODY), Replay)
+    with await first(table, b"k2"):
+        pass
+
+
+async def test_what_was_promised_is_kept_when_it_is_switched_off():
+    clock = Clock()
+    table = keys(clock)
+    await settled(table)
+    under_way = await first(table, b"under way")
+    table.ttl = 0.0
+    with under_way:
+        under_way.settle(200, [], b"answer")
+    clock.now += 86_000
+    for key in (b"k1", b"under way"):
+        assert table.heeds("anna", key)
+        assert isinstance(await table.claim("anna", key, BODY), Replay)
+    assert not table.heeds("bob", b"k1")
+    clock.now += 1_000
+    assert not table.heeds("anna", b"k1")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -294,6 +295,28 @@ def test_a_second_request_waits_for_the_first(gateway: Serving, upstream: FaultS
     assert len(upstream.requests) == count + 1
     assert {answer.json["choices"][0]["message"]["content"] for answer in found} == {"slow"}
     assert sorted(answer.headers.get("idempotent-replayed", "") for answer in found) == ["", "true", "true"]
+
+
+def test_a_reload_takes_in_the_ttl(upstream: FaultServer, tmp_path: Path) -> None:
+    """What is kept already keeps the time that it was promised."""
+
+    with Serving(tmp_path, upstream=upstream.url, quoth={"idempotency": {"ttl": 0}}) as gateway:
+
+        def replayed(key: str) -> bool:
+            assert gateway.post(chat_body(), again(key)).status == 200
+            return "idempotent-replayed" in gateway.post(chat_body(), again(key)).headers
+
+        def reload(ttl: str, generation: int) -> None:
+            gateway.write(quoth={"idempotency": {"ttl": ttl}})
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_until_told(lambda line: f"(generation {generation})" in line)
+
+        assert not replayed("first")
+        reload("24h", 2)
+        assert replayed("second")
+        reload("0", 3)
+        assert not replayed("third")
+        assert replayed("second")
 
 
 def test_a_call_goes_on_for_a_caller_who_will_ask_again(gateway: Serving, upstream: FaultServer) -> None:

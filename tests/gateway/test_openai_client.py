@@ -282,6 +282,9 @@ def test_the_gateways_timeout_ends_the_call(client: openai.OpenAI, other: FaultS
     with pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model="other", messages=ASKED, extra_body={"timeout": 0.3})
     assert (caught.value.status_code, caught.value.type) == (504, "upstream_timeout")
+    assert caught.value.message.endswith(
+        " did not answer in time: it was not done when the total time was up"
+    )  # and nothing of the SDK's classes, which a caller has not
 
 
 def test_models(client: openai.OpenAI) -> None:

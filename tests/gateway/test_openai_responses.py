@@ -257,16 +257,32 @@ def test_its_own_errors(gateway: Serving, client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_stream_that_breaks_ends_in_an_error(client: openai.OpenAI, poe: Emulator, model: str) -> None:
-    poe.faults("error=after:4")
+    """With the response as failed, which is all that Codex reads, and then an error, which the client raises."""
+    poe.faults("error=after:8")
     events: list[Any] = []
-    try:
+    with pytest.raises(openai.APIError) as raised:
         for event in client.responses.create(model=model, input=ASKED, stream=True):
             events.append(event)
-    except openai.APIError:
-        return
-    assert events[-1].type == "error"
-    assert events[-1].message
+    assert raised.value.message
+    failed = events[-1]
+    assert (events[0].type, failed.type, failed.response.status) == ("response.created", "response.failed", "failed")
+    assert failed.response.error.message == raised.value.message
+    assert failed.response.error.code == "server_error"
+    assert (failed.response.id, failed.response.model) == (events[0].response.id, events[0].response.model)
     assert [event.sequence_number for event in events] == list(range(len(events)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_that_breaks_is_raised_by_the_helper_too(client: openai.OpenAI, poe: Emulator, model: str) -> None:
+    poe.faults("error=after:8")
+    kinds: list[str] = []
+    with pytest.raises(openai.APIError), client.responses.stream(model=model, input=ASKED) as stream:
+        for event in stream:
+            kinds.append(event.type)
+    assert kinds[-1] == "response.failed"
+    poe.faults("error=after:8")
+    with pytest.raises(openai.APIError), client.responses.stream(model=model, input=ASKED) as stream:
+        stream.get_final_response()
 
 
 def test_chat_reaches_every_model_too(client: openai.OpenAI) -> None:

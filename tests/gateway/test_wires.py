@@ -213,6 +213,11 @@ def test_what_a_deployment_drops_is_dropped(gateway: Serving, up: FaultServer, s
 
 # From every surface to every wire
 
+ASKED = {
+    "messages": b'"messages":[{"role":"user","content":"hello"}],"max_tokens":5',
+    "responses": b'"input":"hello"',
+}
+
 
 @pytest.mark.parametrize("surface", PATHS)
 @pytest.mark.parametrize("wire", UPSTREAMS)
@@ -230,6 +235,39 @@ def test_every_surface_reaches_every_wire(
     line = gateway.line(found)
     assert "error" not in line
     assert line["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize("surface", ["messages", "responses"])
+def test_what_both_say_in_the_same_words_keeps_its_bytes(gateway: Serving, up: FaultServer, surface: str) -> None:
+    up.play(whole("chat"))
+    sent = b'{"model":"chat", "top_p": 0.50, "temperature":1.0e-1, %b}' % ASKED[surface]
+    assert gateway.ask("POST", PATHS[surface], sent).status == 200
+    assert b"0.50" in up.requests[0].body
+    assert b"1.0e-1" in up.requests[0].body
+    assert json.loads(up.requests[0].body)["messages"] == HELLO
+
+
+@pytest.mark.parametrize("surface", ["messages", "responses"])
+@pytest.mark.parametrize("wire", UPSTREAMS)
+def test_a_number_that_none_can_hold_is_named(gateway: Serving, up: FaultServer, surface: str, wire: str) -> None:
+    model = "chat" if wire == surface else wire  # its own wire passes it on
+    sent = b'{"model":"%b","x_own":{"deep":[1e999]},%b}' % (model.encode(), ASKED[surface])
+    found = gateway.ask("POST", PATHS[surface], sent)
+    assert found.status == 400
+    assert b"x_own" in found.body
+    assert not up.requests
+
+
+@pytest.mark.parametrize("wire", UPSTREAMS)
+def test_what_is_kept_of_requests_is_kept_apart(gateway: Serving, up: FaultServer, wire: str) -> None:
+    surface = "chat" if wire != "chat" else "messages"
+    for model, stream in ((wire, False), (wire, True), (f"again-{wire}", True), (wire, False)):
+        up.play(streamed(stream_bytes(wire)) if stream else whole(wire))
+        assert ask(gateway, surface, model, stream=stream).status == 200
+        sent = up.requests[-1]
+        assert sent.headers["accept"] == ("text/event-stream" if stream else "application/json")
+        assert UPSTREAM_KEY in sent.headers["x-api-key" if wire == "messages" else "authorization"]
+        assert (json.loads(sent.body).get("stream") is True) is stream
 
 
 @pytest.mark.parametrize("surface", PATHS)
@@ -367,7 +405,12 @@ def test_a_stream_that_breaks_ends_with_one_error(
     else:
         assert (last["event"], last["type"]) == ("error", "error")
         assert [event["sequence_number"] for event in told] == list(range(len(told)))
+        assert [event["type"] for event in told].count("error") == 1
         said_last = last["message"]
+        begun, failed = told[0]["response"], told[-2]
+        assert (failed["event"], failed["type"]) == ("response.failed", "response.failed")
+        changed = {"status": "failed", "error": {"code": failed["response"]["error"]["code"], "message": said_last}}
+        assert failed["response"].items() >= {**begun, **changed, "output": failed["response"]["output"]}.items()
     if how == "error":
         assert "it broke" in said_last
     assert gateway.line(found)["error"]

@@ -147,13 +147,39 @@ def test_a_stream_that_is_begun_early_can_still_fail(
     found = ask(gateway, surface, wire, stream=True)
     assert found.status == 200
     assert found.body.startswith(b": keep-alive\n\n")
-    (last,) = events(found)
+    *before, last = events(found)
     assert (last["event"], last["type"]) == ("error", "error")
     if surface == "responses":
-        assert last["sequence_number"] == 0
+        kinds = [event["type"] for event in before]
+        assert kinds == ["response.created", "response.in_progress", "response.failed"]
+        assert [event["sequence_number"] for event in before] == [0, 1, 2]
+        assert last["sequence_number"] == 3
+        assert before[-1]["response"]["error"] == {"code": "server_error", "message": last["message"]}
         assert "no such luck" in last["message"]
     else:
+        assert before == []
         assert "no such luck" in last["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (413, None, "context_length_exceeded"),
+        (402, None, "insufficient_quota"),
+        (429, None, "rate_limit_exceeded"),
+        (400, "invalid_prompt", "invalid_prompt"),
+        (400, None, "invalid_request_error"),
+        (401, "invalid_api_key", "server_error"),
+    ],
+)
+def test_a_response_fails_with_a_code_that_clients_know(
+    gateway: Serving, up: FaultServer, status: int, code: str | None, told: str
+) -> None:
+    """Codex makes its context smaller at one, and does not try again at another."""
+    error = {"message": "no such luck", "type": "t", **({"code": code} if code else {})}
+    up.play(Read(), Stall(0.4), answer(json.dumps({"error": error}), status))
+    failed = events(ask(gateway, "responses", "responses", stream=True))[-2]
+    assert (failed["type"], failed["response"]["error"]["code"]) == ("response.failed", told)
 
 
 @pytest.mark.parametrize("surface", SURFACES)

@@ -208,6 +208,32 @@ class TestInsideAnAnswer:
         assert type(found.__cause__) is kind
 
 
+TOO_LONG = [
+    "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+    "prompt is too long: 213462 tokens > 200000 maximum",
+    "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+    "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    "Input tokens exceed the configured limit of 272000 tokens.",
+    "`inputs` tokens + `max_new_tokens` must be <= 4096",
+    "the request exceeds the available context size, try increasing it",
+]
+
+
+@pytest.mark.parametrize("text", TOO_LONG)
+class TestTooLong:
+    """Where no code says so, its words do."""
+
+    def test_by_status(self, wire: Wire, text: str):
+        found = caught(wire, answer({"error": {"message": text, "type": INVALID}}, 400))
+        assert (type(found), found.status_code) == (errors.ContextWindowExceededError, 400)
+
+    def test_inside_an_answer(self, wire: Wire, text: str):
+        for code in (400, None):
+            event = {"error": {"message": text, "type": INVALID, **({"code": code} if code else {})}}
+            assert type(caught(wire, sse(event), stream=True)) is errors.ContextWindowExceededError
+
+
 class TestHelp:
     """What the catalogue adds to a refusal."""
 

@@ -25,7 +25,7 @@ KEYS = {
     if (row := REGISTRY.get(name)) is not None
     for variable in row.key_env
 }
-LOCAL = {"ollama", "vllm", "lm_studio", "llamafile", "custom_openai"}
+LOCAL = {"ollama", "vllm", "lm_studio", "llamafile", "custom_openai", "litellm_proxy"}
 
 
 def target(model: str, environment: dict[str, str] | None = None, **how: Any) -> Target:
@@ -45,6 +45,7 @@ def target(model: str, environment: dict[str, str] | None = None, **how: Any) ->
         ("fireworks_ai/accounts/fireworks/models/x", {}, "fireworks", "accounts/fireworks/models/x"),
         ("together_ai/a/b", {}, "together", "a/b"),
         ("hosted_vllm/m", {}, "vllm", "m"),
+        ("litellm_proxy/poe/m", {"base_url": "http://127.0.0.1:4000"}, "litellm_proxy", "poe/m"),
         # Bare names of exactly OpenAI's families.
         ("gpt-4o", {}, "openai", "gpt-4o"),
         ("gpt-5.2-mini", {}, "openai", "gpt-5.2-mini"),
@@ -87,6 +88,12 @@ def test_names(model: str, how: dict[str, Any], provider: str, name: str):
             "is not a provider. Did you mean 'poe'? Poe has it as 'poe/Grok-4'.",
         ),
         ("xx/yy", {}, "'xx' (in 'xx/yy') is not a provider. Providers: anthropic, "),
+        ("azure/my-gpt", {}, "call custom_openai/my-gpt with that as api_base"),
+        (
+            "azure/my-gpt",
+            {"base_url": "https://mine.openai.azure.com"},
+            "azure is a provider of LiteLLM's that has no row",
+        ),
         ("m", {"provider": "nobody"}, "'nobody' (in 'm') is not a provider"),
     ],
 )
@@ -95,6 +102,14 @@ def test_names_of_nobody(model: Any, how: dict[str, Any], says: str):
         target(model, **how)
     assert says in str(caught.value)
     assert caught.value.param == "model"
+
+
+def test_a_gateway_as_a_provider_has_the_variables_of_litellm():
+    there = {"LITELLM_PROXY_API_BASE": "http://127.0.0.1:4000", "LITELLM_PROXY_API_KEY": "k"}
+    found = target("litellm_proxy/poe/grok-4", there)
+    assert (found.base_url, found.key, found.model) == ("http://127.0.0.1:4000", "k", "poe/grok-4")
+    with pytest.raises(BadRequestError, match=r"litellm_proxy has no host of its own: .* LITELLM_PROXY_API_BASE"):
+        target("litellm_proxy/poe/grok-4", {})
 
 
 @settings(deadline=None)

@@ -19,7 +19,7 @@ from quoth.providers.rows import Registry, host_of, packaged_names, row_from, ro
 from tests.providers.conftest import HELLO, Wire
 
 CATALOG = Path(quoth.__file__).parent / "providers" / "catalog"
-LOCAL = {"ollama", "vllm", "lm_studio", "llamafile", "custom_openai"}
+LOCAL = {"ollama", "vllm", "lm_studio", "llamafile", "custom_openai", "litellm_proxy"}
 DAY = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -52,7 +52,7 @@ class TestShipped:
 
     def test_its_base_url_is_one(self, name: str):
         row = shipped(name)
-        if name == "custom_openai":
+        if name in ("custom_openai", "litellm_proxy"):
             assert row.base_url == ""
             return
         parts = urlsplit(row.base_url)

@@ -171,6 +171,8 @@ def test_costs_add_up() -> None:
 def test_hidden_params_of_litellm(complete: Complete, emulator: Emulator) -> None:
     response = complete()
     hidden = response._hidden_params
+    assert response._response_ms is not None
+    assert response._response_ms >= response.attempts[-1].seconds * 1000
     assert hidden["response_cost"] == float(response.cost.usd or 0)
     assert (hidden["custom_llm_provider"], hidden["model_id"]) == ("poe", "Grok-4")
     assert hidden["api_base"] == emulator.base_url

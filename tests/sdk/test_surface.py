@@ -12,6 +12,7 @@ import pytest
 import quoth
 import quoth.errors
 import quoth.exceptions
+from quoth.sdk import elsewhere
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -67,6 +68,40 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'no_such_name'"):
         getattr(quoth, "no_such_name")  # noqa: B009  an attribute would be a type error
     assert not hasattr(quoth, "embedding")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("drop_params", True), ("success_callback", ["langfuse"]), ("max_budget", 5), ("set_verbose", True)],
+)
+def test_a_setting_of_litellms_module_is_not_taken_in_silence(name: str, value: object) -> None:
+    with pytest.raises(AttributeError, match=rf"quoth\.{name} is a setting of LiteLLM's that has no effect here: "):
+        setattr(quoth, name, value)
+    assert not hasattr(quoth, name)
+
+
+def test_a_name_of_litellms_module_says_what_to_use_instead() -> None:
+    with pytest.raises(AttributeError, match="'embedding': the gateway has /v1/embeddings"):
+        getattr(quoth, "embedding")  # noqa: B009
+    with pytest.raises(AttributeError, match="'num_retries': pass it to the call"):
+        getattr(quoth, "num_retries")  # noqa: B009
+    with pytest.raises(AttributeError, match=r"quoth\.register_model\(\{\.\.\.\}\) adds"):
+        getattr(quoth, "model_cost")  # noqa: B009
+
+
+def test_what_stands_elsewhere_is_not_here() -> None:
+    for name in elsewhere.NAMES:
+        assert not hasattr(quoth, name), name
+        assert elsewhere.instead_of(name), name
+
+
+def test_other_names_can_be_assigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tests of other programs do."""
+    with monkeypatch.context() as patched:
+        patched.setattr(quoth, "completion", print)
+        patched.setattr(quoth, "mine", 1, raising=False)
+        assert (quoth.completion, quoth.mine) == (print, 1)  # type: ignore[attr-defined, comparison-overlap]
+    assert not hasattr(quoth, "mine")
 
 
 def test_exceptions_stand_in_three_places() -> None:

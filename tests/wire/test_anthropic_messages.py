@@ -15,14 +15,14 @@ from quoth.types import Completion
 from quoth.wire.anthropic_messages import (
     MessagesEncoder,
     MessagesReader,
-    encode_document,
     from_chat,
+    head,
     parse,
     render,
     to_chat,
 )
 from quoth.wire.assemble import assemble
-from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk
+from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, filled
 from quoth.wire.sse import Event
 from tests.wire.dialects import MESSAGE_USAGE, Json, assembled, meant, message, message_events, read, sse, whole
 
@@ -329,7 +329,7 @@ def test_requests(body: Json, reading: Callable[[Any], Any], expected: Any):
 
 
 def test_the_request_that_is_sent():
-    sent = encode_document(TARGET, {"model": "m", "max_tokens": 5, "messages": [user("Hi")], "stream": True})
+    sent = filled(head(TARGET, True), {"model": "m", "max_tokens": 5, "messages": [user("Hi")], "stream": True})
     assert (sent.method, sent.url) == ("POST", "https://llm.acme.example/v1/messages")
     assert (sent.headers["x-api-key"], sent.headers["accept"]) == ("k-1", "text/event-stream")
     assert sent.headers["anthropic-version"] == "2023-06-01"

@@ -90,13 +90,13 @@ def test_an_event_named_error_is_one_whatever_it_says():
 
 def test_no_error_where_the_field_says_that_there_is_none():
     assert look(event(error=None)).choices == []
-    assert read(event(error=None)).choices == []
+    assert read(event(error=None)).finish_reason is None
 
 
 def test_an_error_beside_an_answer_is_not_the_answer():
     """Where a whole answer has choices, it is one."""
-    raw = json.dumps({"error": {"message": "partly"}, "choices": [{"message": {"content": "a"}}]}).encode()
-    assert read(raw).choices
+    choice = {"message": {"content": "a"}, "finish_reason": "length"}
+    assert read(json.dumps({"error": {"message": "partly"}, "choices": [choice]}).encode()).finish_reason == "length"
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"hello": "world"}', b'{"choices": null}', b'{"detail": "x"}'])

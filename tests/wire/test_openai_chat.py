@@ -17,8 +17,9 @@ from quoth.wire.openai_chat import (
     DONE,
     Unreadable,
     UpstreamError,
-    encode,
     error_facts,
+    filled,
+    head,
     parse,
     parse_event,
 )
@@ -50,25 +51,25 @@ def first(completion: Completion) -> Any:
 
 class TestEncode:
     def test_one_post_with_the_key(self):
-        request = encode(TARGET, {"model": "m", "messages": []})
+        request = filled(head(TARGET, False), {"model": "m", "messages": []})
         assert (request.method, request.url) == ("POST", "https://llm.acme.example/v1/chat/completions")
         assert request.headers["authorization"] == "Bearer k-1"
         assert request.headers["content-type"] == request.headers["accept"] == "application/json"
         assert "k-1" not in repr(request)
 
     def test_a_streamed_one_accepts_events(self):
-        assert encode(TARGET, {"stream": True}).headers["accept"] == "text/event-stream"
+        assert head(TARGET, True).headers["accept"] == "text/event-stream"
 
     def test_no_key_no_header(self):
         target = Target(TARGET.row, "m", TARGET.base_url, headers={"x-a": "b"})
-        headers = encode(target, {}).headers
+        headers = head(target, False).headers
         assert "authorization" not in headers
         assert headers["x-a"] == "b"
 
     @settings(deadline=None)
     @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), PLAIN, max_size=5))
     def test_the_body_is_the_json_of_its_values_in_their_order(self, body: Json):
-        sent = json.loads(encode(TARGET, body).body)
+        sent = json.loads(filled(head(TARGET, False), body).body)
         assert sent == body
         assert list(sent) == list(body)
 
@@ -157,7 +158,7 @@ def test_an_answer_is_written_out_as_it_came(body: Json):
 @given(completions())
 def test_a_message_that_came_out_can_go_in_again(body: Json):
     message = read(body)[0].choices[0].message
-    sent = encode(TARGET, {"model": "m", "messages": [message.model_dump()]})
+    sent = filled(head(TARGET, False), {"model": "m", "messages": [message.model_dump()]})
     assert json.loads(sent.body)["messages"] == [body["choices"][0]["message"]]
 
 

@@ -13,12 +13,12 @@ from quoth.call import Row, Target
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Completion
 from quoth.wire.assemble import assemble
-from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk
+from quoth.wire.openai_chat import Unreadable, UpstreamError, as_chunk, filled
 from quoth.wire.openai_responses import (
     ResponsesEncoder,
     ResponsesReader,
-    encode_document,
     from_chat,
+    head,
     parse,
     render,
     to_chat,
@@ -283,8 +283,13 @@ def test_an_error_is_said_in_both_ways_that_clients_look_for():
     chunks, _, _ = read("responses", sse(response_events(response([said("323")]))[:8]))
     raw = b"".join(map(encoder.feed, chunks)) + encoder.error(500, "Busy")
     events = [json.loads(line[6:]) for line in raw.decode().splitlines() if line.startswith("data: ")]
-    assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
-    assert events[-1]["response"]["error"] == {"code": "server_error", "message": "Busy"}
+    failed, error = events[-2:]
+    assert (failed["type"], error["type"]) == ("response.failed", "error")
+    assert failed["response"]["error"] == {"code": "server_error", "message": "Busy"}
+    assert failed["response"]["id"] == events[0]["response"]["id"]
+    assert (error["code"], error["message"], error["param"]) == ("server_error", "Busy", None)
+    assert error["error"] == {"message": "Busy", "type": "server_error", "param": None, "code": "500"}
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
     with pytest.raises(UpstreamError, match="Busy"):
         read("responses", raw)
 
@@ -423,7 +428,7 @@ def test_what_an_answer_said_can_be_said_again_without_its_ids():
 
 
 def test_the_request_that_is_sent():
-    sent = encode_document(TARGET, {"model": "m", "input": [user("Hi")], "stream": True})
+    sent = filled(head(TARGET, True), {"model": "m", "input": [user("Hi")], "stream": True})
     assert (sent.method, sent.url) == ("POST", "https://llm.acme.example/v1/responses")
     assert (sent.headers["authorization"], sent.headers["accept"]) == ("Bearer k-1", "text/event-stream")
     assert json.loads(sent.body) == {"model": "m", "input": [user("Hi")], "stream": True}

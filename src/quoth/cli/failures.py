@@ -104,9 +104,12 @@ def report(error: BaseException, *, debug: bool = False) -> None:
 
 
 def _sentence(error: BaseException, debug: bool) -> str:
-    if isinstance(error, QuothError | UsageFault):
-        # The SDK's sentence about a missing key ends with what only a program can do.
-        text = str(error).removesuffix(", or pass api_key")
+    if isinstance(error, QuothError):
+        from quoth.engine.failures import without_code
+
+        text = without_code(error)
+    elif isinstance(error, UsageFault):
+        text = str(error)
     elif isinstance(error, OSError):
         text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror or error)
     else:

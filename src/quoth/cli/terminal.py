@@ -10,12 +10,14 @@ import io
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = [
     "coloured",
@@ -129,7 +131,20 @@ def waiting(for_what: str) -> Iterator[None]:
     if not (coloured(sys.stderr) and is_terminal(sys.stdout)):
         yield
         return
-    from rich.text import Text
-
-    with console(sys.stderr).status(Text(fit(for_what, sys.stderr), style="dim"), spinner="line"):
+    with console(sys.stderr).status(_Waiting(for_what), spinner="line"):
         yield
+
+
+class _Waiting:
+    """What is waited for, and for how long by now: a film takes minutes."""
+
+    def __init__(self, for_what: str):
+        self._for_what = fit(for_what, sys.stderr)
+        self._dot = fit("·", sys.stderr)  # asked here, since rich puts itself in the place of stderr
+        self._begun = time.monotonic()
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        seconds = int(time.monotonic() - self._begun)
+        return Text(f"{self._for_what} {self._dot} {seconds} s" if seconds else self._for_what, style="dim")

@@ -7,11 +7,11 @@ Everything that may be tried again happens before the first good chunk. After it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quoth import errors
 from quoth.call import Call, Target, WireRequest
@@ -35,13 +35,13 @@ from quoth.wire.wires import Wire, wire_named
 __all__ = ["Answer", "Plan", "Policy", "Sending", "answer", "calls_of", "interpreted", "prepared", "reader_of"]
 
 MOST_AT_ONCE = 128
+Head = Callable[[Wire, Target, bool], WireRequest]
 CHAT = wire_named("openai_chat")
 # In a stream, Poe's media bots say how far they are in the place of the answer, and nothing marks where that ends.
 _WHOLE = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One call, how to find its target, and how much is tried there. The target is looked for when its turn comes: a
     missing key only matters then.
 
@@ -196,19 +196,25 @@ class Sending(Struct, frozen=True):
         return self.call.stream and not self.makes
 
 
-def prepared(plan: Plan, target: Target, world: World) -> Sending:
-    """Raises QuothError for what is known to be wrong before sending."""
+def new_head(wire: Wire, target: Target, stream: bool) -> WireRequest:
+    return wire.head(target, stream)
+
+
+def prepared(plan: Plan, target: Target, world: World, head: Head = new_head) -> Sending:
+    """`head` is for those who call the same target again and again, and keep what each request begins with. Raises
+    QuothError for what is known to be wrong before sending."""
     target = over_its_wire(target, plan.call)
     call = structured.shaped(plan.call, target)
     catalogue = catalogue_of(target)
     facts = catalogue.get(target.model) if catalogue is not None else None
     makes = facts.output_modalities if facts is not None and facts.makes_media else ()
     whole = bool(makes) and call.stream
-    body, warnings = prepare(_not_streamed(call) if whole else call, target, world.today())
+    today = None if catalogue is None else world.today()  # how old a list of models is, where there is one
+    body, warnings = prepare(_not_streamed(call) if whole else call, target, today)
     if whole:
         warnings.append(Warning("media_not_streamed", "stream", f"{target.model} {_WHOLE}"))
     wire = wire_named(target.wire)
-    request = _encoded(wire, target, body, call, warnings)
+    request = _encoded(wire, target, body, call, warnings, head)
     limit = plan.policy.request_limit
     if len(request.body) > limit:
         raise errors.BadRequestError(
@@ -241,7 +247,9 @@ def _native(wire: Wire, target: Target, body: Mapping[str, Any], call: Call, war
     return document
 
 
-def _encoded(wire: Wire, target: Target, body: dict[str, Any], call: Call, warnings: list[Warning]) -> WireRequest:
+def _encoded(
+    wire: Wire, target: Target, body: dict[str, Any], call: Call, warnings: list[Warning], head: Head
+) -> WireRequest:
     """The request for a body. Raises BadRequestError for what this wire cannot say and what no text can hold."""
     document: Mapping[str, Any]
     if call.document is not None and call.surface == wire.name:
@@ -255,7 +263,7 @@ def _encoded(wire: Wire, target: Target, body: dict[str, Any], call: Call, warni
     document, changed = mended(document, target)
     warnings += changed
     try:
-        return wire.encode_document(target, document)
+        return openai_chat.filled(head(wire, target, bool(document.get("stream"))), document)
     except UnicodeEncodeError:
         for name, value in document.items():
             if wrong := check.unencodable(value, name):

@@ -52,17 +52,20 @@ class _Lately:
     """How often something happened in the last ten seconds, to a tenth of a second: as much memory for a million times
     as for one."""
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_count", "_step", "_steps")
 
     def __init__(self) -> None:
-        self._steps: deque[list[int]] = deque(maxlen=int(_WINDOW * _STEPS) + 1)
+        self._step = self._count = 0
+        self._steps: deque[tuple[int, int]] = deque(maxlen=int(_WINDOW * _STEPS))
 
     def add(self, now: float) -> None:
-        step, steps = int(now * _STEPS), self._steps
-        if not steps or steps[-1][0] != step:
-            steps.append([step, 0])
-        steps[-1][1] += 1
+        step = int(now * _STEPS)
+        if step == self._step:
+            self._count += 1
+        else:
+            self._steps.append((self._step, self._count))
+            self._step, self._count = step, 1
 
     def count(self, now: float) -> int:
         start = (now - _WINDOW) * _STEPS
-        return sum(count for step, count in list(self._steps) if step >= start)
+        return sum(count for step, count in (*self._steps, (self._step, self._count)) if step >= start)

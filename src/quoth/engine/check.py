@@ -51,21 +51,22 @@ def messages_of(messages: Any, *, decoded: bool = False) -> list[dict[str, Any]]
         raise _wrong("messages is empty; there has to be at least one message", "messages")
     found, count = [], _Count()
     for number, message in enumerate(messages):
-        where = f"messages[{number}]"
-        value = message if decoded else _plain(message, where, 0, count)
+        value = message if decoded else _plain(message, f"messages[{number}]", 0, count)
         if not isinstance(value, dict):
+            where = f"messages[{number}]"
             raise _wrong(f"{where} is {_kind(message)}; it has to be an object with role and content", where)
         role = value.get("role")
         if role not in ROLES if isinstance(role, str) else True:
-            raise _wrong(f"{where}.role is {role!r}; it has to be one of {', '.join(sorted(ROLES))}", f"{where}.role")
-        _check_content(value.get("content"), f"{where}.content")
+            where = f"messages[{number}].role"
+            raise _wrong(f"{where} is {role!r}; it has to be one of {', '.join(sorted(ROLES))}", where)
+        content = value.get("content")
+        if content is not None and not isinstance(content, str):
+            _check_content(content, f"messages[{number}].content")
         found.append(value)
     return found
 
 
 def _check_content(content: Any, where: str) -> None:
-    if content is None or isinstance(content, str):
-        return
     if not isinstance(content, list):
         raise _wrong(f"{where} is {_kind(content)}; it has to be a text or a list of parts", where)
     for number, part in enumerate(content):

@@ -12,6 +12,7 @@ from quoth.call import Target
 from quoth.engine.effects import Failed
 from quoth.engine.reading import BodyReader
 from quoth.providers.hints import hint
+from quoth.providers.resolve import OR_AS_ARGUMENT
 from quoth.types import Completion
 from quoth.wire.openai_chat import ErrorFacts, UpstreamError, error_facts
 
@@ -25,7 +26,10 @@ __all__ = [
     "request_id",
     "retry_after",
     "unreadable",
+    "without_code",
 ]
+
+_LIMITS = " (quoth.Timeouts sets the limits)"
 
 # What a status alone does not tell; the body's code or type does.
 _BY_CODE: dict[str, type[errors.APIError]] = {
@@ -61,9 +65,13 @@ _HELP = {
     401: "The key was refused; is it the right one, and not revoked or expired?",
     402: "The account is out of points or credit, or the model needs a subscription.",
 }
-# Servers that give a too long prompt no code of its own say it in words like these (vLLM, llama.cpp, TGI, Ollama).
+# Servers that give a too long prompt no code of its own say it in words like these (vLLM, llama.cpp, TGI, Ollama; from
+# "prompt is too long" on Anthropic, Gemini, and those that LiteLLM knows too).
 _TOO_LONG = re.compile(
-    r"(maximum|exceeds?|longer than|available) .{0,40}context (length|window|size)|context_length", re.I
+    r"(maximum|exceeds?|longer than|available) .{0,40}context (length|limit|window|size)|context_length"
+    r"|prompt is too long|input token count .{0,40}exceeds the maximum|exceeds the maximum number of tokens"
+    r"|input tokens exceed|`inputs` tokens \+ `max_new_tokens` must be",
+    re.I,
 )
 # A quota that is used up answers 429 like a rate limit, but waiting does not help.
 _NOT_WORTH_A_RETRY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -87,11 +95,7 @@ def from_status(
         )
     facts = error_facts(body)
     kind = errors.for_status(status)
-    named = _BY_CODE.get(facts.code or "") or _BY_CODE.get(facts.type or "")
-    if named is None and status == 400 and _TOO_LONG.search(facts.message):
-        named = errors.ContextWindowExceededError
-    if named is not None and status in (400, 403, 404, 422):
-        kind = named
+    kind = _named(facts, status) or kind
     more = hint(target, sent, status, facts) or _HELP.get(status, "")
     text = facts.message.rstrip()
     if more and text and text[-1] not in ".!?…":
@@ -107,6 +111,16 @@ def from_status(
         retry_after=retry_after(headers, today),
         retryable=retryable and not {facts.code, facts.type} & _NOT_WORTH_A_RETRY,
     )
+
+
+def _named(facts: ErrorFacts, status: int | None) -> type[errors.APIError] | None:
+    """What the error's own words say that its status, None for none, leaves open."""
+    if status not in (None, 400, 403, 404, 422):
+        return None
+    named = _BY_CODE.get(facts.code or "") or _BY_CODE.get(facts.type or "")
+    if named is None and status in (None, 400) and _TOO_LONG.search(facts.message):
+        return errors.ContextWindowExceededError
+    return named
 
 
 def check_document(
@@ -130,7 +144,7 @@ def in_answer(target: Target, error: UpstreamError, headers: Mapping[str, str]) 
     kind = (
         errors.for_status(error.status) if error.status else _BY_TYPE.get(facts.type or "", errors.InternalServerError)
     )
-    kind = _BY_CODE.get(facts.code or "", kind)
+    kind = _BY_CODE.get(facts.code or "") or _named(facts, error.status) or kind
     return _made(kind, target, f"failed: {facts.message}", headers, facts=facts, status_code=error.status)
 
 
@@ -165,7 +179,7 @@ def made_nothing(target: Target, kind: str, said: str, status: int, headers: Map
 def from_failure(target: Target, failure: Failed, *, streaming: bool, makes_media: bool) -> errors.APIError:
     """The exception for an attempt that got no answer, or half of one."""
     if failure.kind == "timeout":
-        message = f"{failure.message} (quoth.Timeouts sets the limits)"
+        message = f"{failure.message}{_LIMITS}"
         retryable = failure.deadline == "connect"
         return _made(errors.Timeout, target, message, {}, code="upstream_timeout", retryable=retryable)
     retryable = failure.kind not in ("tls", "fork", "proxy")
@@ -263,3 +277,8 @@ def retry_after(headers: Mapping[str, str], today: datetime) -> float | None:
         if seconds == seconds and seconds != float("inf"):
             return max(0.0, seconds)
     return None
+
+
+def without_code(error: errors.QuothError) -> str:
+    """What an error says, without what only a program that calls the SDK can do about it."""
+    return error.message.removesuffix(_LIMITS).removesuffix(OR_AS_ARGUMENT)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace as changed
 
 from quoth import errors
 from quoth.call import Target, WireRequest
@@ -109,7 +109,7 @@ def _by_plan(
         raise
     if count > 1:
         params = {name: value for name, value in plan.call.params.items() if name != "n"}
-        single = replace(plan, call=replace(plan.call, params=params), target=lambda: target)
+        single = changed(plan, call=changed(plan.call, params=params), target=lambda: target)
         try:
             found: list[Made] = yield Together([make(wish, [single], world, budget, purse) for _ in range(count)])
         except errors.QuothError as error:
@@ -203,12 +203,10 @@ def ready(wish: Wish, plan: Plan, target: Target, way: Way, world: World) -> Mak
         }
         request = WireRequest("POST", openai_chat.address(target, way.path), headers, body)
         return Making(wish, plan, target, way, request, fields, warnings)
-    sending = prepared(replace(plan, call=said), target, world)
+    sending = prepared(changed(plan, call=said), target, world)
     facts = facts_of(target)
     makes = facts.output_modalities if facts is not None else ()
-    sending = msgspec.structs.replace(
-        sending, makes=makes or (KINDS[wish.kind] or "text",), warnings=[*warnings, *sending.warnings]
-    )
+    sending = changed(sending, makes=makes or (KINDS[wish.kind] or "text",), warnings=[*warnings, *sending.warnings])
     return Making(wish, plan, target, way, sending.request, sending.body, sending.warnings, sending)
 
 

@@ -116,12 +116,7 @@ def stale(outcome: Failed, status: int) -> bool:
 
 def attempted(target: Target, status: int, seconds: float, error: errors.QuothError | None) -> Attempt:
     """The record of one try."""
-    return Attempt(
-        provider=target.provider,
-        model=target.model,
-        wire=target.wire,
-        seconds=seconds,
-        status_code=status or None,
-        error=None if error is None else type(error).__name__,
-        message=None if error is None else error.message,
-    )
+    if error is None:
+        return Attempt(target.row.name, target.model, target.wire, seconds, status or None)
+    name = type(error).__name__
+    return Attempt(target.row.name, target.model, target.wire, seconds, status or None, name, error.message)

@@ -4,18 +4,17 @@
         ...                                                 # the call; `exchange.cost` is known at its end
     # settled, once, on every way out
 
-Until there is a ledger, everybody is admitted, and the usage event is the line in the log.
+Until there is a ledger, an application has none and admits everybody, and the usage event is the line in the log.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Protocol
 
 from quoth.gateway.exchange import Exchange
 
-__all__ = ["Admission", "AdmitAll"]
+__all__ = ["Admission"]
 
 
 class Admission(Protocol):
@@ -23,23 +22,3 @@ class Admission(Protocol):
         """Around one call of a caller who is known. Entering it reserves the most that the call can cost, and raises
         RateLimitError, BudgetExceededError or PermissionDeniedError; leaving it settles what it did cost."""
         ...
-
-
-class AdmitAll:
-    """No limits."""
-
-    def admitted(self, exchange: Exchange) -> AbstractAsyncContextManager[None]:
-        return _FREE
-
-
-class _Free:
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-
-_FREE = _Free()

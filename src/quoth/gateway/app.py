@@ -14,12 +14,13 @@ import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from quoth import errors
 from quoth.engine.effects import World
-from quoth.gateway.admission import Admission, AdmitAll
+from quoth.gateway.admission import Admission
 from quoth.gateway.cache import ResponseCache
 from quoth.gateway.catalogues import Catalogues
 from quoth.gateway.collector import settled, thrifty
@@ -30,11 +31,21 @@ from quoth.gateway.generation import Generation
 from quoth.gateway.hooked import Hooked, answered_by_hook
 from quoth.gateway.hooks import Hooks, HooksNotLoaded, Reply, load_hooks
 from quoth.gateway.idempotency import Keys
-from quoth.gateway.incoming import BODY_SECONDS, Left, Receive, RequestTimeout, authenticated, from_here, header_map
+from quoth.gateway.incoming import (
+    BODY_SECONDS,
+    Left,
+    Receive,
+    RequestTimeout,
+    authenticated,
+    check_head,
+    from_here,
+    header_map,
+)
 from quoth.gateway.observers import Observers
 from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.problems import Problem, in_own_words, problem_of
 from quoth.gateway.redact import Redactor, hosts_of, secrets_of
+from quoth.gateway.request import Request
 from quoth.gateway.routes import ROUTES, Route, decoded, find
 from quoth.gateway.settings import Settings
 from quoth.gateway.upkeep import Upkeep
@@ -63,7 +74,7 @@ class App:
         self.catalogues = Catalogues()
         self.generation = Generation(settings, environment(), self.world, self.catalogues.of)
         self.cache: ResponseCache | None = None
-        self.admission: Admission = AdmitAll()
+        self.admission: Admission | None = None
         self._connections = AsyncioTransport(self.generation.network, self._environment)
         self.transport: AsyncTransport = self._connections
         self.hooks = _loaded_hooks(settings)
@@ -75,6 +86,7 @@ class App:
         self.open: dict[Exchange, asyncio.Task[Any]] = {}
         self._idle = asyncio.Event()
         self._lookout = Lookout()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._kept: dict[tuple[Generation, str], bytes] = {}
         self._upkeep = Upkeep(self)
         self.outside = self._to_the_internet()
@@ -118,6 +130,7 @@ class App:
         self.transport = MockingAsync(self._connections) if generation.mocks else self._connections
         self.observers.metrics.routes = generation.routes
         settings = generation.settings
+        self.keys.ttl = settings.quoth.idempotency.ttl
         self.redactor = Redactor(secrets_of(settings, generation.environment), hosts_of(settings))
         if settings.cache is None:
             self.cache = None
@@ -157,14 +170,18 @@ class App:
 
     def snapshot(self) -> bytes:
         """The metrics of this process, for a sibling's page."""
-        return self.observers.metrics.snapshot()
+        return self.observers.snapshot()
 
     async def metrics_page(self) -> bytes:
         """The metrics of all workers, as Prometheus reads them."""
         if self.control is None or self.workers == 1:
-            return await self.observers.metrics.page()
+            return await self.observers.page()
         others = await self.control.gather()
-        return await self.observers.metrics.page(others.living, others.departed)
+        return await self.observers.page(others.living, others.departed)
+
+    def admitted(self, x: Exchange) -> AbstractAsyncContextManager[None]:
+        """Around one call; see `Admission.admitted`."""
+        return nullcontext() if self.admission is None else self.admission.admitted(x)
 
     def kept(self, generation: Generation, name: str, make: Callable[[], bytes]) -> bytes:
         """A body that stays the same for as long as its generation does."""
@@ -181,6 +198,7 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._loop = asyncio.get_running_loop()
         try:
             settled()
             thrifty()
@@ -205,27 +223,39 @@ class App:
         if route is None:
             route, parameter = find(path)
         headers = dict(scope["headers"])
-        x = Exchange(_request_id(headers), scope["method"], route.template, route.surface, headers, started)
-        x.query = scope.get("query_string", b"")
         client = scope.get("client")
-        x.client = client[0] if client else None
-        task = asyncio.current_task()
+        x = Exchange(
+            _request_id(headers),
+            scope["method"],
+            route.template,
+            route.surface,
+            headers,
+            started,
+            client[0] if client else None,
+            scope.get("query_string", b""),
+        )
+        task = asyncio.current_task(self._loop)
         assert task is not None
         out = Hooked(send, x, route.dialect, self.hooks) if self.hooks.any else Outgoing(send, x, route.dialect)
         departure = Departure(receive, task, out, self._lookout)
+        request = Request(self, self.generation, x, parameter, receive, out, departure)
         self.open[x] = task
         self.observers.begin(x)
         try:
             try:
-                await self._answer(scope, receive, x, route, parameter, out, departure)
+                check_head(scope["headers"], headers)
+                if len(headers) != len(scope["headers"]):
+                    header_map(scope["headers"])  # raises for some that come twice
+                await self._handle(request, route)
             except errors.QuothError as error:
-                await self._failed(out, x, error)
+                await self._failed(out, error)
             except Left:
                 x.left = True
+                await _not_whole(out)
             except Exception as error:
                 trace = "".join(traceback.format_exception(error))
                 logger.error("request %s failed\n%s", x.id, self.redactor(trace))
-                await self._failed(out, x, error)
+                await self._failed(out, error)
         except asyncio.CancelledError as cancelled:
             if departure.left:
                 # Who closes when the last event is there has taken all of it.
@@ -252,31 +282,20 @@ class App:
         if not self.open:
             self._idle.set()
 
-    async def _answer(
-        self,
-        scope: Scope,
-        receive: Receive,
-        x: Exchange,
-        route: Route,
-        parameter: str,
-        out: Outgoing,
-        departure: Departure,
-    ) -> None:
-        generation = self.generation
-        if len(x.headers) != len(scope["headers"]):
-            header_map(scope["headers"])
+    async def _handle(self, request: Request, route: Route) -> None:
+        generation, x = request.generation, request.x
         if not (route.open or (route.surface == "metrics" and not generation.settings.quoth.metrics_auth)):
             if generation.for_here:
                 from_here(x.headers)
             x.caller = authenticated(x.headers, generation.master)
         handler = route.handlers.get("GET" if x.method == "HEAD" else x.method)
         if handler is None:
-            await self._no_method(x, route, out)
+            await self._no_method(x, route, request.out)
             return
         try:
-            await handler(self, generation, x, parameter, receive, out, departure)
+            await handler(request)
         except Reply as reply:
-            await answered_by_hook(reply, x, out, int(self.world.today().timestamp()))
+            await answered_by_hook(reply, x, request.out, int(self.world.today().timestamp()))
 
     async def _no_method(self, x: Exchange, route: Route, out: Outgoing) -> None:
         if x.headers.get(b"upgrade", b"").lower() == b"websocket":
@@ -292,8 +311,9 @@ class App:
             problem = Problem(405, "method_not_allowed", f"{route.template} takes {allowed}")
             await out.problem(problem, [allow])
 
-    async def _failed(self, out: Outgoing, x: Exchange, error: Exception) -> None:
+    async def _failed(self, out: Outgoing, error: Exception) -> None:
         """The error as the caller gets it. One that nobody can be told any more is only noted."""
+        x = out.x
         if self.hooks.any and isinstance(error, errors.QuothError):
             error = await self.hooks.failed(x, error) or error
         problem = problem_of(error, self.redactor)
@@ -337,6 +357,20 @@ async def _last(out: Outgoing, problem: Problem, within: float | None = None) ->
         out.x.left = True  # the connection was closed under the answer, or nobody takes it
 
 
+_NOT_WHOLE = Problem(400, "invalid_request_error", "the request's body broke off, or its chunks are none")
+
+
+async def _not_whole(out: Outgoing) -> None:
+    """For whom has left, nothing. But granian says the same of one whose chunks are none, and who waits."""
+    body = out.dialect.envelope(_NOT_WHOLE, out.x.id)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_CLOSES]
+    headers += [(name, out.x.id.encode()) for name in out.dialect.named]
+    with suppress(OSError, RuntimeError):
+        await out.send({"type": "http.response.start", "status": 400, "headers": headers})
+        await out.send({"type": "http.response.body", "body": body})
+
+
+_CLOSES = [(b"connection", b"close")]
 # What a 426 has to say: which protocol is spoken instead.
 _PLAIN_HTTP = [(b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade")]
 

@@ -12,6 +12,7 @@ from quoth.call import Timeouts
 from quoth.engine.routing import Controls
 from quoth.errors import BadRequestError
 from quoth.gateway.entries import Entries, kind_of, opened
+from quoth.gateway.settings.names import LONGEST
 from quoth.providers.controls import CONTROLS, INERT
 from quoth.transport.mock import TESTING
 from quoth.types import Warning
@@ -109,7 +110,7 @@ def asked(
         model = _MODEL.decode(entries["model"])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequestError(f"model has to be a text, not {kind_of(entries['model'])}", param="model") from None
-    if not model or not model.isprintable() or len(model) > 512:
+    if not model or not model.isprintable() or len(model) > LONGEST:
         raise BadRequestError("model has to be the name of a model", param="model")
     for name in entries:
         if name in _FIRST and name not in untyped:
@@ -160,7 +161,8 @@ def _tags_of_metadata(found: Asked) -> None:
     metadata = opened(found.entries, "metadata")
     if not isinstance(metadata, dict) or "tags" not in metadata:
         return
-    found.steering.setdefault("tags", metadata.pop("tags"))
+    tags = _tags(metadata.pop("tags"), "metadata.tags")
+    found.steering.setdefault("tags", [*tags])
     entries = dict(found.entries)
     if metadata:
         entries["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
@@ -184,22 +186,25 @@ def steering(found: Asked, headers: Mapping[bytes, bytes], warnings: list[Warnin
         if name in _WITHOUT_EFFECT:
             warnings.append(Warning("no_effect", name, f"{name} has no effect in a call to a gateway"))
     _flag(given.get("drop_params"), "drop_params")
-    total = _seconds(given.get("timeout", given.get("request_timeout")), "timeout")
+    limit = "timeout" if given.get("timeout") is not None else "request_timeout"
+    total = _seconds(given.get(limit), limit)
     if total is None:
         total = _seconds(_header(headers, b"x-litellm-timeout"), "x-litellm-timeout")
-    if found.stream:
-        own = _seconds(given.get("stream_timeout"), "stream_timeout")
-        if own is None:
-            own = _seconds(_header(headers, b"x-litellm-stream-timeout"), "x-litellm-stream-timeout")
-        total = total if own is None else own
-    retries = given.get("num_retries", given.get("max_retries"))
+    own = _seconds(given.get("stream_timeout"), "stream_timeout")
+    if own is None:
+        own = _seconds(_header(headers, b"x-litellm-stream-timeout"), "x-litellm-stream-timeout")
+    if found.stream and own is not None:
+        total = own
+    times = "num_retries" if given.get("num_retries") is not None else "max_retries"
+    retries = given.get(times)
     if retries is None:
-        retries = _header(headers, b"x-litellm-num-retries")
+        times = "x-litellm-num-retries"
+        retries = _header(headers, times.encode())
     tags = given.get("tags")
     if tags is None and (text := _header(headers, b"x-litellm-tags")) is not None:
         tags = [tag.strip() for tag in text.split(",") if tag.strip()]
     return Controls(
-        num_retries=_retries(retries),
+        num_retries=_retries(retries, times),
         timeouts=None if total is None else Timeouts(total=total),
         fallbacks=_fallbacks(given.get("fallbacks")),
         disable_fallbacks=_flag(given.get("disable_fallbacks"), "disable_fallbacks"),
@@ -225,13 +230,13 @@ def _seconds(value: Any, name: str) -> float | None:
     return seconds
 
 
-def _retries(value: Any) -> int | None:
+def _retries(value: Any, name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
-        raise BadRequestError("num_retries has to be a whole number from 0 to 100", param="num_retries")
+        raise BadRequestError(f"{name} has to be a whole number from 0 to 100", param=name)
     return value
 
 
@@ -265,9 +270,9 @@ def _flag(value: Any, name: str) -> bool:
     return value
 
 
-def _tags(value: Any) -> tuple[str, ...]:
+def _tags(value: Any, name: str = "tags") -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
-        raise BadRequestError("tags has to be a list of texts", param="tags")
+        raise BadRequestError(f"{name} has to be a list of texts", param=name)
     return tuple(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -18,19 +18,16 @@ from quoth.engine.routing import Candidate, Journey, Try, routed
 from quoth.gateway.asked import Asked, asked, steering
 from quoth.gateway.entries import Entries, opened
 from quoth.gateway.exchange import Exchange
-from quoth.gateway.generation import Generation
 from quoth.gateway.outgoing import Header, fitting
 from quoth.gateway.outside import fetched
 from quoth.gateway.relay import ANSWER_LIMIT
+from quoth.gateway.request import Request
 from quoth.media import Kind as MediaKind
 from quoth.providers.wishes import File, Kind, Way, Wish, needs_bytes, way_of
 from quoth.transport.drive import adrive
 from quoth.wire.carried import of_data_url
 from quoth.wire.media_types import ENDINGS, HEAD, named, sniffed
 from quoth.wire.observe import Tokens, tokens_of
-
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
 
 __all__ = ["Creation", "file_of", "headers_of", "wished"]
 
@@ -77,8 +74,10 @@ class Creation:
     """A wish on its way through a group. `native`: by Poe's native endpoints, where there are; `styles`: those of the
     ways that will do."""
 
-    def __init__(self, app: App, generation: Generation, x: Exchange, wish: Wish, call: Asked):
-        self.app, self.generation, self.x = app, generation, x
+    def __init__(self, request: Request, wish: Wish, call: Asked):
+        self.app = request.app
+        self.generation = generation = request.generation
+        self.x = x = request.x
         self.wish, self.call = wish, call
         self.controls = steering(call, x.headers, x.warnings)
         self.journey = Journey(attempts=x.attempts)
@@ -117,7 +116,7 @@ class Creation:
 
     async def made(self) -> Made:
         """Raises QuothError."""
-        async with self.app.admission.admitted(self.x):
+        async with self.app.admitted(self.x):
             return await self._made()
 
     async def _made(self) -> Made:

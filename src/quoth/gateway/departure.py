@@ -16,12 +16,13 @@ _UNWATCHED = 0.02
 
 
 class Departure:
-    """Cancels `task` when the client goes away before its answer `out` is complete. `left` tells that it did.
+    """Cancels `task` when the client goes away before its answer `out` is complete, where that matters: between `watch`
+    and `rest`. `left` tells that it did.
 
     What an ASGI server's `receive()` returns is a future under granian, and a coroutine elsewhere.
     """
 
-    __slots__ = ("_lookout", "_out", "_receive", "_task", "_waiting", "left")
+    __slots__ = ("_gone", "_lookout", "_matters", "_out", "_receive", "_task", "_waiting", "left")
 
     def __init__(self, receive: Receive, task: asyncio.Task[Any], out: Outgoing, lookout: Lookout):
         self._receive: Receive | None = receive
@@ -29,18 +30,26 @@ class Departure:
         self._out = out
         self._lookout = lookout
         self._waiting: Any = None
-        self.left = False
+        self._matters = self._gone = self.left = False
 
     def watch(self) -> None:
         """From now on, or a moment later."""
+        self._matters = True
+        if self._gone:
+            self._leave()
+            return
         lookout = self._lookout
         lookout.unwatched.append(self)
         if not lookout.is_set:
             lookout.set(self._task.get_loop())
 
+    def rest(self) -> None:
+        """Whether the client is there does not matter, until it is watched again."""
+        self._matters = False
+
     def begin(self) -> None:
         """Watch, unless it is over by now."""
-        if self._receive is None:
+        if self._receive is None or self._waiting is not None or self._gone or not self._matters:
             return
         waiting: Any = self._receive()
         if not hasattr(waiting, "add_done_callback"):
@@ -61,10 +70,15 @@ class Departure:
         if self._waiting is None or future.cancelled():
             return
         message = None if future.exception() is not None else future.result()
+        self._waiting = None
         if message is not None and message["type"] == "http.request":
             self.begin()
             return
-        self._waiting = None
+        self._gone = True
+        if self._matters:
+            self._leave()
+
+    def _leave(self) -> None:
         if self._out.ended:
             return  # servers say the same of a client whose answer is complete
         self.left = True

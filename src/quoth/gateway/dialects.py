@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
 
 from quoth.gateway.outgoing import OPENAI, Dialect
 from quoth.gateway.problems import Problem
+from quoth.types import Chunk
 from quoth.wire.envelopes import error_object
 from quoth.wire.observe_native import Said, look_messages, look_responses, read_messages, read_responses
+from quoth.wire.wires import Encoder, wire_named
 
 __all__ = ["ANTHROPIC", "CHAT", "EMBEDDINGS", "MESSAGES", "RESPONSES", "RESPONSES_ERRORS", "Surface"]
 
@@ -43,19 +46,25 @@ def _anthropic(problem: Problem, id: str) -> bytes:
     )
 
 
-def _anthropic_event(problem: Problem, id: str, number: int | None) -> bytes:
+def _anthropic_event(problem: Problem, id: str, speaker: Encoder | None) -> bytes:
     return b"event: error\ndata: " + _anthropic(problem, id) + b"\n\n"
 
 
-def _responses_event(problem: Problem, id: str, number: int | None) -> bytes:
-    event = {
-        "type": "error",
-        "sequence_number": 0 if number is None else number + 1,
-        "code": problem.slug,
-        "message": problem.message,
-        "param": problem.param,
-    }
-    return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+def _responses_event(problem: Problem, id: str, speaker: Encoder | None) -> bytes:
+    """The end of a response that failed, which has to begin first where it has not."""
+    begun = b""
+    if speaker is None:
+        speaker = wire_named(RESPONSES.wire).encoder(None)
+        begun = speaker.feed(Chunk(id=id, created=int(datetime.now(UTC).timestamp())))
+    said = (problem.body or {}).get("error")
+    code = said.get("code") if isinstance(said, dict) else None
+    if not isinstance(code, str) or code.isdecimal():
+        code = _CODES.get(problem.slug)
+    return begun + speaker.error(problem.status, problem.message, type=problem.slug, code=code, param=problem.param)
+
+
+# What clients of OpenAI's know a failure by, beside what the status says.
+_CODES = {"context_window_exceeded": "context_length_exceeded", "upstream_insufficient_funds": "insufficient_quota"}
 
 
 ANTHROPIC = Dialect(_anthropic, _anthropic_event, (b"request-id",))

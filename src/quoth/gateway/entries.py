@@ -15,7 +15,7 @@ import msgspec
 from quoth.errors import BadRequestError
 from quoth.providers.quirks import Outline
 
-__all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "outline", "placed", "split"]
+__all__ = ["Entries", "joined", "kind_of", "kinds", "opened", "ordinary", "outline", "placed", "split"]
 
 Entries = dict[str, msgspec.Raw]
 
@@ -23,6 +23,11 @@ _DECODER = msgspec.json.Decoder(Entries)
 # An escape that is one half of a character beyond 16 bits; the decoder misses the other half.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _BOM = b"\xef\xbb\xbf"
+# Texts, the last of which may be cut off, and brackets: what there is to see of a body's depth.
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_DEEP = 200
+# Bytes: to look at more would take milliseconds, in which nobody else is served.
+_LOOKED_AT = 64 << 10
 _KINDS = {
     ord('"'): "a text",
     ord("{"): "an object",
@@ -35,12 +40,15 @@ _KINDS = {
 
 def split(body: bytes) -> Entries:
     """Raises BadRequestError that says what is no JSON, and where."""
+    param = None
     try:
+        if not body.isascii():
+            body.decode()  # the decoder passes over what is inside the entries
         return _DECODER.decode(body)
     except msgspec.ValidationError:
         problem = "it has to be a JSON object"
     except msgspec.DecodeError as wrong:
-        problem = "it is empty" if not body.strip() else _without_name(str(wrong))
+        problem = "it is empty" if not body.strip() else _said(str(wrong), body)
         if body.strip().endswith(b"}") and b"truncated" in str(wrong).encode() and _HALF.search(body):
             problem = "it has half of a surrogate pair (such as \\ud83d alone), which no text can hold"
         if body.startswith(_BOM):
@@ -49,12 +57,29 @@ def split(body: bytes) -> Entries:
         problem = f"it is not UTF-8 (byte {wrong.start})"
     except RecursionError:
         problem = "it is nested too deeply"
-    raise BadRequestError(f"the request's body is not usable: {problem}", code="400")
+        param = _deepest(body)
+    raise BadRequestError(f"the request's body is not usable: {problem}", code="400", param=param)
 
 
-def _without_name(message: str) -> str:
-    # "JSON is malformed: invalid character (byte 12)"
-    return message[0].lower() + message[1:] if not message.startswith("JSON") else message
+def _said(wrong: str, body: bytes) -> str:
+    # "JSON is malformed: invalid character (byte 12)", or "Input data was truncated"
+    return wrong if wrong.startswith("JSON") else f"{wrong[0].lower()}{wrong[1:]} (byte {len(body)})"
+
+
+def _deepest(body: bytes) -> str | None:
+    """The field in which the first value is that is nested too deeply; None if that is far from the beginning."""
+    depth, name = 0, None
+    for found in _MARKS.finditer(body, 0, _LOOKED_AT):
+        mark = found[0]
+        if mark in b"[{":
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+        elif depth == 1:
+            name = mark
+        if depth > _DEEP and name is not None:
+            return name[1:-1].decode(errors="replace")[:100]
+    return None
 
 
 def joined(entries: Mapping[str, msgspec.Raw]) -> bytes:
@@ -95,6 +120,18 @@ class _Message(msgspec.Struct):
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 _PARTS = msgspec.json.Decoder(list[_Part])
 _LIST = 0x5B
+
+
+def ordinary(messages: msgspec.Raw, roles: frozenset[str]) -> bool:
+    """Whether each message has one of these roles, and a content without parts. False for messages that are none."""
+    try:
+        for message in _MESSAGES.decode(messages):
+            content = message.content
+            if message.role not in roles or (content and memoryview(content)[0] == _LIST):
+                return False
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def outline(messages: msgspec.Raw) -> Outline:

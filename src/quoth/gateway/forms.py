@@ -95,7 +95,7 @@ def _typed(name: str, value: str) -> Any:
     if name in _NUMBERS:
         try:
             number = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return value
         return number if isinstance(number, int | float) else value
     return value
@@ -132,7 +132,10 @@ async def received_form(receive: Receive, headers: Mapping[bytes, bytes], limit:
 
 async def _read(receive: Receive, form: Form, boundary: bytes, limit: int) -> None:
     reading, seen = _Reading(form), sha256()
-    parser = MultipartParser(boundary, reading.callbacks())  # type: ignore[arg-type]
+    try:
+        parser = MultipartParser(boundary, reading.callbacks())  # type: ignore[arg-type]
+    except FormParserError as wrong:
+        raise BadRequestError(f"the form cannot be read: {wrong}") from None
     more = True
     while more:
         async with asyncio.timeout(BODY_SECONDS):
@@ -234,8 +237,13 @@ class _Reading:
             self._field += data[start:end]
 
     def _closed(self) -> None:
-        if self._field is not None:
-            self._form.fields.setdefault(self._name, []).append(self._field.decode("utf-8", "replace"))
+        if self._field is None:
+            return
+        try:
+            value = self._field.decode()
+        except UnicodeDecodeError as wrong:
+            raise BadRequestError(f"{self._name} is not UTF-8 (byte {wrong.start})", param=self._name) from None
+        self._form.fields.setdefault(self._name, []).append(value)
 
     def _end(self) -> None:
         self.ended = True

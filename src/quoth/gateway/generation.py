@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from quoth._version import __version__
+from quoth.call import FixedHeaders, Target, WireRequest
 from quoth.engine.backoff import RetryBudget
 from quoth.engine.effects import World
 from quoth.engine.routing import Candidate, Deployment, Group, Routes, deployment_from, options_from
@@ -17,7 +18,7 @@ from quoth.providers.catalogue import Catalogue, known
 from quoth.providers.costs import facts_of
 from quoth.providers.wires import wires_of
 from quoth.transport.network import Network
-from quoth.wire.wires import wire_named
+from quoth.wire.wires import Wire, wire_named
 
 __all__ = ["Generation"]
 
@@ -83,6 +84,7 @@ class Generation:
         self._prices: dict[Candidate, Price] = {}
         self._known: dict[Group, str] = {}
         self._natives: dict[tuple[Candidate, str], NativeShape] = {}
+        self._heads: dict[tuple[Candidate, str, bool], WireRequest] = {}
         self._wires: dict[Candidate, tuple[str | None, ...]] = {}
 
     def group(self, name: str) -> Group:
@@ -114,7 +116,8 @@ class Generation:
         if shape is None:
             if len(self._shapes) >= _KEPT:
                 self._shapes.clear()
-            shape = Shape(candidate, drop_params=self.settings.drop_params, path=path)
+            over_chat = self.wires(candidate)[0] is None
+            shape = Shape(candidate, drop_params=self.settings.drop_params, path=path, over_chat=over_chat)
             self._shapes[candidate, path] = shape
         return shape
 
@@ -125,6 +128,17 @@ class Generation:
                 self._natives.clear()
             shape = self._natives[candidate, wire] = NativeShape(candidate, wire_named(wire))
         return shape
+
+    def head(self, candidate: Candidate, wire: Wire, target: Target, stream: bool) -> WireRequest:
+        """What every request to a candidate over a wire begins with; `target` is the candidate's."""
+        key = candidate, wire.name, stream
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _KEPT:
+                self._heads.clear()
+            made = wire.head(target, stream)
+            head = self._heads[key] = WireRequest(made.method, made.url, FixedHeaders(made.headers))
+        return head
 
     def wires(self, candidate: Candidate) -> tuple[str | None, ...]:
         """The wires that a candidate is served over. The first is None where chat is among them, which is all that a

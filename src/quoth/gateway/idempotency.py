@@ -53,11 +53,12 @@ def keeps(status: int) -> bool:
 
 
 class _Entry:
-    __slots__ = ("body", "done", "replay", "until", "waiters")
+    __slots__ = ("body", "done", "replay", "ttl", "until", "waiters")
 
-    def __init__(self, body: bytes, until: float):
+    def __init__(self, body: bytes, now: float, ttl: float):
         self.body = body
-        self.until = until
+        self.ttl = ttl
+        self.until = now + ttl
         self.done = asyncio.Event()
         self.replay: Replay | None = None
         self.waiters = 0
@@ -90,8 +91,8 @@ class Claim:
 
 
 class Keys:
-    """The keys in use. `ttl`: seconds that a result is kept. `patience`: seconds that a second request waits for the
-    first. `now`: a monotonic clock in seconds."""
+    """The keys in use. `ttl`: seconds that a result is kept, 0 for not at all; changed, it counts for keys that come
+    later. `patience`: seconds that a second request waits for the first. `now`: a monotonic clock in seconds."""
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Keys:
         patience: float = 60.0,
         most_waiters: int = 100,
     ):
-        self._ttl, self._now = ttl, now
+        self.ttl, self._now = ttl, now
         self._max_bytes, self._max_entries = max_bytes, max_entries
         self._patience, self._most_waiters = patience, most_waiters
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
@@ -112,9 +113,12 @@ class Keys:
     def __len__(self) -> int:
         return len(self._entries)
 
-    @property
-    def enabled(self) -> bool:
-        return self._ttl > 0
+    def heeds(self, caller: str, key: bytes) -> bool:
+        """Whether a key counts: always, or where they no longer do as long as its result was promised."""
+        if self.ttl > 0:
+            return True
+        entry = self._entries.get((caller, key.decode("latin-1")))
+        return entry is not None and not self._is_old(entry)
 
     async def claim(self, caller: str, key: bytes, body: bytes) -> Claim | Replay:
         """The right to execute, or the result of who had it. `body`: the `digest` of the request.
@@ -126,11 +130,11 @@ class Keys:
         end = self._now() + self._patience
         while True:
             entry = self._entries.get(name)
-            if entry is not None and entry.done.is_set() and entry.until <= self._now():
+            if entry is not None and self._is_old(entry):
                 self._forget(name, entry)
                 entry = None
             if entry is None:
-                entry = _Entry(body, self._now() + self._ttl)
+                entry = _Entry(body, self._now(), self.ttl)
                 self._entries[name] = entry
                 self.bytes += entry.size
                 self._make_room()
@@ -159,6 +163,9 @@ class Keys:
         finally:
             entry.waiters -= 1
 
+    def _is_old(self, entry: _Entry) -> bool:
+        return entry.done.is_set() and entry.until <= self._now()
+
     def _replay(self, name: tuple[str, str], entry: _Entry) -> Replay:
         if entry.replay is None:
             raise ConflictError(
@@ -176,7 +183,7 @@ class Keys:
             self.bytes -= entry.size
             entry.replay = replay if len(replay.body) <= LARGEST else None
             self.bytes += entry.size
-        entry.until = self._now() + self._ttl
+        entry.until = self._now() + entry.ttl
         entry.done.set()
         self._make_room()
 

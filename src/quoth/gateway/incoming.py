@@ -14,12 +14,14 @@ from quoth.gateway.settings import loopback
 
 __all__ = [
     "BODY_SECONDS",
+    "HeadTooLarge",
     "Left",
     "Receive",
     "RequestTimeout",
     "RequestTooLarge",
     "authenticated",
     "body_of",
+    "check_head",
     "from_here",
     "header_map",
 ]
@@ -27,6 +29,9 @@ __all__ = [
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 BODY_SECONDS = 60.0
+# What granian holds a head to while it is incomplete; one that arrives at once it takes up to twice as long, and
+# uvicorn takes any.
+_MOST_HEADERS, _HEAD_BYTES = 100, 64 << 10
 _CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"x-litellm-api-key")
 _OTHERS = frozenset(_CREDENTIALS[1:])
 _MASTER = Caller("master", is_master=True)
@@ -43,6 +48,17 @@ class RequestTooLarge(APIStatusError):
     status, slug = 413, "request_too_large"
 
 
+class HeadTooLarge(APIStatusError):
+    """The headers are more, or longer, than is taken."""
+
+    status, slug = 431, "request_too_large"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the request has more than {_MOST_HEADERS} headers, or more than {_HEAD_BYTES >> 10} KiB of them"
+        )
+
+
 class RequestTimeout(APIStatusError):
     """The body took too long to arrive."""
 
@@ -52,12 +68,21 @@ class RequestTimeout(APIStatusError):
         super().__init__(f"the request's body did not arrive within {BODY_SECONDS:g} s")
 
 
+def check_head(headers: list[tuple[bytes, bytes]], found: Mapping[bytes, bytes]) -> None:
+    """Raises HeadTooLarge. `found`: the same by name; the names themselves are not measured."""
+    if len(headers) > _MOST_HEADERS or sum(map(len, found.values())) > _HEAD_BYTES:
+        raise HeadTooLarge
+
+
 def header_map(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The headers by name, names in lower case as ASGI has them; of a name that comes twice the last value.
 
-    Raises AuthenticationError for two different credentials of one name, BadRequestError for two different lengths.
+    Raises AuthenticationError for two different credentials of one name, BadRequestError for two different lengths,
+    HeadTooLarge.
     """
     found = dict(headers)
+    if sum(len(value) for _, value in headers) > _HEAD_BYTES:
+        raise HeadTooLarge
     if len(found) != len(headers):
         for name, value in headers:
             if value != found[name]:
@@ -96,10 +121,11 @@ def authenticated(headers: Mapping[bytes, bytes], master: bytes | None) -> Calle
     if master is None:
         return ANYBODY
     given = headers.get(b"authorization")
-    if given is not None and given.startswith(b"Bearer ") and _OTHERS.isdisjoint(headers):
-        given = given[7:].strip()  # as nearly everybody says it; the rest of this says the same
-    else:
-        given = _only_one(headers)
+    if given is not None and given[:7] == b"Bearer " and _OTHERS.isdisjoint(headers):
+        given = given[7:]  # as nearly everybody says it; the rest of this says the same
+        if compare_digest(given, master):
+            return _MASTER
+    given = _only_one(headers)
     if not given:
         raise AuthenticationError(f"no key; {_HELP}")
     if not compare_digest(given, master):
@@ -135,6 +161,9 @@ async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) 
             raise _too_large(limit)
         if length == 0:
             return b""
+    elif headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        # No server undoes another one: what is packed would be taken for what it packs.
+        raise BadRequestError("a body with another transfer-encoding than chunked is not taken")
     message = await receive()
     body: bytes = message.get("body", b"")
     size = len(body)

@@ -1,10 +1,10 @@
 """The request log: one line for each request, without a word of what was asked or answered.
 
     log = Log(settings.quoth.log, redact)     # opens `path`; OSError when it cannot be
-    log.over(exchange)                        # never waits
+    log.over(*exchanges)                      # never waits
     log.close(timeout=2.0)
 
-Lines wait, encoded, in a queue for one thread, which writes them in groups. Where the sink does not take them (a full
+Groups of lines wait, encoded, in a queue for one thread, which writes them. Where the sink does not take them (a full
 pipe, a full disk) the queue fills up, further lines are dropped and counted, and a line says so once there is room
 again.
 """
@@ -15,28 +15,29 @@ import os
 import re
 import stat
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from select import PIPE_BUF, select
 
 import msgspec
 
-from quoth.engine.routing import Candidate
-from quoth.gateway.exchange import Exchange
+from quoth.gateway.exchange import Exchange, Tokens
 from quoth.gateway.settings import Log as Options
 
 __all__ = ["Dropped", "Line", "Log", "line_of"]
 
-# A group is written so long after its first line came, in seconds. Each group costs requests some microseconds: its
-# thread asks several times for the lock that Python code runs under, and gets it from whoever answers one.
+# What is there is written so long after the first of it came, in seconds. Each time costs requests some microseconds:
+# the thread asks several times for the lock that Python code runs under, and gets it from whoever answers one.
 _GATHER = 0.1
-_MOST_LINES = 10_000
+_MOST_LINES, _MOST_AT_ONCE = 10_000, 1000
 _PIECE = 64 << 10
 # A caller may send a name of any length.
 _LONGEST_NAME, _LONGEST_MESSAGE = 200, 500
 _STDOUT = 1
+_NO_TOKENS = Tokens()
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -90,65 +91,71 @@ class Dropped(msgspec.Struct):
     log_lines_dropped: int
 
 
-def line_of(exchange: Exchange, redact: Callable[[str], str], *, message: bool = False) -> Line:
-    """The line of one request, now. `message`: with the text of its error."""
-    started, ended = exchange.started, exchange.ended
-    line = Line(
-        datetime.now(UTC),
+def line_of(exchange: Exchange, redact: Callable[[str], str], clocks: float, *, message: bool = False) -> Line:
+    """The line of one request. `clocks`: seconds by which the clock on the wall is ahead of the exchange's. `message`:
+    with the text of its error."""
+    started, ended, candidate = exchange.started, exchange.ended, exchange.candidate
+    caller, model, headers = exchange.caller, exchange.known_model, exchange.headers
+    served = deployment = wire = error = text = trace = ""
+    attempts, first, waited = 0, 0.0, 0.0
+    warnings: tuple[str, ...] = ()
+    if candidate is not None:
+        served = candidate.model if model else redact(candidate.model[:_LONGEST_NAME])
+        deployment, wire, attempts = candidate.deployment.id, exchange.wire, len(exchange.attempts)
+        if exchange.waited:
+            waited = _ms(exchange.waited)
+    if exchange.stream and exchange.first_at:
+        first = _ms(exchange.first_at - started)
+    if exchange.error:
+        error = exchange.error
+        if message:
+            text = redact(exchange.message[:_LONGEST_MESSAGE])
+    if exchange.warnings:
+        warnings = tuple(warning.code for warning in exchange.warnings)
+    if b"traceparent" in headers and (found := _TRACEPARENT.fullmatch(headers[b"traceparent"])):
+        trace = found[1].decode()
+    tokens, cost = exchange.tokens or _NO_TOKENS, exchange.cost
+    usd, points, source = (None, None, "") if cost is None else (cost.usd, cost.points, cost.source)
+    return Line(  # by position: names take half as long again
+        datetime.fromtimestamp(ended + clocks, UTC),
         exchange.id,
         exchange.method,
         exchange.route,
         exchange.status,
-        int((ended - started) * 1e6 + 0.5) / 1e3,  # round() to three places takes four times as long
-        int(exchange.overhead * 1e6 + 0.5) / 1e3,
-        "" if exchange.caller is None else exchange.caller.id,
-        exchange.known_model or (exchange.model and redact(exchange.model[:_LONGEST_NAME])),
+        _ms(ended - started),
+        _ms(exchange.overhead),
+        "" if caller is None else caller.id,
+        model or (exchange.model and redact(exchange.model[:_LONGEST_NAME])),
+        served,
+        deployment,
+        wire,
+        exchange.stream,
+        error,
+        text,
+        tokens.prompt,
+        tokens.completion,
+        tokens.cached,
+        tokens.reasoning,
+        None if usd is None else f"{usd:f}",
+        points,
+        source,
+        first,
+        waited,
+        attempts,
+        exchange.fallbacks if attempts else 0,
+        exchange.finish_reason,
+        exchange.cache_hit,
+        exchange.left,
+        warnings,
+        exchange.bytes_in,
+        exchange.bytes_out,
+        exchange.client,
+        trace,
     )
-    if (candidate := exchange.candidate) is not None:
-        _say_who_served(line, exchange, candidate, redact)
-    if exchange.stream:
-        line.stream = True
-        if exchange.first_at:
-            line.first_ms = int((exchange.first_at - started) * 1e6 + 0.5) / 1e3
-    _count(line, exchange)
-    if exchange.error:
-        line.error = exchange.error
-        if message:
-            line.message = redact(exchange.message[:_LONGEST_MESSAGE])
-    if exchange.warnings:
-        line.warnings = tuple(warning.code for warning in exchange.warnings)
-    if b"traceparent" in exchange.headers and (found := _TRACEPARENT.fullmatch(exchange.headers[b"traceparent"])):
-        line.trace_id = found[1].decode()
-    line.finish_reason = exchange.finish_reason
-    line.cache_hit, line.left = exchange.cache_hit, exchange.left
-    line.bytes_in, line.bytes_out = exchange.bytes_in, exchange.bytes_out
-    line.client = exchange.client
-    return line
 
 
-def _say_who_served(line: Line, exchange: Exchange, candidate: Candidate, redact: Callable[[str], str]) -> None:
-    line.served = candidate.model if exchange.known_model else redact(candidate.model[:_LONGEST_NAME])
-    line.deployment = candidate.deployment.id
-    line.wire = exchange.wire
-    line.attempts = len(exchange.attempts)
-    if exchange.fallbacks:
-        line.fallbacks = exchange.fallbacks
-    if exchange.waited:
-        line.waited_ms = int(exchange.waited * 1e6 + 0.5) / 1e3
-
-
-def _count(line: Line, exchange: Exchange) -> None:
-    """Tokens and cost, as far as they are known."""
-    if (tokens := exchange.tokens) is not None:
-        line.prompt_tokens, line.completion_tokens = tokens.prompt, tokens.completion
-        if tokens.cached:
-            line.cached_tokens = tokens.cached
-        if tokens.reasoning:
-            line.reasoning_tokens = tokens.reasoning
-    if (cost := exchange.cost) is not None:
-        if cost.usd is not None:
-            line.cost_usd = f"{cost.usd:f}"
-        line.cost_points, line.cost_source = cost.points, cost.source
+def _ms(seconds: float) -> float:
+    return int(seconds * 1e6 + 0.5) / 1e3  # round() to three places takes four times as long
 
 
 class Log:
@@ -161,7 +168,9 @@ class Log:
         self._redact = redact
         self._message = options.level == "debug"
         self._least = {"warning": 400, "error": 500}.get(options.level, 0)
-        self._lines: deque[bytes] = deque()
+        # Groups of lines, each with how many they are; how many came, and how many the thread has taken.
+        self._groups: deque[tuple[int, bytes]] = deque()
+        self._came = self._taken = 0
         self._wake = threading.Event()
         self._awake = False
         self._closing = threading.Event()
@@ -172,15 +181,23 @@ class Log:
             self._thread = threading.Thread(target=self._write, name="quoth-log", daemon=True)
             self._thread.start()
 
-    def over(self, exchange: Exchange) -> None:
-        """Write the line of a request, soon."""
-        if self._thread is None or (self._least and not self._wanted(exchange)):
+    def over(self, *exchanges: Exchange) -> None:
+        """Write the lines of these requests, soon."""
+        if self._thread is None:
             return
-        lines = self._lines
-        if len(lines) >= _MOST_LINES:
-            self.dropped += 1
+        if self._least:
+            exchanges = tuple(filter(self._wanted, exchanges))
+        room = _MOST_LINES - (self._came - self._taken)
+        if len(exchanges) > room:
+            self.dropped += len(exchanges) - room
+            exchanges = exchanges[:room]
+        if not exchanges:
             return
-        lines.append(self._encode(line_of(exchange, self._redact, message=self._message)))
+        redact, message = self._redact, self._message
+        clocks = datetime.now(UTC).timestamp() - time.monotonic()
+        lines = [line_of(exchange, redact, clocks, message=message) for exchange in exchanges]
+        self._groups.append((len(lines), self._encode(lines)))
+        self._came += len(lines)
         if not self._awake:
             self._awake = True
             self._wake.set()
@@ -197,8 +214,8 @@ class Log:
         self._wake.set()
         thread.join(timeout)
         if thread.is_alive():  # a sink that takes nothing; the thread ends with the process
-            self.dropped += len(self._lines)
-            self._lines.clear()
+            self.dropped += sum(count for count, _ in self._groups)
+            self._groups.clear()
         else:
             self._sink.close()
 
@@ -212,20 +229,24 @@ class Log:
             # In this order: a line that comes from here on wakes this thread again.
             self._wake.clear()
             self._awake = False
-            while self._lines:
-                count = min(len(self._lines), 1000)
-                group = [self._lines.popleft() for _ in range(count)]
+            while self._groups:
+                count, pieces = 0, []
+                while self._groups and count < _MOST_AT_ONCE:
+                    lines, piece = self._groups.popleft()
+                    count += lines
+                    pieces.append(piece)
+                self._taken += count
                 dropped = self.dropped
                 if dropped > said:
-                    group.append(self._encode(Dropped(datetime.now(UTC), dropped - said)))
+                    pieces.append(self._encode([Dropped(datetime.now(UTC), dropped - said)]))
                 try:
-                    self._sink.write(b"".join(group))
+                    self._sink.write(b"".join(pieces))
                 except OSError as error:
                     self.dropped += count
                     self.problem = f"{self._sink.name}: {error.strerror or error}"
                 else:
                     said, self.problem = dropped, None
-            if last and not self._lines:
+            if last and not self._groups:
                 return
 
 
@@ -289,11 +310,11 @@ def _opened(path: str) -> int:
 _ENCODER = msgspec.json.Encoder()
 
 
-def _as_json(line: Line | Dropped) -> bytes:
+def _as_json(lines: Sequence[Line | Dropped]) -> bytes:
     try:
-        return _ENCODER.encode(line) + b"\n"
+        return _ENCODER.encode_lines(lines)
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can say and UTF-8 cannot
-        return _ENCODER.encode(_utf8(line)) + b"\n"
+        return _ENCODER.encode_lines([_utf8(line) for line in lines])
 
 
 def _utf8(line: Line | Dropped) -> Line | Dropped:
@@ -305,8 +326,8 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _as_text(line: Line | Dropped) -> bytes:
-    return f"{_text(line)}\n".encode("utf-8", "replace")
+def _as_text(lines: Sequence[Line | Dropped]) -> bytes:
+    return "".join(f"{_text(line)}\n" for line in lines).encode("utf-8", "replace")
 
 
 def _text(line: Line | Dropped) -> str:

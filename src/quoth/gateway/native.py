@@ -57,8 +57,7 @@ class NativeShape:
     def __init__(self, candidate: Candidate, wire: Wire):
         self.target = replace(candidate.target, wire=wire.name)
         self._wire = wire
-        plain = wire.encode_document(self.target, {})
-        streamed = wire.encode_document(self.target, {"stream": True})
+        plain, streamed = wire.head(self.target, False), wire.head(self.target, True)
         self._url = plain.url
         self._headers, self._stream_headers = FixedHeaders(plain.headers), FixedHeaders(streamed.headers)
         self._model = msgspec.Raw(msgspec.json.encode(self.target.model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from quoth.errors import BadRequestError
 from quoth.gateway.cache import ResponseCache
@@ -17,6 +17,9 @@ from quoth.gateway.settings import Settings
 __all__ = ["Observers"]
 
 _FLUSH_SECONDS = 2.0
+# Exchanges are counted and logged in groups: the processor has all that this takes at hand then, so that each costs a
+# third less. A group is told when it is so large, or so many seconds old.
+_GROUP, _SOON = 64, 0.02
 
 
 class Observers:
@@ -24,6 +27,8 @@ class Observers:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], workers: int, redact: Callable[[str], str]):
         self.metrics = Metrics(workers)
+        self._over: list[Exchange] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._redact = redact
         self._log_options = settings.quoth.log
         self.log = Log(settings.quoth.log, redact)
@@ -51,6 +56,7 @@ class Observers:
     def changed(self, settings: Settings) -> None:
         """Other settings are in force. Traces stay as they were until a restart."""
         if settings.quoth.log != self._log_options:
+            self._tell()
             old, self.log = self.log, Log(settings.quoth.log, self._redact)
             self._log_options = settings.quoth.log
             old.close(_FLUSH_SECONDS)
@@ -61,14 +67,38 @@ class Observers:
             self.traces.begin(exchange)
 
     def over(self, exchange: Exchange) -> None:
+        """It does not change any more."""
         self.metrics.in_flight -= 1
-        self.metrics.over(exchange)
-        self.log.over(exchange)
         if self.traces is not None:
             self.traces.over(exchange)
+        over = self._over
+        over.append(exchange)
+        if len(over) >= _GROUP:
+            self._tell()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SOON, self._tell)
+
+    def _tell(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        over, self._over = self._over, []
+        self.metrics.over(*over)
+        self.log.over(*over)
+
+    def snapshot(self) -> bytes:
+        """The metrics of this process, for a sibling's page."""
+        self._tell()
+        return self.metrics.snapshot()
+
+    async def page(self, others: Iterable[bytes] = (), departed: Iterable[bytes] = ()) -> bytes:
+        """The metrics as Prometheus reads them; see `Metrics.render`."""
+        self._tell()
+        return await self.metrics.page(others, departed)
 
     def close(self) -> None:
         """Write and send what waits."""
+        self._tell()
         self.log.close(_FLUSH_SECONDS)
         if self.traces is not None:
             self.traces.close(_FLUSH_SECONDS)

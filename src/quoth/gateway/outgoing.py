@@ -11,6 +11,7 @@ from typing import Any
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.idempotency import LARGEST, Claim, keeps
 from quoth.gateway.problems import Problem, as_event, envelope
+from quoth.wire.wires import Encoder
 
 __all__ = ["Dialect", "Header", "Outgoing", "fitting", "measured"]
 
@@ -18,7 +19,6 @@ Header = tuple[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
-_ONE_ATTEMPT = (b"x-quoth-attempts", b"1")
 _EVENTS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -43,20 +43,20 @@ class Dialect:
     def __init__(
         self,
         envelope: Callable[[Problem, str], bytes],
-        as_event: Callable[[Problem, str, int | None], bytes],
+        as_event: Callable[[Problem, str, Encoder | None], bytes],
         named: tuple[bytes, ...] = (),
     ):
         self.envelope, self.as_event = envelope, as_event
         self.named = (b"x-request-id", b"x-litellm-call-id", *named)
 
 
-OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, number: as_event(problem))
+OPENAI = Dialect(lambda problem, id: envelope(problem), lambda problem, id, speaker: as_event(problem))
 
 
 class Outgoing:
     """`started`: the head is sent, so that nothing but events can follow. `sent_at`: when anything was last sent, on a
     monotonic clock; `busy`: something is being sent. `claim`: the right to execute this request, whose result is then
-    recorded for those who ask for the same. `number` is the last event's, where the API counts them."""
+    recorded for those who ask for the same. `speaker` knows what the stream has said so far."""
 
     __slots__ = (
         "_tape",
@@ -66,9 +66,9 @@ class Outgoing:
         "claim",
         "dialect",
         "ended",
-        "number",
         "send",
         "sent_at",
+        "speaker",
         "started",
         "x",
     )
@@ -77,7 +77,7 @@ class Outgoing:
         self.send, self.x, self.dialect = send, x, dialect
         self.started = self.ended = self.busy = False
         self.sent_at = 0.0
-        self.number: int | None = None
+        self.speaker: Encoder | None = None
         self.claim: Claim | None = None
         self._tape: list[bytes] = []
         self._taped = 0
@@ -96,14 +96,12 @@ class Outgoing:
                 claim.settle(self.x.status, self._tape_headers, b"".join(self._tape))
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
-        """An answer that is not streamed."""
-        x = self.x
+        """An answer that is not streamed. `headers` are taken over, and added to."""
+        x, size = self.x, len(body)
         self.started = self.ended = True
-        x.status = status
-        x.bytes_out = len(body)
-        x.first_at = time.monotonic()
+        x.status, x.bytes_out, x.first_at = status, size, time.monotonic()
         if status != 204:
-            headers.append((b"content-length", b"%d" % len(body)))
+            headers.append((b"content-length", b"%d" % size))
         self._name(headers)
         if self.claim is not None:
             self._tape_headers, self._tape = headers, [body]
@@ -112,7 +110,10 @@ class Outgoing:
         await send({"type": "http.response.body", "body": b"" if x.method == "HEAD" else body})
 
     def json(self, body: bytes, headers: list[Header] | None = None, status: int = 200) -> Coroutine[Any, Any, None]:
-        return self.whole(status, [_JSON, *(headers or ())], body)
+        if headers is None:
+            headers = []
+        headers.append(_JSON)
+        return self.whole(status, headers, body)
 
     async def begin(self, headers: list[Header]) -> None:
         """The head of a stream of events."""
@@ -162,7 +163,7 @@ class Outgoing:
         if self.ended:
             return
         if self.started:
-            await self.piece(self.dialect.as_event(problem, self.x.id, self.number), more=False)
+            await self.piece(self.dialect.as_event(problem, self.x.id, self.speaker), more=False)
             return
         headers = [*fitting(self.x), *(more or ())]
         if problem.retry_after is not None:
@@ -171,19 +172,19 @@ class Outgoing:
             headers.append((b"x-should-retry", b"false"))
         if problem.hint:
             headers.append((b"x-quoth-hint", _header_text(problem.hint)))
-        if problem.status in (408, 413):
+        if problem.status in (408, 413, 431):
             headers.append((b"connection", b"close"))
         await self.json(self.dialect.envelope(problem, self.x.id), headers, problem.status)
 
 
 def fitting(x: Exchange) -> list[Header]:
     """The headers that say what became of a call. What is not known is absent."""
-    headers: list[Header] = []
-    if x.attempts:
-        headers += _counted(len(x.attempts), x.fallbacks)
-    if x.candidate is not None:
-        target = x.candidate.target
-        headers += _served_by(target.row.name, target.model, x.wire or target.wire, x.candidate.deployment.id)
+    candidate = x.candidate
+    if candidate is not None:
+        target, wire = candidate.target, x.wire or candidate.target.wire
+        headers = [*_served(target.row.name, target.model, wire, candidate.deployment.id, len(x.attempts), x.fallbacks)]
+    else:
+        headers = _counted(len(x.attempts), x.fallbacks)
     if x.warnings:
         codes = dict.fromkeys(warning.code for warning in x.warnings)
         headers.append((b"x-quoth-warnings", ",".join(codes).encode()))
@@ -197,18 +198,20 @@ def fitting(x: Exchange) -> list[Header]:
 # Beside ours go the headers of LiteLLM's proxy that programs read: the same facts under its names.
 
 
-@lru_cache(maxsize=1024)
-def _counted(attempts: int, fallbacks: int) -> tuple[Header, Header, Header]:
-    return (
+def _counted(attempts: int, fallbacks: int) -> list[Header]:
+    if not attempts:
+        return []
+    return [
         (b"x-quoth-attempts", b"%d" % attempts),
         (b"x-litellm-attempted-retries", b"%d" % max(0, attempts - 1 - fallbacks)),
         (b"x-litellm-attempted-fallbacks", b"%d" % fallbacks),
-    )
+    ]
 
 
 @lru_cache(maxsize=4096)
-def _served_by(provider: str, model: str, wire: str, deployment: str) -> tuple[Header, Header, Header]:
+def _served(provider: str, model: str, wire: str, deployment: str, attempts: int, fallbacks: int) -> tuple[Header, ...]:
     return (
+        *_counted(attempts, fallbacks),
         (b"x-quoth-model", _header_text(f"{provider}/{model}")),
         (b"x-quoth-wire", _header_text(wire)),
         (b"x-litellm-model-id", _header_text(deployment)),

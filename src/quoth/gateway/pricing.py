@@ -59,7 +59,8 @@ class Price:
             return _estimated(self._per_call, self._date)
         if tokens is None or not self._known or (prompt := tokens.prompt) is None or tokens.completion is None:
             return _stated(tokens)
-        points = _ceil(prompt, self._input) + _ceil(tokens.completion, self._output)
+        (top, bottom), (more, less) = self._input, self._output
+        points = -(-prompt * top // bottom) - (-tokens.completion * more // less)  # each rounded up
         if tokens.cached or tokens.written:
             cached = min(tokens.cached, prompt)
             written = min(tokens.written, prompt - cached)

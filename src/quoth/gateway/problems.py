@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from quoth import errors
+from quoth.engine.failures import without_code
 from quoth.gateway.redact import Redactor
 from quoth.wire.openai_chat import error_facts
 
@@ -27,7 +28,7 @@ SLUGS = {
     "not_found_error": "there is no such route",
     "method_not_allowed": "the route exists, for another method",
     "upgrade_required": "a websocket was asked for, and there is none",
-    "request_too_large": "the request's body is larger than the limit",
+    "request_too_large": "the request's body, or its head, is larger than the limit",
     "request_timeout": "the request's body did not arrive in time",
     "context_window_exceeded": "the prompt is longer than the model reads",
     "idempotency_conflict": "the same Idempotency-Key with another request, or while the first is under way",
@@ -120,7 +121,7 @@ def _own(error: errors.QuothError) -> Problem:
         # The gateway has no key for this provider: nothing that the caller's key could change.
         status, slug = 502, "upstream_auth"
     return Problem(
-        status, slug or _BY_STATUS.get(status, "internal_error"), error.message, error.param, error.retry_after
+        status, slug or _BY_STATUS.get(status, "internal_error"), without_code(error), error.param, error.retry_after
     )
 
 
@@ -146,7 +147,9 @@ def _upstream(error: errors.QuothError) -> Problem:
     if isinstance(error, errors.StreamInterrupted):
         return Problem(502, "stream_interrupted", error.message)
     if isinstance(error, errors.Timeout) and not error.headers:
-        return Problem(504, "upstream_timeout", f"{name} did not answer in time: {_short(error.message)}")
+        said = _short(without_code(error))
+        said = f"it{said.removeprefix(name)}" if said.startswith(f"{name} ") else said
+        return Problem(504, "upstream_timeout", f"{name} did not answer in time: {said}")
     if isinstance(error, errors.APIConnectionError) and not error.headers:
         if error.code == "upstream_tls":
             return Problem(502, "upstream_tls", f"{name}'s certificate was not accepted")
@@ -217,8 +220,7 @@ def _said(error: errors.QuothError) -> str:
 
 def _hint(error: errors.QuothError) -> str | None:
     """What the catalogue added to the provider's words."""
-    said = _said(error)
-    _, found, rest = error.message.partition(said)
+    _, found, rest = error.message.partition(f": {_said(error)}")
     rest = rest.lstrip(". ")
     return rest[:1000] if found and rest else None
 

@@ -4,6 +4,7 @@ out the bytes."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 from pydantic_core import PydanticSerializationError
@@ -14,12 +15,14 @@ from quoth.wire import openai_chat
 from quoth.wire.frames import Frames, data_of
 from quoth.wire.observe import NOT_JSON, Tokens, decode_seen, is_good_event, look, renamed, tokens_of
 from quoth.wire.observe_native import Said
+from quoth.wire.openai_responses.encoder import ResponsesEncoder
 from quoth.wire.sse import Event as SSEEvent
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Encoder, Wire
 
 __all__ = ["ChatEvents", "Events", "NativeEvents", "TranslatedEvents"]
 
+_BEGUN = msgspec.json.Decoder(dict[str, Any])
 _DONE = b"data: [DONE]\n\n"
 _NOT_STREAMED = Warning("not_streamed", "stream", "the provider did not stream; its whole answer is one chunk")
 _NO_REASON = Warning("no_finish_reason", None, "the stream was ended with [DONE] but without a finish reason")
@@ -46,7 +49,6 @@ class Events:
         "finish_reason",
         "good",
         "headers",
-        "number",
         "out",
         "settled",
         "status",
@@ -67,7 +69,6 @@ class Events:
         self.failure: Exception | None = None
         self.finish_reason: str | None = None
         self.tokens: Tokens | None = None
-        self.number: int | None = None  # of the last event, where the API counts them
         self.out: list[bytes] = []
         self.warnings: list[Warning] = []
 
@@ -159,6 +160,10 @@ class Events:
 
     def _cut_off(self) -> None:
         """The stream has ended without its last event; whether that is an end after all."""
+
+    def speaker(self) -> Encoder | None:
+        """Who says that the stream broke, where that takes what it has said so far."""
+        return None
 
 
 class ChatEvents(Events):
@@ -256,11 +261,13 @@ class NativeEvents(Events):
     """A stream of the Messages or the Responses API, for a caller who speaks it too. `look` says what an event
     tells."""
 
-    __slots__ = ("_look", "_wire")
+    __slots__ = ("_look", "_number", "_response", "_wire")
 
     def __init__(self, wire: Wire, look: Callable[[bytes], Said], *, event_limit: int, body_limit: int):
         super().__init__(event_limit=event_limit, body_limit=body_limit)
         self._wire, self._look = wire, look
+        self._response = msgspec.Raw()
+        self._number = -1
 
     def _take(self, event: bytes) -> None:
         data, _ = data_of(event)
@@ -268,7 +275,10 @@ class NativeEvents(Events):
             self.out.append(event)
             return
         said = self._look(data)
-        self.number = said.number
+        if said.number is not None:
+            self._number = said.number
+        if said.response is not None:
+            self._response = said.response
         if said.tokens is not None:
             self.tokens = said.tokens if self.tokens is None else _later(self.tokens, said.tokens)
         if said.finish_reason is not None:
@@ -292,6 +302,15 @@ class NativeEvents(Events):
         self.tokens, self.finish_reason = _tokens(completion.usage), _reason(completion)
         self.warnings += [*found, _NOT_STREAMED]
         self.complete = self.good = True
+
+    def speaker(self) -> Encoder | None:
+        if self._wire.name != "openai_responses":
+            return None
+        try:
+            begun = _BEGUN.decode(self._response)
+        except NOT_JSON:  # also where nobody said what has begun
+            begun = {}
+        return ResponsesEncoder.after(begun, self._number)
 
 
 class TranslatedEvents(Events):
@@ -344,7 +363,6 @@ class TranslatedEvents(Events):
             chunk.model = self._model
         if not self._hides_usage or chunk.choices or chunk.usage is None:
             self.out.append(self._encoder.feed(chunk))
-            self.number = self._encoder.number
         if not self.good:
             if openai_chat.is_good(chunk):
                 self._settle()
@@ -370,6 +388,9 @@ class TranslatedEvents(Events):
         self._say(openai_chat.as_chunk(completion), 0)
         self.good = True
         self._finish()
+
+    def speaker(self) -> Encoder | None:
+        return self._encoder
 
 
 def _later(first: Tokens, second: Tokens) -> Tokens:

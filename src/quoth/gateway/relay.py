@@ -8,7 +8,6 @@ about. What is particular to one API (which reader a stream needs, which fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -37,7 +36,7 @@ from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
 from quoth.wire.chat_surface import is_plain
-from quoth.wire.observe import NOT_JSON, Answered, Tokens, read, renamed, tokens_of
+from quoth.wire.observe import NOT_JSON, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
 
@@ -54,6 +53,9 @@ _NO_PARAMS = frozenset({"model", "messages", "stream"})
 _MEDIA = "makes media, so it was asked for its answer as a whole, which is the one chunk of this stream"
 
 
+_NEW_BODY: Callable[[], Any] = partial(BodyReader, ANSWER_LIMIT)
+
+
 class Got(msgspec.Struct):
     """An answer that is good so far: the body of a whole one, or the events of a stream with the driver's `reply`."""
 
@@ -61,49 +63,35 @@ class Got(msgspec.Struct):
     reply: Any = None
     events: Events | None = None
     body: bytes = b""
-    content_type: str = ""
 
 
-class Relayed:
+class Relayed(msgspec.Struct, eq=False):
     """One call in the API of `surface`. It goes over that API's own wire to candidates that serve it, and is told in
     another to those that do not."""
 
-    __slots__ = (
-        "_in_chat",
-        "asked",
-        "controls",
-        "fails",
-        "generation",
-        "journey",
-        "mock",
-        "surface",
-        "today",
-        "warnings",
-        "wire",
-        "world",
-        "x",
-    )
+    generation: Generation
+    x: Exchange
+    asked: Asked
+    controls: Controls
+    world: World
+    surface: Surface = CHAT
+    wire: str | None = None
+    mock: Mapping[str, Any] = {}
+    fails: Callable[..., Exception] | None = None
+    journey: Journey = msgspec.field(default_factory=Journey)
+    warnings: list[Warning] = []
+    _in_chat: _InChat | None = None
 
-    def __init__(
-        self,
-        generation: Generation,
-        x: Exchange,
-        asked: Asked,
-        controls: Controls,
-        world: World,
-        surface: Surface = CHAT,
-    ):
-        self.generation, self.x, self.asked, self.controls = generation, x, asked, controls
-        self.world = world
-        self.today: Callable[[], datetime] = world.today
-        self.surface = surface
-        self._in_chat: _InChat | None = None
-        given = asked.steering
-        self.wire = _wire(given) if given else None
-        self.mock = {name: given[name] for name in MOCKS if name in given} if given else given
-        self.fails = tested(given) if given else None
-        self.journey = Journey(attempts=x.attempts)
-        self.warnings: list[Warning] = []
+    def __post_init__(self) -> None:
+        self.journey.attempts = self.x.attempts
+        if given := self.asked.steering:
+            self.wire = _wire(given)
+            self.mock = {name: given[name] for name in MOCKS if name in given}
+            self.fails = tested(given)
+
+    @property
+    def today(self) -> Callable[[], datetime]:
+        return self.world.today
 
     def flow(self, group: Group) -> Flow[Got]:
         if "n" in self.asked.entries and (count := self._count(group)) > 1:
@@ -126,27 +114,29 @@ class Relayed:
     # One attempt
 
     def __call__(self, candidate: Candidate) -> Try[Any, Got]:
+        x, asked, surface = self.x, self.asked, self.surface
         if self.fails is not None and self.journey.fallbacks == 0:
-            raise self.fails(ON_PURPOSE, model=self.asked.model)
-        self.x.candidate = candidate
+            raise self.fails(ON_PURPOSE, model=asked.model)
+        x.candidate = candidate
         mocking = bool(self.mock or candidate.deployment.mock)
-        over_chat = self.generation.wires(candidate)[0] is None if self.wire is None else self.wire == CHAT.wire
-        shaped = "response_format" in self.asked.entries and self._shaped(candidate)
-        if self.surface.look is not None or not over_chat or shaped:
+        if surface.look is not None:
             return self._other(candidate, mocking)
-        asked, shape = self.asked, self.generation.shape(candidate, self.surface.path)
-        self.x.wire = CHAT.wire
-        warnings = list(shape.warnings)
-        streams = asked.stream and not shape.makes_media
-        if asked.stream and shape.makes_media:
+        shape = self.generation.shape(candidate, surface.path)
+        over_chat = shape.over_chat if self.wire is None else self.wire == CHAT.wire
+        if not over_chat or ("response_format" in asked.entries and self._shaped(candidate)):
+            return self._other(candidate, mocking)
+        x.wire = CHAT.wire
+        warnings, streams, makes_media = list(shape.warnings), asked.stream, shape.makes_media
+        if streams and makes_media:
+            streams = False
             warnings.append(Warning("media_not_streamed", "stream", f"{candidate.target.model} {_MEDIA}"))
-        request = shape.request(asked, warnings, self.today, self.journey.overrides)
+        request = shape.request(asked, warnings, self.world.today, self.journey.overrides)
         self.warnings = warnings
-        if self.x.trace:
-            request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
+        if x.trace:
+            request = msgspec.structs.replace(request, headers={**request.headers, **x.trace})
         if mocking:
             request = self._mocked(candidate, request, streams)
-        return self._try(candidate, request, streams, shape.makes_media, self._chat_reader, self._answer)
+        return self._try(candidate, request, streams, makes_media, self._chat_reader, self._answer)
 
     def _shaped(self, candidate: Candidate) -> bool:
         """Whether a schema is asked for that this candidate does not read in chat; over another of its wires it may."""
@@ -165,10 +155,9 @@ class Relayed:
         events: Callable[[], Events],
         whole: Callable[[Candidate, BodyReader], bytes],
     ) -> Try[Any, Got]:
-        new_reader: Callable[[], Any] = events if self.asked.stream else partial(BodyReader, ANSWER_LIMIT)
         return Try(
             request,
-            new_reader,
+            events if self.asked.stream else _NEW_BODY,
             partial(self._interpret, candidate, makes_media, whole),
             streams,
             makes_media,
@@ -195,13 +184,12 @@ class Relayed:
                     return self._native(candidate, shape)
             if wire is None and not mocking and (found := self._plainly(candidate)) is not None:
                 return found
-        call = self._as_call(candidate)
+        call, target = self._as_call(candidate), candidate.target
         if mocking:
-            call = replace(call, wire=CHAT.wire)  # which is what mocks are written in
-        sending = prepared(Plan(call, lambda: candidate.target), candidate.target, self.world)
+            call = msgspec.structs.replace(call, wire=CHAT.wire)  # which is what mocks are written in
+        sending = prepared(Plan(call, lambda: target), target, self.world, partial(self.generation.head, candidate))
         self.x.wire = sending.target.wire
-        self.warnings = [*sending.warnings]
-        request = sending.request
+        self.warnings, request = [*sending.warnings], sending.request
         if self.x.trace:
             request = msgspec.structs.replace(request, headers={**request.headers, **self.x.trace})
         if mocking:
@@ -249,7 +237,7 @@ class Relayed:
     def _conversation(self) -> _InChat:
         """The call as a chat body. Raises BadRequestError."""
         if self._in_chat is None:
-            asked = {name: opened(self.asked.entries, name) for name in self.asked.entries}
+            asked = _opened(self.asked)
             if self.surface.look is None:
                 self._in_chat = _InChat(asked)
             else:
@@ -294,20 +282,23 @@ class Relayed:
     def _told_answer(
         self, wire: Wire, asked: Mapping[str, Any] | None, candidate: Candidate, reader: BodyReader
     ) -> bytes:
-        created = int(self.today().timestamp())
+        created = None if wire.name == CHAT.wire else int(self.today().timestamp())
         completion, found = _judged(candidate, reader, lambda body: wire.tell(body, created))
         self.warnings += found
         usage = completion.get("usage")
-        tokens = None if usage is None else tokens_of(msgspec.json.encode(usage))
+        tokens = None if usage is None else tokens_of(_encode(usage))
         if tokens is not None:
             self.x.tokens = tokens if self.x.tokens is None else _sum(self.x.tokens, tokens)
-        choices = completion.get("choices") or ()
-        self.x.finish_reason = next((reason for one in choices if (reason := one.get("finish_reason"))), None)
+        reason = None
+        for choice in completion.get("choices") or ():
+            if reason := choice.get("finish_reason"):
+                break
+        self.x.finish_reason = reason or None
         if self.surface is CHAT:
             completion["model"] = self.asked.model
         document, lost = wire_named(self.surface.wire).say(completion, asked)
         self.warnings += lost
-        return msgspec.json.encode(document)
+        return _encode(document)
 
     def _as_call(self, candidate: Candidate) -> Call:
         """The call as the engine has it, with what this candidate's settings add. Raises BadRequestError."""
@@ -348,12 +339,12 @@ class Relayed:
             (candidate.deployment.stream_timeouts if streams else None) or candidate.deployment.timeouts
         )
         return mocked(
-            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answer
+            request, mock, stream=streams, timeout=None if given is None else given.total, answers=self._mock_answers()
         )
 
-    # What a mock_response that is no error stands for, where it is no chat completion: a method that takes the one and
-    # returns the other.
-    _mock_answer: Any = None
+    def _mock_answers(self) -> Callable[[Any], Mapping[str, Any]] | None:
+        """What takes a mock_response that is no error and returns what it stands for; None for a chat completion."""
+        return None
 
     def carrier(self, transport: AsyncTransport) -> AsyncTransport:
         """What carries this call: a transport that answers by itself where the call says so."""
@@ -370,40 +361,26 @@ class Relayed:
         reader: BodyReader | Events,
     ) -> Got:
         """The answer, or the error that it is. Raises QuothError."""
-        target = candidate.target
-        if isinstance(outcome, Failed):
-            if reader.status < 300:
-                raise failures.from_failure(target, outcome, streaming=self.asked.stream, makes_media=makes_media)
-            reply = None
-        else:
-            reply = outcome.reply
-        document = reader if isinstance(reader, BodyReader) else reader.document
-        status = reader.status
-        if not 200 <= status < 300 or document is not None:
+        status, document = reader.status, reader if isinstance(reader, BodyReader) else reader.document
+        if isinstance(outcome, Failed) and status < 300:
+            streams = self.asked.stream
+            raise failures.from_failure(candidate.target, outcome, streaming=streams, makes_media=makes_media)
+        if not 200 <= status < 300 or (document is not None and document.too_large):
             sent = _Sent(self.asked.entries)
-            failures.check_document(target, sent, document, status, reader.headers, self.today)
-        if isinstance(reader, Events):
-            if not reader.good:
-                raise _no_stream(candidate, reader, makes_media)
-            return Got(candidate, reply, reader)
-        return Got(
-            candidate,
-            None,
-            body=whole(candidate, reader),
-            content_type=reader.headers.get("content-type", "application/json"),
-        )
+            failures.check_document(candidate.target, sent, document, status, reader.headers, self.today)
+        if isinstance(reader, BodyReader):
+            return Got(candidate, None, None, whole(candidate, reader))
+        if not reader.good:
+            raise _no_stream(candidate, reader, makes_media)
+        return Got(candidate, None if isinstance(outcome, Failed) else outcome.reply, reader)
 
     def _answer(self, candidate: Candidate, reader: BodyReader) -> bytes:
         answered = _judged(candidate, reader, read)
-        self._note(answered)
-        return renamed(reader.body, answered.model, msgspec.json.encode(self.asked.model))
-
-    def _note(self, answered: Answered) -> None:
-        x = self.x
+        x, tokens = self.x, answered.tokens
         x.finish_reason = answered.finish_reason
-        tokens = tokens_of(answered.usage) if answered.usage else None
         if tokens is not None:
             x.tokens = tokens if x.tokens is None else _sum(x.tokens, tokens)
+        return renamed(reader.body, answered.model, self.asked.entries["model"])
 
     # Several choices, where the provider gives one a call
 
@@ -463,9 +440,29 @@ class _InChat(msgspec.Struct):
     def asked(self, call: Asked) -> Asked:
         """The same as if it had come so."""
         if self._asked is None:
-            entries = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in self.body.items()}
+            came, document = call.entries, self.document or {}
+            entries = {
+                # What both call the same, and say in the same words, keeps its bytes.
+                name: came[name] if name in came and document[name] is value else msgspec.Raw(_encode(value))
+                for name, value in self.body.items()
+            }
             self._asked = msgspec.structs.replace(call, entries=entries, body=None, usage=False)
         return self._asked
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _opened(call: Asked) -> dict[str, Any]:
+    """Everything that was asked. Raises BadRequestError that names what cannot be read."""
+    if call.body is not None:
+        try:
+            found: dict[str, Any] = msgspec.json.decode(call.body)
+        except NOT_JSON:
+            pass  # one of the entries, and which is said below
+        else:
+            return found
+    return {name: opened(call.entries, name) for name in call.entries}
 
 
 def _judged(candidate: Candidate, reader: BodyReader, parse: Callable[[bytes], T]) -> T:

@@ -11,6 +11,7 @@ import msgspec
 
 from quoth.gateway.dialects import ANTHROPIC, RESPONSES_ERRORS
 from quoth.gateway.outgoing import OPENAI, Dialect
+from quoth.gateway.request import Request
 from quoth.gateway.surfaces import (
     about,
     audio,
@@ -27,7 +28,7 @@ from quoth.gateway.surfaces.chat import chat
 
 __all__ = ["PATTERNS", "ROUTES", "Handler", "Route", "decoded", "find"]
 
-Handler = Callable[..., Awaitable[None]]
+Handler = Callable[[Request], Awaitable[None]]
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -7,19 +7,19 @@ What may have to be opened is worked out once for each candidate. The rules them
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quoth.call import Call, FixedHeaders, WireRequest
 from quoth.engine.routing import Candidate
 from quoth.gateway.asked import Asked
-from quoth.gateway.entries import Entries, joined, opened, outline
+from quoth.gateway.entries import Entries, joined, opened, ordinary, outline
 from quoth.providers.costs import facts_of
 from quoth.providers.params import OPENAI_PARAMS, prepare
-from quoth.providers.quirks import QUIRKS
+from quoth.providers.quirks import QUIRKS, Outline
 from quoth.types import Warning
 from quoth.wire import openai_chat
 
@@ -27,16 +27,19 @@ __all__ = ["Shape"]
 
 _USAGE_ASKED = msgspec.Raw(b'{"include_usage":true}')
 _MESSAGES = "messages"
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 # A relay on the caller's own wire leaves these as they were sent.
 _AS_SENT = frozenset({"model", _MESSAGES, "stream", "stream_options", "reasoning_effort"})
 
 
 class Shape:
-    """What is the same for every call to one candidate. `url` and `headers` are where it goes and what says so."""
+    """What is the same for every call to one candidate. `url` and `headers` are where it goes and what says so;
+    `over_chat`: it is served over chat, so that nothing has to be told in other words."""
 
     __slots__ = (
         "_call",
         "_opened",
+        "_ordinary",
         "_plain",
         "_target",
         "_whens",
@@ -45,18 +48,27 @@ class Shape:
         "headers",
         "makes_media",
         "model",
+        "over_chat",
         "path",
         "stream_headers",
         "url",
         "warnings",
     )
 
-    def __init__(self, candidate: Candidate, *, drop_params: bool = False, path: str = "/chat/completions"):
+    def __init__(
+        self,
+        candidate: Candidate,
+        *,
+        drop_params: bool = False,
+        path: str = "/chat/completions",
+        over_chat: bool = True,
+    ):
         target, deployment = candidate.target, candidate.deployment
         facts = facts_of(target)
         self._target = target
         self.model = msgspec.Raw(msgspec.json.encode(target.model))
         self.path = path
+        self.over_chat = over_chat
         self.url = openai_chat.address(target, path)
         headers = {
             "content-type": "application/json",
@@ -99,6 +111,8 @@ class Shape:
         _, self.warnings = prepare(self._call, target)
         whens = (quirk.when for quirk in quirks if quirk.when is not None)
         self._whens = tuple(whens) if path == "/chat/completions" else ()
+        # Of messages with these roles, and a text each, no quirk wants anything.
+        self._ordinary = frozenset(role for role in _ROLES if not any(when(Outline({role})) for when in self._whens))
 
     def request(
         self, asked: Asked, warnings: list[Warning], today: Callable[[], datetime], overrides: Mapping[str, Any] | None
@@ -118,7 +132,11 @@ class Shape:
             changed = {**self.defaults, **(entries if changed is None else changed)}
         current = entries if changed is None else changed
         plain = self._plain
-        unplain = current.keys() & self._opened if plain is None else current.keys() - plain
+        unplain: Any = ()
+        if plain is None:
+            unplain = current.keys() & self._opened
+        elif not plain.issuperset(current):
+            unplain = current.keys() - plain
         messages = bool(self._whens) and self._concerns(current[_MESSAGES])
         if unplain or messages:
             changed = self._prepared(self._call_of(asked), current, unplain, messages, warnings, today)
@@ -136,11 +154,10 @@ class Shape:
         return WireRequest("POST", self.url, headers, body)
 
     def _concerns(self, messages: msgspec.Raw) -> bool:
+        if ordinary(messages, self._ordinary):
+            return False
         found = outline(messages)
-        for when in self._whens:  # noqa: SIM110  (a generator costs more than what it would call)
-            if when(found):
-                return True
-        return False
+        return any(when(found) for when in self._whens)
 
     def _call_of(self, asked: Asked) -> Call:
         """What a caller says of the rules in general goes before what the settings say."""

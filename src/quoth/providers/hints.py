@@ -17,6 +17,14 @@ __all__ = ["hint"]
 
 _EXAMPLES = ("claude-sonnet-4.6", "gpt-5.4", "gemini-3.1-pro", "grok-4")
 
+# Fields of Responses and of Messages, which are no parameters of a model's own.
+_OF_A_WIRE = frozenset(
+    (
+        "background context_management conversation include input instructions max_output_tokens max_tool_calls "
+        "mcp_servers output_config previous_response_id prompt reasoning stop_sequences system text thinking truncation"
+    ).split()
+)
+
 
 def hint(target: Target, body: Mapping[str, Any], status: int, facts: ErrorFacts) -> str | None:
     """One sentence or two that help with this refusal, or None."""
@@ -58,7 +66,7 @@ def _declared(known: ModelFacts, body: Mapping[str, Any], facts: ErrorFacts) -> 
             return f"{known.id} declares {parameter.name} {parameter.range}."
     elif named == "thinking" and (parameter := known.parameter("thinking_budget")) is not None and parameter.range:
         return f"{known.id} declares {parameter.name} {parameter.range}."
-    elif named in body and named not in OPENAI_PARAMS and known.parameters is not None:
+    elif named in body and named not in OPENAI_PARAMS | _OF_A_WIRE and known.parameters is not None:
         text = undeclared(named, known).message
         return text if text.endswith("?") else f"{text}."
     if facts.code == "unsupported_feature_for_model" and body.get("tools"):

@@ -63,7 +63,7 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
     UnsupportedParamsError, BadRequestError."""
     warnings: list[Warning] = []
     given = dict(call.params)
-    literal = _literal(given.pop("extra_body", None))
+    literal = _literal(given.pop("extra_body")) if "extra_body" in given else {}
     _drop_by_name(given, literal, call, warnings)
     catalogue = catalogue_of(target)
     facts = None if catalogue is None else catalogue.get(target.model)
@@ -74,7 +74,8 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
     wire = target.wire
     if wire == CHAT:
         _apply_rules(given, call, target, facts, warnings)  # which are of the provider's chat
-    _override(given, literal, warnings)
+    if literal:
+        _override(given, literal, warnings)
     if wire == MESSAGES:
         as_thinking(given, target.model, facts, warnings)
     elif "thinking" in given and (catalogue is not None or wire == RESPONSES):
@@ -113,7 +114,7 @@ def _hold_against(
     doubts += _compare(own, custom, facts, target, catalogue, warnings)
     if doubts and call.strict:
         raise _refused(doubts[0], target, "strict=True")
-    if facts is not None and now is not None and catalogue.is_fresh(facts, now):
+    if doubts and facts is not None and now is not None and catalogue.is_fresh(facts, now):
         wrong = next((doubt for doubt in doubts if _is_declared(doubt, facts)), None)
         if wrong is not None:
             raise _refused(wrong, target, "the list of models was fetched less than a day ago")
@@ -323,7 +324,6 @@ def _compare(
         doubts.append(Warning("tools_not_declared", "tools", f"{facts.id} does not declare that it can call tools"))
     if facts.parameters is None:
         return doubts
-    own_fields = CARRIED.get(target.wire, frozenset()) | {SPECIFIC}
     for place, name in [*((own, name) for name in own), *((custom, name) for name in custom)]:
         if place is own and name == "reasoning_effort":
             continue  # held against the model where it was mapped
@@ -332,7 +332,7 @@ def _compare(
             place[name] = _coerced(place[name], parameter)
             if doubt := _doubt(place[name], parameter, facts):
                 doubts.append(doubt)
-        elif place is custom and name not in own_fields:
+        elif place is custom and name != SPECIFIC and name not in CARRIED.get(target.wire, ()):
             doubts.append(undeclared(name, facts))
     return doubts
 

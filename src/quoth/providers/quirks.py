@@ -7,7 +7,8 @@ already a copy at the levels they touch); they return warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -37,8 +38,9 @@ class Quirk(Struct, frozen=True):
     text.
 
     `when` looks at an outline of the messages and says whether there is anything to do: a relay that hears no leaves
-    them closed. A quirk of something else than messages has none. `wires` are those that it concerns. `mend` is in
-    place of `apply` for a quirk of one wire's own requests.
+    them closed. What it says of several messages has to hold of one of them alone. A quirk of something else than
+    messages has none. `wires` are those that it concerns. `mend` is in place of `apply` for a quirk of one wire's own
+    requests.
     """
 
     name: str
@@ -279,12 +281,15 @@ def _with_plain_marks(blocks: list[Any], removed: dict[str, None]) -> list[Any]:
     return found if any(new is not old for new, old in zip(found, blocks, strict=True)) else blocks
 
 
-def quirks_of(target: Target) -> Iterator[Quirk]:
+def quirks_of(target: Target) -> tuple[Quirk, ...]:
     """The quirks that are in force for a target, in the order of its row."""
-    for name in target.row.quirks:
-        quirk = QUIRKS.get(name)
-        if quirk is not None and name in target.quirks and target.wire in quirk.wires:
-            yield quirk
+    return _in_force(target.row.quirks, target.quirks, target.wire)
+
+
+@lru_cache(maxsize=256)
+def _in_force(names: tuple[str, ...], wanted: frozenset[str], wire: str) -> tuple[Quirk, ...]:
+    known = (QUIRKS[name] for name in names if name in wanted and name in QUIRKS)
+    return tuple(quirk for quirk in known if wire in quirk.wires)
 
 
 def mended(document: Mapping[str, Any], target: Target) -> tuple[Mapping[str, Any], list[Warning]]:

@@ -15,10 +15,17 @@ from quoth.providers.catalogue import Catalogue, known
 from quoth.providers.rows import Registry
 from quoth.providers.wires import CHAT
 
-__all__ = ["named", "resolve"]
+__all__ = ["OR_AS_ARGUMENT", "named", "resolve"]
+
+# The end of the sentence about a missing key: what only a program that calls the SDK can do.
+OR_AS_ARGUMENT = ", or pass api_key"
 
 # Families whose bare names nobody else uses; a bare name beyond them is an error, never a guess.
 _OPENAI_FAMILIES = re.compile(r"(gpt-(3\.5|4|4o|4\.1|4\.5|5(\.\d)?)|o[134]|chatgpt-4o)(-[a-z0-9.\-]+)?$")
+
+# LiteLLM's names for services that do not speak OpenAI's protocol at the address that LiteLLM is given. Beside a base
+# URL any other unknown prefix is a part of the model's name, as in "vendor/model".
+_LITELLMS = frozenset(("azure", "bedrock", "sagemaker", "vertex_ai"))
 
 
 def named(
@@ -45,6 +52,11 @@ def named(
             if not rest:
                 raise BadRequestError(f"{model!r} names a provider but no model", param="model")
             return row, rest
+        if prefix in _LITELLMS:
+            message = f"{prefix} is a provider of LiteLLM's that has no row here. If it has an address where it speaks "
+            raise BadRequestError(
+                f"{message}OpenAI's protocol, call custom_openai/{rest} with that as api_base", param="model"
+            )
         if base_url is None:
             raise BadRequestError(_unknown_provider(prefix, model, registry), param="model")
     if base_url is not None:
@@ -107,7 +119,7 @@ def resolve(
     if key is None and row.key_required:
         variable = row.key_env[0] if row.key_env else "api_key"
         raise AuthenticationError(
-            f"no key for {row.title or row.name}: set {variable} (it is unset or blank), or pass api_key",
+            f"no key for {row.title or row.name}: set {variable} (it is unset or blank){OR_AS_ARGUMENT}",
             llm_provider=row.name,
             model=name,
         )

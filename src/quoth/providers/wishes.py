@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
@@ -374,7 +373,7 @@ def _as_chat(wish: Wish, call: Call, params: dict[str, Any], asked_format: Any, 
     parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
     parts += map(_content, wish.files)
     content: Any = text if not wish.files else parts
-    return replace(call, messages=[{"role": "user", "content": content}], params=params)
+    return msgspec.structs.replace(call, messages=[{"role": "user", "content": content}], params=params)
 
 
 def _only_transcribes(target: Target) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace as changed
+
 from quoth import errors
 from quoth.call import Target, Timeouts
 from quoth.engine import check
@@ -210,7 +212,7 @@ class Asked:
                 keywords[name] = (*mine, *names_of(keywords.get(name), name))
         target = self._target(candidate.target)
         plan = self._core.plan(f"{target.provider}/{target.model}", conversation, keywords, self._stream)
-        return replace(plan, target=lambda: target)
+        return changed(plan, target=lambda: target)
 
     def _target(self, target: Target) -> Target:
         changes: dict[str, Any] = {}

@@ -152,8 +152,7 @@ class _Pool:
         while idle:
             connection = idle.pop()
             self._count -= 1
-            connection.on_lost = None
-            if connection.reusable and now - connection.idle_since < KEPT_SECONDS and connection.silent:
+            if now - connection.idle_since < KEPT_SECONDS and connection.silent:
                 return connection
             connection.abort()
         return None
@@ -163,7 +162,8 @@ class _Pool:
             connection.abort()
             return
         connection.idle_since = time.monotonic()
-        connection.on_lost = partial(_lost, weakref.ref(self), key)
+        if connection.on_lost is None:
+            connection.on_lost = partial(_lost, weakref.ref(self), key)
         self._idle.setdefault(key, []).append(connection)
         self._count += 1
 
@@ -182,8 +182,8 @@ class _Pool:
 
 
 def _lost(pool: weakref.ref[_Pool], key: _Key, connection: Connection) -> None:
-    """A kept connection was closed by its server. The event loop holds the connection, so that must not hold its pool:
-    a client that is dropped without being closed would keep its sockets."""
+    """A connection that is kept, or was, has ended. The event loop holds it, so it must not hold its pool: a client
+    that is dropped without being closed would keep its sockets."""
     owner = pool()
     if owner is not None:
         owner._forget(key, connection)
@@ -263,10 +263,14 @@ async def _tunnel(
 
 
 def _head(request: WireRequest, through: Proxy | None) -> bytes:
-    lines = _request_lines(request.method, request.url, through is not None)
     headers, size = request.headers, len(request.body)
     if isinstance(headers, FixedHeaders) and through is None and size:
-        return f"{lines}{headers.lines}content-length: {size}\r\n\r\n".encode("latin-1")
+        start = headers.starts.get((request.method, request.url))
+        if start is None:
+            lines = _request_lines(request.method, request.url, False)
+            start = headers.starts[request.method, request.url] = f"{lines}{headers.lines}".encode("latin-1")
+        return b"%bcontent-length: %d\r\n\r\n" % (start, size)
+    lines = _request_lines(request.method, request.url, through is not None)
     if through is not None and through.authorization:
         lines += f"proxy-authorization: {through.authorization}\r\n"
     for name, value in headers.items():

@@ -227,8 +227,7 @@ async def _aopen(effect: Open, transport: AsyncTransport) -> Opened | Failed:
         reply = await transport.open(effect.request, deadline)
         reader.head(reply.status, reply.headers)
         while not reader.settled:
-            piece = await reply.read()
-            if piece:
+            if piece := await reply.read():
                 reader.feed(piece)
             else:
                 reader.eof()

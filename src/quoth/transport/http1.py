@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
+from functools import lru_cache
 from typing import cast
 
 import httptools
@@ -39,12 +40,14 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._pieces: list[bytes] = []
         self._size = 0
-        self._head_size = self._fields_size = 0
+        self._head_size = self._trailer_size = 0
+        self._fields: list[tuple[bytes, bytes]] = []
         self._head = False
         self._done = False
         self._bodyless = False
         self._keep = False
         self._paused = False
+        # Never raised itself: with its traceback it would hold this connection, and the other way round.
         self._failure: TransportFailure | None = None
         self._lost = False
         self._waiter: asyncio.Future[None] | None = None
@@ -59,11 +62,13 @@ class Connection(asyncio.Protocol):
     def send(self, head: bytes, body: bytes, *, bodyless: bool = False) -> None:
         """Begin an exchange. `bodyless`: the answer has a head only, whatever that says (HEAD, CONNECT)."""
         assert self.transport is not None
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None or self._bodyless:  # after an answer without its body it would wait for that
+            self._parser = httptools.HttpResponseParser(self)
         self.status = 0
         self.headers = {}
         self._pieces = []
-        self._size = self._head_size = self._fields_size = 0
+        self._fields = []
+        self._size = self._head_size = self._trailer_size = 0
         self._head = self._done = self._keep = False
         self._bodyless = bodyless
         self._inflater = None
@@ -78,7 +83,7 @@ class Connection(asyncio.Protocol):
         """Raises TransportFailure."""
         while not self._head:
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.again()
             await self._news(deadline)
 
     async def read(self, deadline: Deadline) -> bytes:
@@ -99,7 +104,7 @@ class Connection(asyncio.Protocol):
                 inflater.feed(piece)
                 continue
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.again()
             if self._done:
                 if inflater is not None:
                     inflater.end()
@@ -123,9 +128,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def silent(self) -> bool:
-        """Nothing has come that the event loop has not seen: neither an end nor an answer that nobody asked for."""
+        """Still open, and nothing has come that the event loop has not seen: neither an end nor an answer that nobody
+        asked for."""
+        if self.transport is None or self.transport.is_closing():
+            return False
         if self._readable is None:
-            assert self.transport is not None
             sock = self.transport.get_extra_info("socket")
             if sock is None:
                 return True
@@ -182,6 +189,8 @@ class Connection(asyncio.Protocol):
             # Nobody asked: such a connection is not to be trusted with a request.
             self.abort()
             return
+        if not self._head:
+            self._head_size += len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -190,10 +199,8 @@ class Connection(asyncio.Protocol):
             self._fail("protocol", str(error.__context__ or error))
         except httptools.HttpParserError as error:
             self._fail("protocol", str(error) or "not HTTP")
-        if not self._head:
-            self._head_size += len(data)
-            if self._head_size > HEAD_LIMIT:
-                self._fail("protocol", TOO_LARGE)
+        if not self._head and self._head_size > HEAD_LIMIT:
+            self._fail("protocol", TOO_LARGE)
         if self._size > HIGH_WATER and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
@@ -218,6 +225,8 @@ class Connection(asyncio.Protocol):
         _wake(self._waiter)
         if self.on_lost is not None:
             self.on_lost(self)
+        # Both refer to this: a connection that has ended is freed at once, and not when the collector looks.
+        self._parser = self.transport = None
 
     # What the parser calls
 
@@ -227,24 +236,31 @@ class Connection(asyncio.Protocol):
             self._keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._done:
+        if not self._head:
+            self._fields.append((name, value))
             return
-        self._fields_size += len(name) + len(value)
-        if self._fields_size > HEAD_LIMIT:
+        # A trailer, which nobody asks for.
+        self._trailer_size += len(name) + len(value)
+        if self._trailer_size > HEAD_LIMIT:
             raise ValueError(TOO_LARGE)
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         if self._done:
             return
         status = self._parser.get_status_code()
+        fields, self._fields = self._fields, []
         if 100 <= status < 200 and status != 101:
-            self.headers = {}
             return
+        if self._head_size > HEAD_LIMIT and sum(len(name) + len(value) for name, value in fields) > HEAD_LIMIT:
+            raise ValueError(TOO_LARGE)
+        headers = {_lower(name): value.decode("latin-1") for name, value in fields}
+        if len(headers) != len(fields):
+            headers = _joined(fields)
+        self.headers = headers
         self.status = status
-        self._inflater = inflater_for(self.headers)
+        if "content-encoding" in headers:
+            self._inflater = inflater_for(headers)
         self._head = True
         if self._bodyless:
             self._keep = True
@@ -275,6 +291,19 @@ def _readable(descriptor: int) -> Callable[[int], object]:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return poll.poll
+
+
+@lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers where some have several lines."""
+    lines: dict[str, list[str]] = {}
+    for name, value in fields:
+        lines.setdefault(_lower(name), []).append(value.decode("latin-1"))
+    return {name: ", ".join(values) for name, values in lines.items()}
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

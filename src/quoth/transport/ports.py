@@ -25,6 +25,10 @@ class TransportFailure(Exception):
         self.reused = reused
         self.deadline = deadline
 
+    def again(self) -> TransportFailure:
+        """The same, not raised yet."""
+        return TransportFailure(self.kind, str(self), reused=self.reused, deadline=self.deadline)
+
 
 class Deadline:
     """The limits of one exchange on our own clock. A transport tells it what is under way and asks how long that may
@@ -48,15 +52,23 @@ class Deadline:
         self._first, self._idle, self._end, self._now = first, idle, end, now
         self._interrupt: Callable[[], None] | None = None
         self.abandoned = False
-        self.name, self.until, self._limit = "connect", now() + connect, connect
-        if self.until >= end:
+        self._limit = connect
+        until = now() + connect
+        if until < end:
+            self.name, self.until = "connect", until
+        else:
             self.name, self.until = "total", end
 
     def connected(self) -> None:
-        self._enter("first", self._first)
+        # What `_enter` does, without its call, as in `reading`: these come once for each call and each piece.
+        until = self._now() + self._first
+        if until < self._end:
+            self.name, self.until = "first", until
+        else:
+            self.name, self.until = "total", self._end
+        self._limit = self._first
 
     def reading(self) -> None:
-        # What `_enter` does, without its call: this comes once for each piece of a stream.
         until = self._now() + self._idle
         if until < self._end:
             self.name, self.until = "idle", until

@@ -24,6 +24,7 @@ __all__ = [
     "SPECIFIC",
     "Json",
     "allowed",
+    "are_objects",
     "as_text",
     "data_url",
     "function_of_custom",
@@ -62,14 +63,24 @@ def not_carried(param: str, wire: str, why: str = "") -> Warning:
     return Warning("not_carried", param, f"{param} was left out; {_TITLES.get(wire, wire)} has no place for it{reason}")
 
 
+def are_objects(items: list[Any]) -> bool:
+    """Whether these values out of JSON are objects, all of them."""
+    for item in items:  # noqa: SIM110  (a generator costs more than what it would ask)
+        if not isinstance(item, dict):
+            return False
+    return True
+
+
 def specific(holder: Mapping[str, Any], name: str) -> Any:
     """What `holder` keeps for one wire; None without."""
     found = holder.get(SPECIFIC)
-    return found.get(name) if isinstance(found, Mapping) else None
+    return found.get(name) if found is not None and isinstance(found, Mapping) else None
 
 
 def take_back(document: Json, body: Mapping[str, Any], own: str, foreign: str, wire: str) -> list[Warning]:
     """Lay what a body keeps for this wire over the request; what it keeps for the other is a warning each."""
+    if SPECIFIC not in body:
+        return []
     kept = specific(body, own)
     for name, value in kept.items() if isinstance(kept, Mapping) else ():
         known = document.get(name)

@@ -55,7 +55,8 @@ def is_plain(body: Mapping[str, Any]) -> bool:
     models: how hard to think, and tools that are no functions."""
     if not _UNPLAIN.isdisjoint(body) or any(map(_needs_change, body["messages"])):
         return False
-    return all(isinstance(tool, dict) and "function" in tool for tool in body.get("tools") or ())
+    tools = body.get("tools")
+    return not tools or all(isinstance(tool, dict) and "function" in tool for tool in tools)
 
 
 _UNPLAIN = frozenset({"reasoning_effort", "thinking", SPECIFIC})
@@ -82,13 +83,14 @@ def _is_in_shape(completion: Json) -> bool:
         return False
     for choice in choices:
         message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict) or message.keys() - _SAID:
+        if not isinstance(message, dict) or not _SAID.issuperset(message):
             return False
         reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
         if not (reason is None or isinstance(reason, str)) or not (logprobs is None or isinstance(logprobs, dict)):
             return False
-        if not all(value is None or isinstance(value, str) for value in message.values()):
-            return False
+        for value in message.values():
+            if value is not None and not isinstance(value, str):
+                return False
     return True
 
 
@@ -107,7 +109,7 @@ def _needs_change(message: Any) -> bool:
 
 
 # Parts that chat has otherwise or not at all.
-_SHOWN = frozenset({"file", "search_result", "document"})
+_SHOWN = ("file", "search_result", "document")
 
 
 def _messages(messages: Any, warnings: list[Warning]) -> list[Any]:
@@ -190,8 +192,6 @@ def _file_part(part: Any, where: str, warnings: list[Warning]) -> Any:
 
 class ChatEncoder:
     """`feed` answers each chunk with the bytes of its event; then either `finish` or `error`, once."""
-
-    number = None
 
     def __init__(self) -> None:
         self.warnings: list[Warning] = []

@@ -12,56 +12,40 @@ nothing but the text may have changed.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from quoth.types import Chunk, ChunkChoice, Delta
+from quoth.types import Chunk
 from quoth.wire.assemble import TEXTS
+from quoth.wire.stamp import MARK, Stamp, stamp_of
 
 __all__ = ["Mould", "mould_of"]
 
 LONGEST = 4096
 _TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning)"\s*:\s*"((?:[^"\\]|\\.)+)"', re.DOTALL)
-_MARK = "\uf8ff"
-_MARKED = _MARK.encode()
+_MARKED = MARK.encode()
 _SCALARS = (str, int, float, bool, type(None))
-
-# The four slots of a pydantic model. Filling them is what validation ends with.
-_values, _fields_set, _extra, _private = (
-    BaseModel.__dict__[name].__set__
-    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-)
-_new = object.__new__
-_Slots = tuple[dict[str, Any], set[str], dict[str, Any]]
 
 
 class Mould:
     """Casts chunks from the bytes of events. `names` are the fields of the delta that hold the text; `texts` are lists
     to which the text of each chunk is added."""
 
-    __slots__ = ("_between", "_from", "_head", "_parts", "_tail", "_to", "names", "texts")
+    __slots__ = ("_between", "_chunk", "_from", "_head", "_stamp", "_tail", "_to", "names", "texts")
 
-    def __init__(
-        self,
-        head: bytes,
-        between: bytes,
-        tail: bytes,
-        names: tuple[str, ...],
-        parts: tuple[_Slots, _Slots, _Slots],
-    ):
+    def __init__(self, head: bytes, between: bytes, tail: bytes, stamp: Stamp):
         """`head` and `tail` are what stands around the text, its quotes included, and `between` what does when it is
-        said twice; `parts` are those of a chunk, its choice and its delta."""
+        said twice."""
         self._head, self._between, self._tail = head, between, tail
         self._from, self._to = len(head) - 1, 1 - len(tail)
-        self._parts = parts
-        self.names = names
+        self._stamp, self._chunk = stamp, stamp.chunk
+        self.names = stamp.names
         self.texts: list[list[str]] = []
 
     def within(self, before: bytes, after: bytes) -> Mould:
         """The same for events that stand between these bytes."""
-        mould = Mould(before + self._head, self._between, self._tail + after, self.names, self._parts)
+        mould = Mould(before + self._head, self._between, self._tail + after, self._stamp)
         mould.texts = self.texts
         return mould
 
@@ -82,34 +66,7 @@ class Mould:
             return None
         for pieces in self.texts:
             pieces.append(text)
-        # Written out, for it is all that happens for most events.
-        of_chunk, of_choice, of_delta = self._parts
-        values, fields_set, extra = of_delta
-        values = values.copy()
-        for name in self.names:
-            values[name] = text
-        delta = _new(Delta)
-        _values(delta, values)
-        _fields_set(delta, fields_set.copy())
-        _extra(delta, extra.copy())
-        _private(delta, None)
-        values, fields_set, extra = of_choice
-        values = values.copy()
-        values["delta"] = delta
-        choice = _new(ChunkChoice)
-        _values(choice, values)
-        _fields_set(choice, fields_set.copy())
-        _extra(choice, extra.copy())
-        _private(choice, None)
-        values, fields_set, extra = of_chunk
-        values = values.copy()
-        values["choices"] = [choice]
-        chunk = _new(Chunk)
-        _values(chunk, values)
-        _fields_set(chunk, fields_set.copy())
-        _extra(chunk, extra.copy())
-        _private(chunk, None)
-        return chunk
+        return self._chunk(text)
 
 
 def mould_of(data: bytes, chunk: Chunk) -> Mould | None:
@@ -127,12 +84,10 @@ def mould_of(data: bytes, chunk: Chunk) -> Mould | None:
         marked = Chunk.model_validate_json(head + (_MARKED + between if between else b"") + _MARKED + tail)
     except (ValidationError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    choice = marked.choices[0]
-    fields = vars(choice.delta)
-    names = tuple(name for name, value in fields.items() if value == _MARK)
-    if not names or text == _MARK or any(fields[name] for name in TEXTS if name not in names):
+    stamp, fields = stamp_of(marked), vars(marked.choices[0].delta)
+    if not stamp.names or text == MARK or any(fields[name] for name in TEXTS if name not in stamp.names):
         return None
-    mould = Mould(head, between, tail, names, (_slots(marked), _slots(choice), _slots(choice.delta)))
+    mould = Mould(head, between, tail, stamp)
     return mould if mould.cast(data) == chunk else None
 
 
@@ -151,10 +106,6 @@ def _is_plain(chunk: Chunk) -> bool:
         and choice.finish_reason is None
         and all(part.__pydantic_private__ is None for part in parts)
     )
-
-
-def _slots(model: BaseModel) -> _Slots:
-    return vars(model).copy(), model.model_fields_set.copy(), (model.__pydantic_extra__ or {}).copy()
 
 
 _string = msgspec.json.Decoder(str).decode

@@ -69,117 +69,11 @@ class Seen(msgspec.Struct):
 
 
 class Answered(msgspec.Struct):
-    """A whole answer, as far as it is read."""
+    """What a whole answer says of itself. `model` is its bytes, empty where it names none."""
 
-    model: msgspec.Raw = msgspec.Raw()
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
-    id: msgspec.Raw = msgspec.Raw()
-    object: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def finish_reason(self) -> str | None:
-        for choice in self.choices or ():
-            if choice.finish_reason:
-                return choice.finish_reason
-        return None
-
-
-_SEEN = msgspec.json.Decoder(Seen)
-_ANSWERED = msgspec.json.Decoder(Answered)
-_ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-_ENTRIES = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-# One event, where that is one of the shape that nearly all have; raises one of NOT_JSON for any other.
-decode_seen = _SEEN.decode
-
-
-def look(data: bytes, name: bytes = b"") -> Seen:
-    """One event of a stream. Raises Unreadable, UpstreamError."""
-    try:
-        seen = _SEEN.decode(data)
-    except msgspec.ValidationError:
-        seen = _leniently(Seen, data)
-    except _NOT_JSON as wrong:
-        if (mended := _mended(data)) is None:
-            raise Unreadable(f"not JSON ({wrong})") from None
-        return look(mended, name)
-    if bytes(seen.error) not in _NULL or name == b"error":
-        raise UpstreamError(error_facts(data))
-    return seen
-
-
-def read(body: bytes) -> Answered:
-    """A whole answer. Raises Unreadable, UpstreamError."""
-    try:
-        answered = _ANSWERED.decode(body)
-    except msgspec.ValidationError:
-        answered = _leniently(Answered, body)
-    except _NOT_JSON as wrong:
-        if (mended := _mended(body)) is None:
-            raise Unreadable(f"not JSON ({wrong}): {error_facts(body).message}") from None
-        return read(mended)
-    if not answered.choices:
-        if bytes(answered.error) not in _NULL:
-            raise UpstreamError(error_facts(body))
-        if answered.choices is None and not (answered.id or answered.object or answered.usage):
-            raise Unreadable(f"JSON, but not a chat completion: {_sample(body)}")
-    return answered
-
-
-def _mended(data: bytes) -> bytes | None:
-    """To look at only: the same without halves of surrogate pairs, which servers send that cut text between UTF-16
-    units. Clients can read them, this decoder cannot. None where there are none."""
-    mended = without_lone_surrogates(data)
-    return None if mended == data else mended
-
-
-def _sample(body: bytes) -> str:
-    facts: ErrorFacts = error_facts(body)
-    return facts.message
-
-
-def _leniently(kind: Any, data: bytes) -> Any:
-    """A field of a type that nobody expects is none of the relay's business. Raises Unreadable for what is no
-    object."""
-    try:
-        entries = _ENTRIES.decode(data)
-    except _NOT_JSON:
-        raise Unreadable("JSON, but not an object") from None
-    choices: list[_Choice] | None = None
-    if "choices" in entries:
-        try:
-            found = _ANY.decode(entries["choices"])
-        except _NOT_JSON as wrong:
-            raise Unreadable(f"not JSON ({wrong})") from None
-        choices = []
-        for choice in found if isinstance(found, list) else ():
-            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
-            choices.append(_Choice(reason if isinstance(reason, str) else None))
-    known = {name: entries[name] for name in kind.__struct_fields__ if name in entries and name != "choices"}
-    return kind(choices=choices, **known)
-
-
-_EMPTY: tuple[Any, ...] = ("", None, [], {})
-_SILENT = ("role",)
-
-
-def is_good_event(data: bytes, seen: Seen) -> bool:
-    """True when an event says something: content, reasoning, a tool call, a finish reason or usage."""
-    if bytes(seen.usage) not in _NULL or seen.finish_reason:
-        return True
-    try:
-        event = _ANY.decode(without_lone_surrogates(data) if b"\\u" in data else data)
-    except _NOT_JSON:
-        return False
-    choices = event.get("choices") if isinstance(event, dict) else None
-    for choice in choices if isinstance(choices, list) else ():
-        delta = choice.get("delta") if isinstance(choice, dict) else None
-        if isinstance(delta, dict) and any(value not in _EMPTY for name, value in delta.items() if name not in _SILENT):
-            return True
-    return False
+    model: msgspec.Raw
+    finish_reason: str | None = None
+    tokens: Tokens | None = None
 
 
 # More is no number of tokens, and nothing that sums or prices could bear.
@@ -203,7 +97,131 @@ class _Usage(msgspec.Struct):
     cost: float | None = None
 
 
+class _Answer(msgspec.Struct):
+    """A whole answer, as far as it is read."""
+
+    model: msgspec.Raw = msgspec.Raw()
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_SEEN = msgspec.json.Decoder(Seen)
+_ANSWER = msgspec.json.Decoder(_Answer)
 _USAGE = msgspec.json.Decoder(_Usage)
+_ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_ENTRIES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+# One event, where that is one of the shape that nearly all have; raises one of NOT_JSON for any other.
+decode_seen = _SEEN.decode
+
+
+def look(data: bytes, name: bytes = b"") -> Seen:
+    """One event of a stream. Raises Unreadable, UpstreamError."""
+    try:
+        seen = _SEEN.decode(data)
+    except msgspec.ValidationError:
+        seen = _leniently(data)
+    except _NOT_JSON as wrong:
+        if (mended := _mended(data)) is None:
+            raise Unreadable(f"not JSON ({wrong})") from None
+        return look(mended, name)
+    if bytes(seen.error) not in _NULL or name == b"error":
+        raise UpstreamError(error_facts(data))
+    return seen
+
+
+def read(body: bytes) -> Answered:
+    """A whole answer. Raises Unreadable, UpstreamError."""
+    try:
+        answer = _ANSWER.decode(body)
+    except msgspec.ValidationError:
+        return _read_leniently(body)
+    except _NOT_JSON as wrong:
+        if (mended := _mended(body)) is None:
+            raise Unreadable(f"not JSON ({wrong}): {error_facts(body).message}") from None
+        return read(mended)
+    choices, usage = answer.choices, answer.usage
+    if not choices:
+        _no_choices(body, choices, answer.error)
+        choices = []
+    tokens = None
+    if usage is not None:
+        tokens = _counted(usage) or _oddly_counted(_ENTRIES.decode(body)["usage"])
+    for choice in choices:
+        if choice.finish_reason:
+            return Answered(answer.model, choice.finish_reason, tokens)
+    return Answered(answer.model, None, tokens)
+
+
+def _read_leniently(body: bytes) -> Answered:
+    seen: Seen = _leniently(body)
+    if not seen.choices:
+        _no_choices(body, seen.choices, seen.error)
+    tokens = tokens_of(seen.usage) if seen.usage else None
+    return Answered(seen.model, seen.finish_reason, tokens)
+
+
+def _no_choices(body: bytes, choices: list[_Choice] | None, error: msgspec.Raw) -> None:
+    """Raises UpstreamError for an error in the place of an answer, Unreadable for what is no answer at all."""
+    if bytes(error) not in _NULL:
+        raise UpstreamError(error_facts(body))
+    if choices is None and _ENTRIES.decode(body).keys().isdisjoint(("id", "object", "usage")):
+        raise Unreadable(f"JSON, but not a chat completion: {_sample(body)}")
+
+
+def _mended(data: bytes) -> bytes | None:
+    """To look at only: the same without halves of surrogate pairs, which servers send that cut text between UTF-16
+    units. Clients can read them, this decoder cannot. None where there are none."""
+    mended = without_lone_surrogates(data)
+    return None if mended == data else mended
+
+
+def _sample(body: bytes) -> str:
+    facts: ErrorFacts = error_facts(body)
+    return facts.message
+
+
+def _leniently(data: bytes) -> Seen:
+    """A field of a type that nobody expects is none of the relay's business. Raises Unreadable for what is no
+    object."""
+    try:
+        entries = _ENTRIES.decode(data)
+    except _NOT_JSON:
+        raise Unreadable("JSON, but not an object") from None
+    choices: list[_Choice] | None = None
+    if "choices" in entries:
+        try:
+            found = _ANY.decode(entries["choices"])
+        except _NOT_JSON as wrong:
+            raise Unreadable(f"not JSON ({wrong})") from None
+        choices = []
+        for choice in found if isinstance(found, list) else ():
+            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+            choices.append(_Choice(reason if isinstance(reason, str) else None))
+    nothing = msgspec.Raw()
+    return Seen(entries.get("model", nothing), choices, entries.get("usage", nothing), entries.get("error", nothing))
+
+
+_EMPTY: tuple[Any, ...] = ("", None, [], {})
+_SILENT = ("role",)
+
+
+def is_good_event(data: bytes, seen: Seen) -> bool:
+    """True when an event says something: content, reasoning, a tool call, a finish reason or usage."""
+    if bytes(seen.usage) not in _NULL or seen.finish_reason:
+        return True
+    try:
+        event = _ANY.decode(without_lone_surrogates(data) if b"\\u" in data else data)
+    except _NOT_JSON:
+        return False
+    choices = event.get("choices") if isinstance(event, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and any(value not in _EMPTY for name, value in delta.items() if name not in _SILENT):
+            return True
+    return False
 
 
 def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
@@ -212,19 +230,24 @@ def tokens_of(usage: bytes | msgspec.Raw) -> Tokens | None:
         found = _USAGE.decode(usage)
     except (*_NOT_JSON, msgspec.ValidationError):
         return _oddly_counted(usage)
-    prompt, completion = found.prompt_tokens, found.completion_tokens
+    return _counted(found) or _oddly_counted(usage)
+
+
+def _counted(usage: _Usage) -> Tokens | None:
+    """None where a count is missing."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
     if prompt is None or completion is None:
-        return _oddly_counted(usage)
+        return None
     tokens = Tokens(prompt, completion)
-    if (details := found.prompt_tokens_details) is not None:
+    if (details := usage.prompt_tokens_details) is not None:
         tokens.cached = details.cached_tokens or 0
         tokens.written = details.cache_write_tokens or details.cache_creation_tokens or 0
-    if not tokens.written:
-        tokens.written = found.cache_creation_input_tokens or 0
-    if (details := found.completion_tokens_details) is not None:
+    if usage.cache_creation_input_tokens and not tokens.written:
+        tokens.written = usage.cache_creation_input_tokens
+    if (details := usage.completion_tokens_details) is not None:
         tokens.reasoning = details.reasoning_tokens or 0
-    if found.cost is not None:
-        tokens.stated = repr(found.cost)
+    if usage.cost is not None:
+        tokens.stated = repr(usage.cost)
     return tokens
 
 

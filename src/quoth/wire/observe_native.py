@@ -23,13 +23,15 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class Said(msgspec.Struct):
     """What one event, or a whole answer, tells a relay. `good`: it has content, a tool call or an end. `over`: nothing
-    more follows. `tokens`: counts, where it has any. `number` is the event's place, where the API counts events."""
+    more follows. `tokens`: counts, where it has any. `number` is the event's place, where the API counts events;
+    `response` the JSON of what begins with it."""
 
     good: bool = False
     over: bool = False
     finish_reason: str | None = None
     tokens: Tokens | None = None
     number: int | None = None
+    response: msgspec.Raw | None = None
 
 
 class _Stop(msgspec.Struct):
@@ -134,6 +136,8 @@ def look_responses(data: bytes) -> Said:
         raise responses.failure_of(_document(event.response))
     if kind == "error":
         raise UpstreamError(error_facts(data))
+    if kind == "response.created":
+        return Said(number=event.sequence_number, response=event.response)
     good = kind == "response.output_item.done" or (
         kind == "response.output_item.added"
         and event.item is not None

@@ -26,8 +26,10 @@ __all__ = [
     "address",
     "as_chunk",
     "authorization",
-    "encode",
     "error_facts",
+    "filled",
+    "head",
+    "head_at",
     "is_good",
     "parse",
     "parse_event",
@@ -76,11 +78,21 @@ class UpstreamError(Exception):
         self.status = int(facts.code) if facts.code and facts.code.isdigit() and 400 <= int(facts.code) < 600 else None
 
 
-def encode(target: Target, body: Mapping[str, Any]) -> WireRequest:
-    """One POST of `body` as JSON. The body holds plain JSON values only."""
-    accept = "text/event-stream" if body.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
-    return WireRequest("POST", address(target, "/chat/completions"), headers, msgspec.json.encode(body))
+def head(target: Target, stream: bool) -> WireRequest:
+    """A request but for its body."""
+    return head_at(target, "/chat/completions", authorization(target), stream)
+
+
+def head_at(target: Target, path: str, credentials: Mapping[str, str], stream: bool) -> WireRequest:
+    """The same for any wire: one POST of JSON."""
+    accept = "text/event-stream" if stream else "application/json"
+    headers = {"content-type": "application/json", "accept": accept, **credentials, **target.headers}
+    return WireRequest("POST", address(target, path), headers)
+
+
+def filled(head: WireRequest, document: Mapping[str, Any]) -> WireRequest:
+    """The request with its body, which holds plain JSON values only."""
+    return WireRequest(head.method, head.url, head.headers, msgspec.json.encode(document))
 
 
 def authorization(target: Target) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The three wires under one shape, for those who take the wire as a parameter.
 
-A wire reads and writes both ways. As a client of a provider: `from_chat` (chat body to the wire's own form),
-`encode_document` (that to a request), `parse` (answer to Completion), `reader` (events to Chunks). As a server of a
+A wire reads and writes both ways. As a client of a provider: `from_chat` (chat body to the wire's own form), `head` (a
+request for that, but for its body), `parse` (answer to Completion), `reader` (events to Chunks). As a server of a
 client: `to_chat` (request to chat body), `render` (Completion to answer), `encoder` (Chunks to events). What cannot be
 carried is in the warnings that each returns.
 """
@@ -28,13 +28,9 @@ Read = Callable[[Event], "Chunk | Done | None"]
 
 
 class Encoder(Protocol):
-    """Chunks in, the bytes of events out. After `finish` or `error` nothing more is said. `number` is the last event's,
-    where the API counts them."""
+    """Chunks in, the bytes of events out. After `finish` or `error` nothing more is said."""
 
     warnings: list[Warning]
-
-    @property
-    def number(self) -> int | None: ...
 
     def feed(self, chunk: Chunk) -> bytes: ...
 
@@ -57,14 +53,15 @@ class Encoder(Protocol):
 
 
 class Wire(Struct, frozen=True):
-    """`path` is that of its requests below a base URL. `tell` and `say` are `parse` and `render` for those who want
-    nothing but JSON: an answer as that of a chat completion, and the reverse. `reader` gets the list that its warnings
-    go to, and the Unix seconds that stand in for a creation time which the provider does not give."""
+    """`path` is that of its requests below a base URL. `head` is told whether the answer is to be streamed. `tell` and
+    `say` are `parse` and `render` for those who want nothing but JSON: an answer as that of a chat completion, and the
+    reverse. `reader` gets the list that its warnings go to, and the Unix seconds that stand in for a creation time
+    which the provider does not give."""
 
     name: str
     path: str
     from_chat: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], list[Warning]]]
-    encode_document: Callable[[Target, Mapping[str, Any]], WireRequest]
+    head: Callable[[Target, bool], WireRequest]
     parse: Callable[[bytes, int | None], tuple[Completion, list[Warning]]]
     reader: Callable[[list[Warning], int | None], Read]
     to_chat: Callable[[Mapping[str, Any]], tuple[Json, list[Warning]]]
@@ -96,7 +93,7 @@ def _chat() -> Wire:
         "openai_chat",
         "/chat/completions",
         chat_surface.for_chat,
-        openai_chat.encode,
+        openai_chat.head,
         lambda raw, created: openai_chat.parse(raw),
         reader,
         lambda document: (dict(document), []),
@@ -114,7 +111,7 @@ def _responses() -> Wire:
         "openai_responses",
         "/responses",
         requests.from_chat,
-        requests.encode_document,
+        requests.head,
         answers.parse,
         lambda warnings, created: ResponsesReader(warnings, created).read,
         requests.to_chat,
@@ -132,7 +129,7 @@ def _messages() -> Wire:
         "anthropic_messages",
         "/messages",
         requests.from_chat,
-        requests.encode_document,
+        requests.head,
         answers.parse,
         lambda warnings, created: MessagesReader(warnings, created).read,
         requests.to_chat,

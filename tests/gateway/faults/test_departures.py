@@ -6,15 +6,18 @@ gateway closed it.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.faultserver import FaultServer, Read, SendSlowly, Stall, Step, chat, delta, error, head_only, sse
+from tests.faultserver import Connection, FaultServer, Read, SendSlowly, Stall, Step, chat, delta, error, head_only, sse
 from tests.gateway.faults.raw import receive, request, reset
 from tests.gateway.serving import Serving, chat_body, deployment
 
@@ -77,6 +80,22 @@ def in_flight(gateway: Serving) -> float:
     raise AssertionError("no such metric")
 
 
+def held(go: threading.Event) -> Step:
+    """A step that says nothing until it is let go."""
+
+    async def step(connection: Connection) -> None:
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+
+    return step
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """What no event of the provider tells; the time limit is that of the test."""
+    while not holds():
+        time.sleep(0.01)
+
+
 def test_who_leaves_between_two_tries_is_not_tried_for_again(either: Serving, upstream: FaultServer, name: str) -> None:
     upstream.play(error(429, headers={"retry-after": "5"}))
     id, asked = next(_ids), len(upstream.requests)
@@ -98,6 +117,51 @@ def test_who_leaves_with_half_a_request_has_asked_for_nothing(
         sock.recv(65536)
     assert either.line_of(id)["left"] is True
     assert len(upstream.requests) == asked
+
+
+def test_who_waits_for_the_first_of_its_key_and_leaves(either: Serving, upstream: FaultServer, name: str) -> None:
+    """Its own request is over; the first goes on."""
+    go = threading.Event()
+    first, second, asked = next(_ids), next(_ids), len(upstream.requests)
+    key = f"idempotency-key: {first}\r\n".encode()
+    upstream.play_once(Read(), held(go), chat("at last"))
+    body = chat_body(model=f"any/{name}")
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(request(either, body, first, key))
+        upstream.wait_for(lambda: len(upstream.requests) > asked)
+        with socket.create_connection((either.host, either.port)) as other:
+            other.sendall(request(either, body, second, key))
+            eventually(lambda: in_flight(either) == 2)
+        line = either.line_of(second)
+        assert (line["left"], in_flight(either)) == (True, 1)
+        go.set()
+        assert b"at last" in receive(sock, b"at last")
+    assert len(upstream.requests) == asked + 1
+
+
+def test_who_waited_for_the_first_of_its_key_and_is_now_the_first(
+    either: Serving, upstream: FaultServer, name: str
+) -> None:
+    """Its result is wanted, as that of any other first."""
+    refused, answered = threading.Event(), threading.Event()
+    first, second, asked = next(_ids), next(_ids), len(upstream.requests)
+    key = f"idempotency-key: {first}\r\n".encode()
+    upstream.play_once(Read(), held(refused), error(429))
+    upstream.play_once(Read(), held(answered), chat("at last"))
+    body = chat_body(model=f"any/{name}")
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(request(either, body, first, key))
+        upstream.wait_for(lambda: len(upstream.requests) > asked)
+        with socket.create_connection((either.host, either.port)) as other:
+            other.sendall(request(either, body, second, key))
+            eventually(lambda: in_flight(either) == 2)
+            refused.set()
+            upstream.wait_for(lambda: len(upstream.requests) > asked + 1)
+    answered.set()
+    found = either.ask("POST", "/v1/chat/completions", body, {"idempotency-key": first})
+    assert found.headers["idempotent-replayed"] == "true"
+    assert b"at last" in found.body
+    assert len(upstream.requests) == asked + 2
 
 
 def test_a_place_that_was_left_is_free(upstream: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -190,6 +190,13 @@ def test_media_are_asked_whole(gateway: Serving, house: FaultServer) -> None:
     assert (got.text, got.events[-1]) == ("![x](https://media.test/x.png)", "[DONE]")
 
 
+def test_a_field_of_the_api_is_no_parameter_that_a_model_could_declare(gateway: Serving, house: FaultServer) -> None:
+    say(house, error(400, "Invalid 'input': must be a string or a list.", param="input"))
+    got = gateway.ask("POST", "/v1/responses", {"model": "GPT-5.2", "input": []})
+    assert (got.status, got.headers["x-quoth-wire"]) == (400, "openai_responses")
+    assert "x-quoth-hint" not in got.headers
+
+
 def test_what_the_catalogue_knows_is_a_header(gateway: Serving, house: FaultServer) -> None:
     body = {"error": {"message": "no such model", "type": "not_found_error", "code": 404}}
     say(house, answer(body, 404))

@@ -118,6 +118,24 @@ def test_moderation_is_passed_on(kind: str, place: str, gateway: Serving, upstre
     assert (got.status, got.json) == (403, body)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_moderation_inside_an_answer_is_passed_on(
+    streamed: bool, gateway: Serving, upstream: FaultServer, name: str
+) -> None:
+    """With the status as its code, as Poe writes it: nothing that our key could be blamed for."""
+    body = {"error": {"message": "not that", "type": "moderation_error", "code": 403}}
+    upstream.play(sse(body, finish_reason=None, usage=None, done=False) if streamed else answer(body))
+    got = gateway.post(chat_body(model=f"any/{name}", stream=streamed))
+    assert (got.status, got.json) == (403, {"error": {**body["error"], "code": "403"}})
+
+
+def test_the_providers_own_words_are_no_hint(gateway: Serving, upstream: FaultServer, name: str) -> None:
+    upstream.play(error(400, "answered"))
+    got = gateway.post(chat_body(model=f"any/{name}"))
+    assert (got.status, got.error["message"]) == (400, "answered")
+    assert "x-quoth-hint" not in got.headers
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_our_own_key_is_refused(status: int, gateway: Serving, upstream: FaultServer, name: str) -> None:
     upstream.play(error(status, f"Incorrect API key provided: {UPSTREAM_KEY}"))

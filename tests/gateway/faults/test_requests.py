@@ -35,6 +35,9 @@ NOT_JSON = {
     "trailing junk": (b'{"model": "m"} x', "byte 16"),
     "two documents": (b'{"model": "m"}{"model": "m"}', "byte 15"),
     "single quotes": (b"{'model': 'm'}", "byte 1"),
+    "cut off at once": (b"{", "truncated (byte 1)"),
+    "Latin-1 in a message": (b'{"model": "any/x", "messages": [{"content": "caf\xe9"}]}', "not UTF-8 (byte 48)"),
+    "half a pair in UTF-8": (b'{"model": "any/x", "x": "\xed\xa0\x80", ' + HI + b"}", "not UTF-8 (byte 25)"),
     "a comment": (b'{"model": "m" /* hi */}', "byte 14"),
     "a trailing comma": (b'{"model": "m",}', "byte 14"),
     "a byte order mark": (b"\xef\xbb\xbf{}", "byte order mark"),
@@ -68,6 +71,27 @@ def test_what_is_no_json_is_refused_with_its_place(
     answer = gateway.ask("POST", path, body)
     check_refusal(answer)
     assert says in answer.error["message"], answer.error
+    assert len(upstream.requests) == asked
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b'{"model": "any/x", "messages": ' + b"[" * 100_000, "messages"),
+        (b'{"model": "any/x", ' + HI + b', "a \\" [": ' + b'{"b":' * 5000 + b"1" + b"}" * 5000 + b"}", 'a \\" ['),
+        (b'{"x": {"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "x"),
+        (b'{"model": "' + b'\\"' * 100_000 + b'", "messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", None),
+        (b"[" * 100_000, None),
+    ],
+    ids=["messages", "a-field-with-odd-letters", "within", "far-from-the-beginning", "no-object"],
+)
+def test_the_field_that_is_too_deep_is_named(
+    body: bytes, param: str | None, gateway: Serving, upstream: FaultServer
+) -> None:
+    asked = len(upstream.requests)
+    answer = gateway.post(body)
+    check_refusal(answer)
+    assert answer.error["param"] == param
     assert len(upstream.requests) == asked
 
 
@@ -107,11 +131,16 @@ WRONG: list[tuple[dict[str, Any] | bytes, str | None]] = [
     ({"response_format": "json"}, "response_format"),
     ({"timeout": "long"}, "timeout"),
     ({"timeout": -1}, "timeout"),
+    ({"request_timeout": "long"}, "request_timeout"),
+    ({"timeout": None, "request_timeout": -1}, "request_timeout"),
+    ({"stream_timeout": "long"}, "stream_timeout"),
     ({"num_retries": -1}, "num_retries"),
+    ({"max_retries": "x"}, "max_retries"),
     ({"num_retries": 1e9}, "num_retries"),
     ({"fallbacks": "x"}, "fallbacks"),
     ({"fallbacks": [5]}, "fallbacks[0]"),
     ({"tags": "x"}, "tags"),
+    ({"metadata": {"tags": 5}}, "metadata.tags"),
     (b'{"model": "any/x", "temperature": 1e999, ' + HI + b"}", "temperature"),
     (b'{"model": "any/x", "n": 1e999, ' + HI + b"}", "n"),
 ]
@@ -252,6 +281,58 @@ def test_methods_and_paths(method: str, path: str, status: int, slug: str, gatew
 def test_a_request_id_that_is_none_is_replaced(id: str, gateway: Serving) -> None:
     answer = gateway.get("/v1/models", {"x-request-id": id})
     assert len(answer.headers["x-request-id"].removeprefix("req_")) == 32
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"x-long: " + b"y" * 70_000 + b"\r\n",
+        b"".join(b"x-%d: " % number + b"y" * 2000 + b"\r\n" for number in range(40)),
+        (b"x-same: " + b"y" * 2000 + b"\r\n") * 40,
+        b"".join(b"x-%d: y\r\n" % number for number in range(101)),
+    ],
+    ids=["one", "together", "of-one-name", "too-many"],
+)
+def test_a_head_that_is_too_large_at_once(headers: bytes, either: Serving, upstream: FaultServer, name: str) -> None:
+    """C11: granian measures what is incomplete, and uvicorn does not measure."""
+    asked = len(upstream.requests)
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(request(either, chat_body(model=f"any/{name}"), name, headers))
+        sock.settimeout(20)
+        assert b" 431 " in receive(sock, b"\r\n").split(b"\r\n")[0]
+    assert len(upstream.requests) == asked
+
+
+def test_a_head_of_60_kb_is_taken(either: Serving, upstream: FaultServer, name: str) -> None:
+    upstream.play(chat("ok"))
+    assert either.post(chat_body(model=f"any/{name}"), {"x-long": "y" * 60_000}).status == 200
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nhello", b"5\nhello\n0\n\n", b"fffffffffffffffff\r\nx", b"-1\r\n\r\n"])
+def test_chunks_that_are_none(chunks: bytes, either: Serving, upstream: FaultServer, name: str) -> None:
+    """C12: 400, and nothing more is read from that connection."""
+    asked = len(upstream.requests)
+    head = request(either, b"", name).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(head + chunks)
+        sock.settimeout(20)
+        got = receive(sock, b"to the end")
+        assert b" 400 " in got.split(b"\r\n")[0]
+        assert got.count(b"HTTP/1.1 ") == 1
+    assert len(upstream.requests) == asked
+
+
+@pytest.mark.parametrize("encoding", [b"gzip, chunked", b"identity, chunked"])
+def test_a_transfer_encoding_that_nobody_undoes(
+    encoding: bytes, either: Serving, upstream: FaultServer, name: str
+) -> None:
+    asked, body = len(upstream.requests), json.dumps(chat_body(model=f"any/{name}")).encode()
+    head = request(either, b"", name).replace(b"content-length: 0", b"transfer-encoding: " + encoding)
+    with socket.create_connection((either.host, either.port)) as sock:
+        sock.sendall(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        sock.settimeout(20)
+        assert b" 400 " in receive(sock, b"\r\n").split(b"\r\n")[0]
+    assert len(upstream.requests) == asked
 
 
 def test_head_and_options(gateway: Serving) -> None:

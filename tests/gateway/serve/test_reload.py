@@ -32,9 +32,9 @@ def test_a_changed_file_is_taken_without_a_failed_request(server: Server, tmp_pa
         assert {status for status, _ in load.answers} == {200}
         words = [word for _, word in load.answers]
         assert set(words) == {"one", "two", "four"}
-        # Each client may have had one request under way.
-        assert "one" not in words[mark + 4 :]
-        assert set(words[last + 4 :]) == {"four"}
+        # Each of the four clients may have had one request under way, and may come to read its answer late.
+        assert words[mark:].count("one") <= 4
+        assert len(words[last:]) - words[last:].count("four") <= 4
 
 
 def test_sighup_takes_a_file_at_once(tmp_path: Path) -> None:

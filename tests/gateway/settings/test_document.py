@@ -21,7 +21,10 @@ from tests.gateway.settings.conftest import ONE, Written
         ("model_list: [\n", "2:1 : this is not YAML: while parsing a"),
         ('a: "b\nc: d\n', "3:1 : this is not YAML: while scanning a quoted scalar found unexpected end of stream"),
         ("- a\n- b\n", "1:1 : it has to be a mapping with keys such as model_list, not a list"),
-        ("just words\n", "1:1 : it has to be a mapping with keys such as model_list, not 'just words'"),
+        ("just words\n", "1:1 : it has to be a mapping with keys such as model_list, not a text"),
+        ("quoth: 0x_\n", "1:8 quoth: 0x_ is no number that can be read"),
+        (f"quoth: {'9' * 5000}\n", f"1:8 quoth: {'9' * 40} is no number that can be read"),
+        ("quoth: é\nx-a: '\x00'\n", "2:7 : this is not YAML: U+0000 is not allowed in it"),
         ("quoth: !!python/object/apply:os.system [ls]\n", "1:8 quoth: !!python/object/apply:os.system is a YAML tag"),
         ("quoth: !secret x\n", "1:8 quoth: !secret is a YAML tag; they are not allowed here"),
         ("quoth: {!!str log: {}}\n", "1:9 quoth: a key has to be a plain text"),
@@ -35,7 +38,7 @@ from tests.gateway.settings.conftest import ONE, Written
         ("quoth: 99999999999999999999\n", "1:8 quoth: 99999999999999999999 is beyond 64 bits"),
         (f"quoth: {'[' * 40}{']' * 40}\n", "1:40 : more than 32 values are inside one another"),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_what_is_no_settings_file_is_refused_with_its_place(written: Written, text: str, said: str) -> None:
     assert written.error(text).startswith(said)
@@ -93,7 +96,7 @@ def test_a_file_that_is_no_text_is_refused(written: Written) -> None:
     problems = Problems()
     assert gather(str(path), problems)[0] is None
     (only,) = problems.all()
-    assert (only.line, only.message) == (2, "it is not UTF-8")
+    assert (only.line, only.column, only.message) == (2, 4, "it is not UTF-8 (byte 0xe4)")
 
 
 def test_a_byte_order_mark_and_an_empty_file_are_nothing_special(written: Written) -> None:

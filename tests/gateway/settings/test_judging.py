@@ -39,7 +39,7 @@ def in_section(section: str, key: str, value: str) -> str:
     if section == TOP:
         return f"{ONE}{key}: {value}\n"
     if section in ("litellm_params", "model_info"):
-        params = f"{{model: poe/A{f', {key}: {value}' * (section == 'litellm_params')}}}"
+        params = f"{{model: poe/GPT-5{f', {key}: {value}' * (section == 'litellm_params')}}}"
         info = f"{{id: x{f', {key}: {value}' * (section == 'model_info')}}}"
         return f"model_list:\n  - model_name: one\n    litellm_params: {params}\n    model_info: {info}\n"
     if section == "callbacks":

@@ -39,8 +39,8 @@ def test_without_a_model_list_too(written: Written) -> None:
         ("poe/*", {"model": "poe/*", "timeout": 5.0}),
         ("*", {"model": "poe/*", "timeout": 5.0}),
     ]
-    error = "POE_API_KEY: no key for Poe: set POE_API_KEY (it is unset or blank), or write api_key"
-    assert written.error("router_settings: {num_retries: 1}\n", POE_API_KEY=" ") == f"None:None {error}"
+    error = "no key for Poe: set POE_API_KEY (it is unset or blank); without a key, `quoth demo` shows it all offline"
+    assert written.error("router_settings: {num_retries: 1}\n", POE_API_KEY=" ") == f"None:None : {error}"
 
 
 def test_an_entry_as_plain_data(written: Written) -> None:
@@ -120,6 +120,10 @@ class TestShape:
             ("tags: {a: b}", "tags: it is a mapping; it has to be a list of texts"),
             ("tags: [1]", "tags[0]: it is 1; it has to be a text"),
             ("extra_headers: [a]", "extra_headers: it is a list; it has to be a mapping of names to values"),
+            ("extra_headers: {'a b': c}", "extra_headers.a b: 'a b' is not the name of a header"),
+            ("extra_headers: {'': c}", "extra_headers.: '' is not the name of a header"),
+            ("headers: {Transfer-Encoding: chunked}", "headers.Transfer-Encoding: Transfer-Encoding is for the conn"),
+            ("extra_headers: {content-length: '5'}", "extra_headers.content-length: content-length is for the conn"),
             ("extra_headers: {a: 1}", "extra_headers.a: it has to be a text; put quotation marks around it"),
             ("api_base: poe.example", "api_base: it is 'poe.example'; it has to be a URL such as https://host/v1"),
             ("api_base: 'https://me:pw@x.example'", "api_base: a URL with a user or a password in it is not allowed"),
@@ -140,6 +144,15 @@ class TestShape:
         text = "aspect_ratio: '16:9', web_search: true, thinking_budget: 5, size: 1k, top_k: 3, tag: x"
         (one,) = written.load(params(text)).models
         assert one.litellm_params.keys() >= {"aspect_ratio", "web_search", "thinking_budget", "size", "top_k", "tag"}
+
+    def test_what_each_call_says_itself_is_no_default(self, written: Written) -> None:
+        """A caller that did not ask for a stream could not read one."""
+        settings = written.load(params("stream: true, messages: [], temperature: 1"))
+        assert settings.models[0].litellm_params.keys() == {"model", "temperature"}
+        assert sorted(warning.path for warning in settings.warnings) == [
+            "model_list[0].litellm_params.messages",
+            "model_list[0].litellm_params.stream",
+        ]
 
     def test_no_parameter_of_a_shipped_model_is_taken_for_a_slip(self) -> None:
         names = {parameter.name for model in shipped() for parameter in model.parameters or ()}
@@ -289,6 +302,58 @@ class TestGroups:
         assert one.litellm_params["organization"] == "org-1"
 
 
+class TestModelsThatTheCatalogueDoesNotHave:
+    """It may be older than Poe's own list, so that they are called all the same."""
+
+    @staticmethod
+    def warned(written: Written, *entries: str, strict: bool = False) -> list[str]:
+        return [
+            f"{one.line}:{one.column} {one.path}: {one.message}"
+            for one in written.load(models(*entries), strict=strict).warnings
+        ]
+
+    def test_the_name_of_an_example(self, written: Written) -> None:
+        (only,) = self.warned(written, entry("poe-model", "{model: poe/model-name}"), strict=True)
+        assert only == (
+            "3:29 model_list[0].litellm_params.model: 'model-name' is not in the catalogue of Poe's models, "
+            "which lacks new and private ones; `quoth models` lists what is"
+        )
+
+    def test_near_names_are_told(self, written: Written) -> None:
+        slip = entry("a", "{model: poe/Cluade-Sonnet-4.6}")
+        (only,) = self.warned(written, entry("b", "{model: poe/GPT-5}"), slip)
+        assert only.startswith("5:29 model_list[1].litellm_params.model: 'Cluade-Sonnet-4.6' is not in the catalogue")
+        assert "; did you mean poe/claude-sonnet-4.6, poe/" in only
+
+    def test_each_is_named_wherever_it_is_called(self, written: Written) -> None:
+        found = self.warned(
+            written,
+            entry("a", "{model: no-such, custom_llm_provider: poe}"),
+            entry("b", "{model: poe/no-such, api_base: 'http://127.0.0.1:8100/v1'}"),
+        )
+        assert [one.partition(" ")[0] for one in found] == ["3:29", "5:29"]
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            "{model: poe/claude-SONNET-4.6}",
+            "{model: 'poe/*'}",
+            "{model: poe/no-such, mock_response: hello}",
+            "{model: custom_openai/no-such, api_base: 'https://x.example/v1', api_key: k}",
+            "{model: openai/no-such}",
+        ],
+    )
+    def test_what_is_known_or_not_to_be_known(self, written: Written, params: str) -> None:
+        assert self.warned(written, entry("a*", params)) == []
+
+    def test_however_many_they_are(self, written: Written) -> None:
+        many = [entry(f"m{number}", f"{{model: poe/Cluade-Sonnet-4.{number}}}") for number in range(300)]
+        found = self.warned(written, *many)
+        assert len(found) >= 295
+        assert "did you mean" in found[0]
+        assert "did you mean" not in found[-1]
+
+
 class TestWildcards:
     @pytest.mark.parametrize(
         ("name", "model", "said"),
@@ -297,10 +362,16 @@ class TestWildcards:
             ("*/*", "poe/*", "'*/*' has more than one *"),
             ("mine", "poe/*", "'poe/*' has a * and 'mine' has none, so that nothing can stand for it"),
             ("m*", "poe/*-*", "'poe/*-*' has more than one *"),
+            ("m" * 513, "poe/A", "a name has 1 to 512 characters"),
         ],
     )
     def test_what_can_never_be_reached(self, written: Written, name: str, model: str, said: str) -> None:
         assert f"2:17 model_list[0].model_name: {said}" in written.error(models(entry(name, f"{{model: {model!r}}}")))
+
+    def test_what_no_call_can_name(self, written: Written) -> None:
+        text = 'model_list:\n  - model_name: "a\\nb"\n    litellm_params: {model: poe/A}\n'
+        said = "2:17 model_list[0].model_name: 'a\\nb' has a character that cannot be seen, so that no call can name it"
+        assert written.error(text) == said
 
     def test_what_can(self, written: Written) -> None:
         found = models(
@@ -344,6 +415,8 @@ class TestAliases:
             ("{a: onne}", "a: model_list has no 'onne'; did you mean one?"),
             ("{a: b, b: one}", "a: 'b' is an alias itself; name a model of model_list"),
             ("{a: a}", "a: 'a' is an alias itself"),
+            ('{"a\\tb": one}', "a\tb: 'a\\tb' has a character that cannot be seen"),
+            ("{'': one}", ": a name has 1 to 512 characters, so that no call can name this one"),
             ("{'a*': one}", "a*: an alias is one name; a * has no meaning in it"),
             ("{a: [one]}", "a: it is a list; it has to be a text"),
             ("{a: {model: one, hiden: true}}", "a.hiden: hiden is not known here; did you mean hidden?"),

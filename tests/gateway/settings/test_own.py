@@ -12,6 +12,7 @@ from quoth.gateway.serve.loading import Loaded, Refusal
 from quoth.gateway.serve.plan import Plan
 from quoth.gateway.settings import Cache, Quoth, Server, Settings, exposure, loopback
 from quoth.providers.quirks import QUIRKS
+from tests.faultserver.certificates import authority_pem
 from tests.gateway.settings.conftest import MASTER, ONE, Written
 
 
@@ -116,12 +117,22 @@ quoth:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(settings), type=Settings) == settings
 
 
+def test_the_log_lies_beside_the_settings(written: Written) -> None:
+    """And not where the gateway happened to be started."""
+    settings = written.load(own("{log: {path: quoth.log}}"))
+    assert settings.quoth.log.path == str(written.folder / "quoth.log")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{commit_after: soon}", "commit_after: it is 'soon'; it has to be seconds, or a text such as \"30s\""),
         ("{hook_timeout: 0}", "hook_timeout: it is 0; it has to be seconds"),
         ("{pacing: {rpm: 0}}", "pacing.rpm: it is 0; it has to be a whole number, 1 or more"),
+        ("{log: {path: nowhere/quoth.log}}", "log.path: there is no folder '"),
+        ("{log: {path: .}}", "log.path: '"),
+        ("{proxy: 'socks5://proxy.example:1080'}", "proxy: it has to be a URL such as http://proxy.example:3128"),
+        ("{proxy: 'http://proxy.example:port'}", "proxy: it has to be a URL such as http://proxy.example:3128"),
         ("{pacing: 3}", "pacing: it has to be a mapping of names to values"),
         ("{log: {format: yaml}}", "log.format: it is 'yaml'; it has to be one of json, text, none"),
         ("{retry_budget: {ratio: 2}}", "retry_budget.ratio: it is 2; it has to be a number, from 0 to 1"),
@@ -175,6 +186,35 @@ class TestAddress:
         assert "others can reach 0.0.0.0" in found.warnings[0]
         open_to_all = Plan(file=written.file(ONE), given={"host": "0.0.0.0"})
         assert isinstance(judged(open_to_all, {"POE_API_KEY": "k"}), Refusal)
+
+    def test_certificates_that_are_none_are_refused_before_any_call_needs_them(self, written: Written) -> None:
+        written.file("no certificate\n", "ca.pem")
+        (written.folder / "real.pem").write_bytes(authority_pem())
+        environment = {"POE_API_KEY": "k", "QUOTH_MASTER_KEY": MASTER}
+        for key in ("ssl_verify", "ssl_certificate"):
+            plan = Plan(file=written.file(f"{ONE}litellm_settings: {{{key}: ca.pem}}\n"))
+            found = judged(plan, environment)
+            assert isinstance(found, Refusal)
+            assert found.problems[0].startswith(
+                f"litellm_settings: {key} '{written.folder / 'ca.pem'}' cannot be used: "
+            )
+        good = Plan(file=written.file(f"{ONE}litellm_settings: {{ssl_verify: real.pem}}\n"))
+        assert isinstance(judged(good, environment), Loaded)
+
+    def test_workers_know_nothing_of_one_another_and_it_says_so(self, written: Written) -> None:
+        says = "limits are per worker: each of the 3 has its own rpm"
+        (warning,) = written.load(own("{server: {workers: 3}}")).warnings
+        assert (warning.line, warning.path) == (4, "quoth.server.workers")
+        assert warning.message.startswith(says)
+        environment = {"POE_API_KEY": "k", "QUOTH_MASTER_KEY": MASTER}
+        for given, text, count in (
+            (3, ONE, 1),
+            (3, own("{server: {workers: 2}}"), 1),
+            (1, own("{server: {workers: 2}}"), 0),
+        ):
+            found = judged(Plan(file=written.file(text), given={"workers": given}), environment)
+            assert isinstance(found, Loaded)
+            assert [says in warning for warning in found.warnings] == [True] * count
 
     def test_an_address_from_the_command_line_is_judged_alike(self) -> None:
         assert exposure("0.0.0.0", MASTER) == []

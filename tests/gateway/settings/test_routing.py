@@ -10,8 +10,8 @@ from tests.gateway.settings.conftest import Written
 
 THREE = """\
 model_list:
-  - {model_name: a, litellm_params: {model: poe/A}}
-  - {model_name: b, litellm_params: {model: poe/B}}
+  - {model_name: a, litellm_params: {model: poe/GPT-5}}
+  - {model_name: b, litellm_params: {model: poe/GPT-4o}}
   - {model_name: "team-*", litellm_params: {model: "poe/*"}}
 """
 

@@ -46,6 +46,15 @@ def test_a_missing_or_blank_variable_is_refused_by_name(written: Written, value:
     assert written.error(with_key("os.environ/MY_KEY"), **environment) == said
 
 
+def test_a_missing_variable_is_told_once(written: Written) -> None:
+    params = "{model: poe/A, api_base: os.environ/BASE, rpm: os.environ/R}"
+    text = f"model_list:\n  - model_name: one\n    litellm_params: {params}\n"
+    assert [error.partition(": ")[2] for error in written.errors(text)] == [
+        "the environment variable BASE is not set, or blank",
+        "the environment variable R is not set, or blank",
+    ]
+
+
 def test_no_message_shows_what_came_from_the_environment(written: Written) -> None:
     text = "model_list:\n  - model_name: one\n    litellm_params: {model: os.environ/THE_MODEL}\n"
     error = written.error(text, THE_MODEL="hunter2")
@@ -193,7 +202,10 @@ def test_no_key_for_poe_and_no_file() -> None:
     with pytest.raises(Refused) as caught:
         load(None, {})
     (error, warning) = caught.value.problems
-    assert str(error) == "POE_API_KEY: no key for Poe: set POE_API_KEY (it is unset or blank), or write api_key"
+    assert (
+        str(error)
+        == "no key for Poe: set POE_API_KEY (it is unset or blank); without a key, `quoth demo` shows it all offline"
+    )
     assert warning.severity == "warning"
 
 

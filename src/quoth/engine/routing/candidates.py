@@ -39,6 +39,7 @@ class Candidate:
         "health",
         "key",
         "lane",
+        "model",
         "options",
         "order",
         "pace",
@@ -62,6 +63,8 @@ class Candidate:
         paces: tuple[Pace, ...] = (),
     ):
         self.deployment, self.target, self.options = deployment, target, options
+        # Who is called, as `x-quoth-model` has it.
+        self.model = f"{target.provider}/{target.model}"
         self.health, self.lane, self.key = health, lane, key
         self.places, self.tokens = places, tokens
         self.pace = paces[0] if paces else None
@@ -73,11 +76,6 @@ class Candidate:
 
     def __repr__(self) -> str:
         return f"<Candidate {self.deployment.id}: {self.target.provider}/{self.target.model}>"
-
-    @property
-    def model(self) -> str:
-        """Who is called, as `x-quoth-model` has it."""
-        return f"{self.target.provider}/{self.target.model}"
 
     def standing(self, now: float, size: int = 0) -> int:
         """READY, CROWDED, COOLING or UNUSABLE, for a call of so many tokens."""
@@ -143,12 +141,10 @@ class Candidate:
     ) -> None:
         """The answer is whole. `tokens` are all that were used, those of the answer alone are `answer_tokens`;
         `estimated` is what `Journey.estimated` says."""
-        health = self.health
-        health.succeeded(now)
-        health.measured(now, first_token_seconds, total_seconds, tokens if answer_tokens is None else answer_tokens)
+        said = tokens if answer_tokens is None else answer_tokens
+        self.health.succeeded(now, first_token_seconds, total_seconds, said)
         if self.tokens is not None and tokens != estimated:
             self.tokens.add(now, tokens - estimated)
-        health.released()
         if self.places is not None:
             self.places.unused(0.0)
 
@@ -177,7 +173,7 @@ class Candidate:
             self.key.refused(now)
             return True
         elif isinstance(error, errors.Timeout):
-            health.measured(now, _TIMED_OUT, _TIMED_OUT, 1)
+            health.timed_out(now, _TIMED_OUT)
         elif error.retry_after is not None and counts(error):
             return self._cools(now, error, None) or opened
         return opened

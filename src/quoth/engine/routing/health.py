@@ -62,14 +62,16 @@ class Key:
 class Lane:
     """One model by one key: what a 429 is about, or a 5xx with a Retry-After. Times are moments; 0: none.
 
-    `until`: others come first until then. `hinted`: the provider asked to wait until then.
+    `until`: others come first until then. `hinted`: the provider asked to wait until then. `held`: when the last of
+    those goes on who wait for that.
     """
 
-    __slots__ = ("hinted", "streak", "until")
+    __slots__ = ("held", "hinted", "streak", "until")
 
     def __init__(self) -> None:
         self.until = 0.0
         self.hinted = 0.0
+        self.held = 0.0
         self.streak = 0
 
     def limited(self, now: float, retry_after: float | None, cooldown: float | None) -> None:
@@ -84,7 +86,7 @@ class Lane:
 
     def good(self) -> None:
         if self.streak:
-            self.until = self.hinted = 0.0
+            self.until = self.hinted = self.held = 0.0
             self.streak = 0
 
 
@@ -129,16 +131,27 @@ class Health:
         if self.until > 0.0:
             self.probing = True
 
-    def succeeded(self, now: float) -> None:
-        """A whole answer."""
-        self._count(now)
+    def succeeded(self, now: float, first: float | None, total: float | None, tokens: int) -> None:
+        """A whole answer, after which one call less is under way. How fast it was: seconds to the first token, and in
+        all, for so many tokens."""
+        if self.in_flight > 0:
+            self.in_flight -= 1
+        if now - self._start >= MINUTE:
+            self._start, self.calls, self.failures = now, 0, 0
+        self.calls += 1
         if self.until > 0.0 and (self.probing or now >= self.until):
             self.until, self.probing = 0.0, False
             self._opened = self.calls = self.failures = 0
+        if first is not None:
+            self.firsts.append((now, first))
+        if total is not None:
+            self.totals.append((now, total / tokens if tokens > 1 else total))
 
     def failed(self, now: float, error: errors.QuothError, options: Options, cooldown: float | None) -> bool:
         """True when it opened with this failure. `cooldown`: the deployment's own time, None for the options'."""
-        self._count(now)
+        if now - self._start >= MINUTE:
+            self._start, self.calls, self.failures = now, 0, 0
+        self.calls += 1
         probe, self.probing = self.probing, False
         allowed = counted(options.allowed_fails_policy, error)
         if allowed is None:
@@ -164,11 +177,6 @@ class Health:
         self.until = now + seconds
         return True
 
-    def _count(self, now: float) -> None:
-        if now - self._start >= MINUTE:
-            self._start, self.calls, self.failures = now, 0, 0
-        self.calls += 1
-
     def released(self) -> None:
         """One call under way less."""
         if self.in_flight > 0:
@@ -178,12 +186,10 @@ class Health:
         """A call was given up before it told anything."""
         self.probing = False
 
-    def measured(self, now: float, first: float | None, total: float | None, tokens: int) -> None:
-        """How fast it was: seconds to the first token, and in all, for so many tokens."""
-        if first is not None:
-            self.firsts.append((now, first))
-        if total is not None:
-            self.totals.append((now, total / max(1, tokens)))
+    def timed_out(self, now: float, seconds: float) -> None:
+        """It was as slow as that, as far as anybody knows."""
+        self.firsts.append((now, seconds))
+        self.totals.append((now, seconds))
 
     def latency(self, now: float, ttl: float, *, streams: bool) -> float:
         """The mean of the last measurements; 0.0 without any, so that each deployment is tried."""

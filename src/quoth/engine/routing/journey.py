@@ -31,6 +31,8 @@ T = TypeVar("T")
 # With somebody else to call, nobody waits longer than this for the same one.
 _PATIENCE = 1.0
 _SHORT = 0.001
+# Between two calls that waited for the same Retry-After.
+_APART = 0.05
 
 
 class Controls(Struct, frozen=True):
@@ -289,15 +291,24 @@ class _Turn(Struct, Generic[T]):
 
     def hold(self, candidate: Candidate, now: float) -> float:
         """Seconds to wait for what the provider asked for; 0 where that is too long, so that it is asked all the same:
-        its own answer says more than a refusal here would."""
-        wait = candidate.lane.hinted - now
+        its own answer says more than a refusal here would. Those who wait for the same go on one after the other, so
+        that the first finds out for the rest; where they are too many for that, at any moment of the time there is."""
+        lane = candidate.lane
+        wait = lane.hinted - now
         way = self.way
         longest = way.routes.options.max_wait - way.journey.waited
         if self.turns_away():
             longest = min(longest, _PATIENCE)
         if way.end is not None:
             longest = min(longest, way.end - now)
-        return wait if _SHORT < wait <= longest else 0.0
+        if not _SHORT < wait <= longest:
+            return 0.0
+        behind = max(0.0, lane.held + _APART - lane.hinted)
+        room = (longest - wait) / 2  # they may be told to wait once more
+        if behind > room:
+            return wait + room * way.world.random()
+        lane.held = lane.hinted + behind
+        return wait + behind
 
     def turns_away(self) -> bool:
         """True when a rate limit here leads to a fallback."""

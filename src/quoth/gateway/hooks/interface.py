@@ -55,7 +55,7 @@ class Refuse(QuothError):
     slug = "hook_refused"
 
     def __init__(self, message: str, status: int = 400, **facts: Any):
-        super().__init__(message, status_code=status if 400 <= status < 600 else 400, **facts)
+        super().__init__(str(message), status_code=status if 400 <= status < 600 else 400, **facts)
 
 
 class HookFailed(QuothError):

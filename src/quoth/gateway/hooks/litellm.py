@@ -20,7 +20,7 @@ from quoth.errors import QuothError
 from quoth.gateway.exchange import Exchange
 from quoth.gateway.hooks.interface import Call, Hook, HookFailed, Refuse, Reply
 from quoth.gateway.hooks.standin import EMBEDDING, MODEL_RESPONSE, STREAM_CHUNK
-from quoth.types import Record
+from quoth.types import Completion, Record, Trace
 
 __all__ = ["CustomLoggerHook", "Key", "NoCache", "event_of", "is_custom_logger"]
 
@@ -400,6 +400,9 @@ def event_of(exchange: Exchange) -> tuple[dict[str, Any], Any, datetime, datetim
         "standard_logging_object": payload,
     }
     response = None if not isinstance(answer, dict) else _response(exchange.surface, answer)
+    if isinstance(response, Completion):
+        provider, base = payload["custom_llm_provider"] or "", payload["api_base"]
+        response._trace = Trace(provider=provider, model=payload["model"], api_base=base, cost=exchange.cost)
     if exchange.stream and not exchange.error:
         kwargs["complete_streaming_response"] = kwargs["async_complete_streaming_response"] = response
     if exchange.error:

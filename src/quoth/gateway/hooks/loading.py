@@ -46,7 +46,7 @@ def _module(name: str, module_name: str, directory: Path) -> ModuleType:
     try:
         with stand_ins():
             return import_module(module_name) if file is None else _loaded(module_name, file, directory)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = file or f"module {module_name}"
         raise HooksNotLoaded(f"hook {name}: {where} cannot be loaded: {type(error).__name__}: {error}") from error
 
@@ -97,5 +97,6 @@ def _hook(name: str, instance_name: str, module: ModuleType, settings: Settings,
             f"or say `quoth: {{accept_unenforced: [{', '.join(missing)}]}}`"
         )
     if others or guards:
-        warnings.append(f"hook {name}: {', '.join([*guards, *others])} is not called here")
+        names = [*guards, *others]
+        warnings.append(f"hook {name}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not called here")
     return hook

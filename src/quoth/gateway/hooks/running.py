@@ -16,7 +16,8 @@ import msgspec
 from quoth.errors import QuothError
 from quoth.gateway.exchange import ANYBODY, Exchange
 from quoth.gateway.hooks.interface import REMOVED, Call, Hook, HookFailed, Refuse, Reply
-from quoth.gateway.hooks.streaming import MESSAGES, SURFACES, Blocks, Events, Pumped, Stage, Texts
+from quoth.gateway.hooks.standin import Lacking
+from quoth.gateway.hooks.streaming import MESSAGES, SURFACES, Blocks, Events, Pumped, Stage, Texts, by_hook
 
 __all__ = ["Hooks", "Wraps"]
 
@@ -194,9 +195,11 @@ class Hooks:
         try:
             async with limit:
                 return await function(*arguments)
-        except (Refuse, Reply):
+        except Refuse:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not by_hook(error) or (isinstance(error, Reply) and method == "before"):
+                raise
             late = isinstance(error, TimeoutError) and limit.expired()
             self._count(name, method, None if late else error)
             what = f"took longer than {self._timeout:g} s" if late else "failed"
@@ -216,17 +219,20 @@ class Hooks:
         try:
             async with limit:
                 return await function(*arguments)
-        except Exception as error:
+        except BaseException as error:
+            if not by_hook(error):
+                raise
             self._count(name, method, None if isinstance(error, TimeoutError) and limit.expired() else error)
             return None
 
-    def _count(self, name: str, method: str, error: Exception | None) -> None:
+    def _count(self, name: str, method: str, error: BaseException | None) -> None:
         self.failures[name] += 1
         if error is None:
             _LOG.error("hook %s took longer than %g s in %s", name, self._timeout, method)
         else:
-            # Its message may hold what was asked, so only its kind and place are said.
-            _LOG.error("hook %s failed in %s: %s at %s", name, method, type(error).__name__, _place(error))
+            # Its message may hold what was asked, so only its kind and place are said, unless it is one of ours.
+            what = error if isinstance(error, Lacking) else type(error).__name__
+            _LOG.error("hook %s failed in %s: %s at %s", name, method, what, _place(error))
             _LOG.debug("hook %s failed", name, exc_info=error)
 
 
@@ -251,6 +257,8 @@ def _json(value: Any) -> bytes:
 def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
+        if isinstance(error, Lacking) and trace.tb_next.tb_next is None:
+            break  # the last frame is the stand-in's own
         trace = trace.tb_next
     return "?" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
 

@@ -19,7 +19,7 @@ from typing import Any
 from quoth import exceptions
 from quoth.types import Chunk, Completion, Message, Record
 
-__all__ = ["EMBEDDING", "MODEL_RESPONSE", "STREAM_CHUNK", "stand_ins"]
+__all__ = ["EMBEDDING", "MODEL_RESPONSE", "STREAM_CHUNK", "Lacking", "stand_ins"]
 
 
 class CustomLogger:
@@ -119,6 +119,16 @@ class EmbeddingResponse(Record):
     """Embeddings."""
 
 
+class Lacking(AttributeError):
+    """A stand-in has no such name. Its text is ours, and holds nothing of a call."""
+
+
+def completion_cost(completion_response: Any = None, **options: Any) -> float:
+    """USD, of an answer that was logged; 0.0 where nobody knows, as `response_cost` of the logging object has it."""
+    hidden = getattr(completion_response, "_hidden_params", None) or {}
+    return float(hidden.get("response_cost") or 0.0)
+
+
 def _logger(name: str) -> logging.Logger:
     return logging.getLogger(f"quoth.hooks.{name}")
 
@@ -146,7 +156,7 @@ def _modules() -> dict[str, dict[str, Any]]:
     logger = {"CustomLogger": CustomLogger}
     loggers = {name: _logger(name) for name in ("verbose_logger", "verbose_proxy_logger", "verbose_router_logger")}
     return {
-        "litellm": {**answers, **errors, **loggers},
+        "litellm": {**answers, **errors, **loggers, "completion_cost": completion_cost},
         "litellm._logging": loggers,
         "litellm.caching": caches,
         "litellm.caching.caching": caches,
@@ -216,6 +226,6 @@ def _there(name: str) -> bool:
 
 def _lacking(module: str) -> Callable[[str], Any]:
     def attribute(name: str) -> Any:
-        raise AttributeError(f"Quoth's stand-in for {module} has no {name}; pip install {module.partition('.')[0]}")
+        raise Lacking(f"Quoth's stand-in for {module} has no {name}; pip install {module.partition('.')[0]}")
 
     return attribute

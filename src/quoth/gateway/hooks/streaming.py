@@ -14,7 +14,7 @@ from quoth.gateway.hooks.interface import Call, Hook
 from quoth.types import Chunk
 from quoth.wire.assemble import Assembler
 
-__all__ = ["MESSAGES", "SURFACES", "Blocks", "Events", "Pumped", "Stage", "Texts"]
+__all__ = ["MESSAGES", "SURFACES", "Blocks", "Events", "Pumped", "Stage", "Texts", "by_hook"]
 
 Event = dict[str, Any]
 
@@ -187,7 +187,17 @@ async def _asked(method: Callable[..., Awaitable[str]], *arguments: Any) -> str:
     text = await method(*arguments)
     if not isinstance(text, str):
         raise TypeError(f"a text is a str, not {type(text).__name__}")
+    text.encode()  # half of a surrogate pair is no text
     return text
+
+
+def by_hook(error: BaseException) -> bool:
+    """Whether a hook failed with this, were it `sys.exit()` or a cancellation of its own: not the call that it serves,
+    and not the process."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or not task.cancelling()
+    return isinstance(error, Exception | SystemExit)
 
 
 class Pumped:
@@ -205,7 +215,7 @@ class Pumped:
         self._made: list[Event] = []
         self._more, self._quiet = asyncio.Event(), asyncio.Event()
         self._ended = self._done = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._task = group.create_task(self._run())
 
     async def feed(self, event: Event) -> list[Event]:
@@ -249,8 +259,10 @@ class Pumped:
         try:
             async for event in self._wrap(self._source()):
                 self._made.append(event)
-        except Exception as error:  # told to whoever feeds
-            self._error = error
+        except BaseException as error:
+            if not by_hook(error):
+                raise
+            self._error = error  # told to whoever feeds
         finally:
             self._done = True
             self._quiet.set()

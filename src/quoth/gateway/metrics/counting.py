@@ -46,8 +46,12 @@ class Metrics:
         """Failures of hooks, by the name that the settings give each."""
         self._hook_failures = failures
 
-    def over(self, exchange: Exchange) -> None:
-        """One request is over."""
+    def over(self, *exchanges: Exchange) -> None:
+        """These requests are over."""
+        for exchange in exchanges:
+            self._count(exchange)
+
+    def _count(self, exchange: Exchange) -> None:
         candidate = exchange.candidate
         if candidate is None:
             key = (exchange.route, exchange.known_model, "", "")

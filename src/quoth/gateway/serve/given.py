@@ -11,12 +11,17 @@ import msgspec
 from quoth.gateway.serve.loading import Loaded, Refusal
 from quoth.gateway.serve.messages import Tls
 from quoth.gateway.serve.plan import Plan
-from quoth.gateway.settings import Problem, Refused, Server, Settings, exposure, load
+from quoth.gateway.settings import Network, Problem, Refused, Server, Settings, apart, exposure, load
+from quoth.gateway.settings.problems import UNLISTED
+from quoth.transport import network as trust
+from quoth.transport.ports import TransportFailure
 
 __all__ = ["judged", "unpack"]
 
 # What a caller may ask for where everything at Poe is served: cheap and quick.
 _EXAMPLE = "GPT-4.1-nano"
+# Of deployments with one and the same flaw, a log names so many.
+_MOST_TOLD = 10
 
 
 def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
@@ -27,7 +32,7 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         return Refusal([str(problem) for problem in refused.problems])
     server = msgspec.convert({**msgspec.structs.asdict(settings.server), **plan.given}, Server)
     warnings = list(settings.warnings)
-    problems = _unreadable(server)
+    problems = _unreadable(server) + _untrustworthy(settings.network)
     if server.host != settings.server.host:
         before = {
             problem.message
@@ -36,6 +41,9 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         warnings = [warning for warning in warnings if warning.message not in before]
         for problem in exposure(server.host, settings.master_key, settings.weak_key_permitted):
             (problems if problem.severity == "error" else warnings).append(problem)
+    if server.workers != settings.server.workers:
+        before = {problem.message for problem in apart(settings.server.workers)}
+        warnings = [warning for warning in warnings if warning.message not in before] + apart(server.workers)
     if problems:
         return Refusal([str(problem) for problem in problems])
     return Loaded(
@@ -48,13 +56,24 @@ def judged(plan: Plan, environment: Mapping[str, str]) -> Loaded | Refusal:
         drain_delay=settings.quoth.drain_delay,
         drain_timeout=settings.quoth.drain_timeout,
         files=list(settings.source_files),
-        warnings=[str(problem) for problem in warnings],
+        warnings=_told(warnings),
         models=len(settings.models),
         example_model=_example(settings),
         has_key=settings.master_key is not None,
         tls=Tls(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None,
         write_timeout=server.write_timeout,
     )
+
+
+def _told(warnings: list[Problem]) -> list[str]:
+    """What the log says. Models that the catalogue does not have are one warning, however many they are."""
+    unlisted = [str(problem) for problem in warnings if problem.code == UNLISTED]
+    if len(unlisted) < 2:
+        return [str(problem) for problem in warnings]
+    told = [f"{len(unlisted)} deployments are of models that the catalogue does not have:", *unlisted[:_MOST_TOLD]]
+    if len(unlisted) > _MOST_TOLD:
+        told.append(f"and {len(unlisted) - _MOST_TOLD} more, which `quoth check` names")
+    return [*(str(problem) for problem in warnings if problem.code != UNLISTED), "\n".join(told)]
 
 
 def _unreadable(server: Server) -> list[Problem]:
@@ -72,6 +91,17 @@ def _unreadable(server: Server) -> list[Problem]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files, password="")
     except (ssl.SSLError, OSError) as error:
         return [Problem("error", f"{files[0]} and {files[1]} are no certificate with its key (PEM): {error}")]
+    return []
+
+
+def _untrustworthy(network: Network) -> list[Problem]:
+    """What is wrong with the files of certificates for calls to providers: with them no call would come through."""
+    if network.ssl_verify in (True, False) and network.client_cert is None:
+        return []
+    try:
+        trust.context_for(trust.Network(ssl_verify=network.ssl_verify, client_cert=network.client_cert), {})
+    except TransportFailure as failure:
+        return [Problem("error", f"litellm_settings: {failure}".replace("client_cert", "ssl_certificate"))]
     return []
 
 

@@ -86,7 +86,7 @@ class Granian:
             ) from None
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        self._worker.serve_mtr(self._scheduler, self._loop, self._stop)
+        self._worker.serve_str(self._scheduler, self._loop, self._stop)
         ready()
         await self._stopped.wait()
 

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from io import TextIOWrapper
 from typing import Any
 
 import msgspec
@@ -50,6 +51,9 @@ def main() -> None:
     # Ctrl-C and a terminal that closes are told to all processes; what follows from them is the parent's to say.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # What a hook prints is there at once, where stdout is a pipe or a file too.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     descriptor, lifeline, server, name, settings = sys.argv[1:]
     threading.Thread(target=_end_with_the_parent, args=(int(lifeline),), daemon=True).start()
     channel = socket.socket(fileno=int(descriptor))

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from quoth.gateway.settings.keys import exposure, loopback, weakness
+from quoth.gateway.settings.keys import apart, exposure, loopback, weakness
 from quoth.gateway.settings.load import load
 from quoth.gateway.settings.problems import Problem, Refused
 from quoth.gateway.settings.shapes import (
@@ -36,6 +36,7 @@ __all__ = [
     "RetryBudget",
     "Server",
     "Settings",
+    "apart",
     "exposure",
     "load",
     "loopback",

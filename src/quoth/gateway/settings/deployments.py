@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,7 +16,8 @@ from quoth.call import Row
 from quoth.errors import BadRequestError
 from quoth.gateway.settings.document import Node, plain
 from quoth.gateway.settings.known import Section, known, providers
-from quoth.gateway.settings.problems import NOWHERE, Problems, at
+from quoth.gateway.settings.names import unsayable
+from quoth.gateway.settings.problems import NOWHERE, UNLISTED, Problems, at
 from quoth.gateway.settings.secrets import Variables
 from quoth.gateway.settings.shapes import Entry
 from quoth.gateway.settings.values import (
@@ -36,6 +38,8 @@ from quoth.gateway.settings.values import (
     url,
     whole,
 )
+from quoth.providers.catalogue import RETIRED
+from quoth.providers.catalogue import known as shipped_models
 from quoth.providers.resolve import named
 from quoth.providers.rows import Registry
 
@@ -57,6 +61,30 @@ def _id(node: Node, path: str, problems: Problems) -> Any:
 
 
 # What steers a deployment, and never travels.
+# What a header's name is made of, and the headers that say where a request ends, or for whom a connection is.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = frozenset(
+    "connection content-length expect keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+_headers = mapping_of(secret)
+
+
+def _header_fields(node: Node, path: str, problems: Problems) -> Any:
+    """Headers to send along, which leave the request one request."""
+    for name, value in node.entries.items():
+        if not _TOKEN.fullmatch(name):
+            problems.error(value.key, at(path, name), f"{name!r} is not the name of a header")
+        elif name.lower() in _FRAMING:
+            problems.error(value.key, at(path, name), f"{name} is for the connection to say, not for the settings")
+    return _headers(node, path, problems)
+
+
+def _of_the_call(node: Node, path: str, problems: Problems) -> Any:
+    """What each call says itself."""
+    problems.warning(node.key, path, "it has no effect here (a call says it itself)")
+    return UNSET
+
+
 PARAMS: dict[str, Check] = {
     "additional_drop_params": texts,
     "allowed_openai_params": texts,
@@ -70,9 +98,9 @@ PARAMS: dict[str, Check] = {
     "disable_quirks": texts,
     "drop_params": boolean,
     "extra_body": mapping,
-    "extra_headers": mapping_of(secret),
+    "extra_headers": _header_fields,
     "extra_query": mapping,
-    "headers": mapping_of(secret),
+    "headers": _header_fields,
     "input_cost_per_request": number(),
     "input_cost_per_token": number(),
     "litellm_credential_name": text,
@@ -102,6 +130,7 @@ _DEFAULTS: dict[str, Check] = {
     "logit_bias": mapping,
     "max_completion_tokens": whole(1),
     "max_tokens": whole(1),
+    "messages": _of_the_call,
     "metadata": mapping,
     "n": whole(1),
     "parallel_tool_calls": boolean,
@@ -110,6 +139,7 @@ _DEFAULTS: dict[str, Check] = {
     "response_format": mapping,
     "seed": whole(-(1 << 63)),
     "stop": _stop,
+    "stream": _of_the_call,
     "stream_options": mapping,
     "temperature": number(),
     "tool_choice": anything,
@@ -131,6 +161,8 @@ MODEL_INFO: dict[str, Check] = {
     "output_cost_per_token": number(),
 }
 _IMPLICIT = ("poe/*", "*")
+# To look for near names takes a millisecond each; who has so many strange ones has a list of their own.
+_MOST_GUESSES = 100
 
 
 def implicit() -> Node:
@@ -153,6 +185,7 @@ class _Reader:
         self._registry, self._variables, self._environment = registry, variables, environment
         self._section, self._credentials, self._problems = section, credentials, problems
         self._defaults = defaults
+        self._guesses = 0
 
     def entries(self, node: Node, path: str) -> list[Entry]:
         """The entry of a node; for several organizations one for each, as LiteLLM has it. [] where it is wrong."""
@@ -192,6 +225,9 @@ class _Reader:
         values = self._params(params, at(path, "litellm_params"))
         info = self._info(node.entries.get("model_info"), at(path, "model_info"))
         if model_name is UNSET or values is None:
+            return None
+        if (why := unsayable(model_name)) is not None:
+            problems.error(name.place, at(path, "model_name"), why)
             return None
         self._stars(model_name, name, values["model"], path)
         where = f"{name.place.file}:{name.place.line}" if name.place.line else ""
@@ -266,12 +302,14 @@ class _Reader:
             problems.error(model.place, at(path, "model"), _lacking(prefix))
             return
         try:
-            row, _ = named(values["model"], self._registry, provider=provider, base_url=base)
+            row, name = named(values["model"], self._registry, provider=provider, base_url=base)
         except BadRequestError as error:
             problems.error(model.place, at(path, "model"), str(error))
             return
-        if any(name.startswith("mock_") for name in values):
+        if any(key.startswith("mock_") for key in values):
             return
+        if row.name == "poe" and "*" not in name:
+            self._listed(name, model, at(path, "model"))
         if (wire := values.get("wire", row.wires[0])) not in row.wires:
             message = f"{row.name} speaks {', '.join(row.wires)}, not {wire!r}"
             problems.error(given["wire"].place, at(path, "wire"), message)
@@ -279,6 +317,18 @@ class _Reader:
             variable = self._registry.base_variables(row)[0]
             problems.error(model.place, path, f"{row.name} has no host of its own: write api_base, or set {variable}")
         self._key(row, values, given, path)
+
+    def _listed(self, name: str, node: Node, path: str) -> None:
+        """A model of Poe's that the catalogue does not have is called all the same: it may be newer, or private."""
+        catalogue = shipped_models()
+        facts = catalogue.get(name)
+        if facts is not None and facts.status != RETIRED:
+            return
+        self._guesses += 1
+        near = catalogue.near(name) if self._guesses <= _MOST_GUESSES else []
+        more = f"did you mean {', '.join(f'poe/{one}' for one in near)}?" if near else "`quoth models` lists what is"
+        message = f"{name!r} is not in the catalogue of Poe's models, which lacks new and private ones; {more}"
+        self._problems.warning(node.place, path, message, UNLISTED)
 
     def _base_variable(self, row: Row) -> str | None:
         return next((name for name in self._registry.base_variables(row) if self._variables.get(name)), None)
@@ -293,10 +343,14 @@ class _Reader:
             variable = next((name for name in row.key_env if self._variables.get(name)), None)
             if variable is None:
                 if row.key_required and not any(self._variables.names_file(name) for name in row.key_env):
+                    no_key = f"no key for {row.title or row.name}"
                     wanted = f"set {row.key_env[0]} (it is unset or blank), or write" if row.key_env else "write"
                     place = given["model"].place
-                    step = at(path, "model") if place != NOWHERE else row.key_env[0]
-                    problems.error(place, step, f"no key for {row.title or row.name}: {wanted} api_key")
+                    if place != NOWHERE:
+                        problems.error(place, at(path, "model"), f"{no_key}: {wanted} api_key")
+                    else:  # the models are those of no file
+                        offline = "without a key, `quoth demo` shows it all offline"
+                        problems.error(place, "", f"{no_key}: set {row.key_env[0]} (it is unset or blank); {offline}")
                 return
             if not self._environment.get(variable, "").strip():
                 # It was read from NAME_FILE: calls find it in the environment that the settings add.

@@ -29,6 +29,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 from yaml.nodes import ScalarNode
+from yaml.reader import Reader
 from yaml.resolver import Resolver
 
 from quoth.gateway.settings.problems import NOWHERE, Place, Problems, at
@@ -93,9 +94,13 @@ def read(text: str, file: str, problems: Problems) -> Node | None:
         mark = error.problem_mark or error.context_mark
         place = Place(file) if mark is None else Place(file, mark.line + 1, mark.column + 1)
         problems.error(place, "", _said(error, text, mark))
-    except yaml.YAMLError as error:
-        # The reader's: a character that YAML does not have. Its text quotes bytes over several lines.
-        problems.error(Place(file), "", f"this is not YAML: {' '.join(str(error).split())[:200]}")
+    except yaml.YAMLError:
+        # The reader's: a character that YAML does not have. It says where in bytes or in characters, as it likes.
+        found = Reader.NON_PRINTABLE.search(text)
+        start = 0 if found is None else found.start()
+        place = Place(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        character = "a character" if found is None else f"U+{ord(found[0]):04X}"
+        problems.error(place, "", f"this is not YAML: {character} is not allowed in it")
     return None
 
 
@@ -136,7 +141,9 @@ class _Builder:
         if root is None or root.value is None:
             return empty(Place(self._file, 1, 1))
         if not isinstance(root.value, dict):
-            raise _Stop(root.place, "", f"it has to be a mapping with keys such as model_list, not {_kind(root.value)}")
+            # What a file of something else holds, such as a key, is not shown.
+            kind = "a list" if isinstance(root.value, list) else "a text"
+            raise _Stop(root.place, "", f"it has to be a mapping with keys such as model_list, not {kind}")
         return root
 
     def _place(self, event: Event) -> Place:
@@ -226,11 +233,10 @@ class _Builder:
         if tag not in ("bool", "int", "float") or ":" in value:
             return value
         build = getattr(self._constructor, f"construct_yaml_{tag}")
-        number = build(ScalarNode(_PREFIX + tag, value))
+        try:
+            number = build(ScalarNode(_PREFIX + tag, value))
+        except ValueError:  # 0x_, or more digits than Python reads
+            raise _Stop(self._place(event), path, f"{value[:40]} is no number that can be read") from None
         if isinstance(number, int) and not -(1 << 63) <= number < 1 << 64:
             raise _Stop(self._place(event), path, f"{value[:40]} is beyond 64 bits")
         return number
-
-
-def _kind(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"{value!r}"

@@ -60,21 +60,22 @@ def _gather(
 
 def _text(path: str, place: Place, where: str, problems: Problems) -> str | None:
     # A problem with the file that was asked for stands at that file; with an included one, where it is named.
-    place = place if place != NOWHERE else Place(path)
+    place, it = (Place(path), "it") if place == NOWHERE else (place, path)
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        problems.error(place, where, f"{path} cannot be read: {error.strerror or error}")
+        problems.error(place, where, f"{it} cannot be read: {error.strerror or error}")
         return None
     if len(data) > MAX_BYTES:
-        problems.error(place, where, f"{path} is larger than {MAX_BYTES >> 20} MiB")
+        problems.error(place, where, f"{it} is larger than {MAX_BYTES >> 20} MiB")
         return None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problems.error(Place(path, line), "", "it is not UTF-8")
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        problems.error(Place(path, line, column), "", f"it is not UTF-8 (byte {data[error.start]:#04x})")
         return None
 
 

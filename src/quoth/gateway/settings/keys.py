@@ -8,7 +8,7 @@ from quoth.gateway.settings.document import Node
 from quoth.gateway.settings.problems import NOWHERE, Place, Problem, Problems
 from quoth.gateway.settings.secrets import Variables, is_placeholder
 
-__all__ = ["SHORTEST", "exposure", "loopback", "master_key", "weakness"]
+__all__ = ["SHORTEST", "apart", "exposure", "loopback", "master_key", "weakness"]
 
 SHORTEST = 16
 _VARIABLES = ("QUOTH_MASTER_KEY", "LITELLM_MASTER_KEY")
@@ -76,6 +76,19 @@ def loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def apart(workers: int) -> list[Problem]:
+    """What to say of workers that know nothing of one another."""
+    if workers < 2:
+        return []
+    return [
+        Problem(
+            "warning",
+            f"limits are per worker: each of the {workers} has its own rpm, tpm, pace, health, cache and idempotency "
+            "keys, and knows nothing of the others'",
+        )
+    ]
 
 
 def exposure(host: str, key: str | None, permitted: bool = False) -> list[Problem]:

@@ -257,6 +257,10 @@ class _Loader:
         for problem in keys.exposure(server.host, key, permitted):
             add = self._problems.error if problem.severity == "error" else self._problems.warning
             add(place, "" if node is None else "quoth.server.host", problem.message)
+        for problem in keys.apart(server.workers):
+            self._problems.warning(
+                quoth.entries["server"].entries["workers"].place, "quoth.server.workers", problem.message
+            )
 
     def _unmet(self, quoth: Node) -> None:
         node = quoth.entries.get("accept_unenforced")

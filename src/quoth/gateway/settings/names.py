@@ -11,7 +11,10 @@ from quoth.gateway.settings.problems import Place, Problems, at
 from quoth.gateway.settings.shapes import Entry
 from quoth.gateway.settings.values import anything, boolean, guess, mapping_of, text
 
-__all__ = ["Names", "aliases"]
+__all__ = ["LONGEST", "Names", "aliases", "unsayable"]
+
+# Characters of a name in a call.
+LONGEST = 512
 
 
 class Names:
@@ -34,6 +37,15 @@ class Names:
 
     def near(self, name: str) -> str | None:
         return guess(name, [*self.exact, *self.aliases])
+
+
+def unsayable(name: str) -> str | None:
+    """Why no call can ask for a model of this name; None for one that can be asked for."""
+    if not name.isprintable():
+        return f"{name[:40]!r} has a character that cannot be seen, so that no call can name it"
+    if not 0 < len(name) <= LONGEST:
+        return f"a name has 1 to {LONGEST} characters, so that no call can name this one"
+    return None
 
 
 def aliases(
@@ -62,11 +74,8 @@ def aliases(
     names = Names(found, {})
     for alias, model in said.items():
         step = at(path, alias)
-        if alias in names.exact:
-            message = f"{alias!r} is also a model_name; the alias would never be used"
-            problems.error(node.entries[alias].key, step, message)
-        elif "*" in alias:
-            problems.error(node.entries[alias].key, step, "an alias is one name; a * has no meaning in it")
+        if (never := unsayable(alias) or _never_used(alias, names)) is not None:
+            problems.error(node.entries[alias].key, step, never)
         elif model == alias or model in said:
             problems.error(places[alias], step, f"{model!r} is an alias itself; name a model of model_list")
         elif not names.serves(model):
@@ -74,3 +83,9 @@ def aliases(
             more = f"; did you mean {near}?" if near else ""
             problems.error(places[alias], step, f"model_list has no {model!r}{more}")
     return said, hidden
+
+
+def _never_used(alias: str, names: Names) -> str | None:
+    if alias in names.exact:
+        return f"{alias!r} is also a model_name; the alias would never be used"
+    return "an alias is one name; a * has no meaning in it" if "*" in alias else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
@@ -23,6 +24,7 @@ from quoth.gateway.settings.values import (
     text,
     texts,
     whole,
+    writable,
 )
 from quoth.providers.quirks import QUIRKS
 
@@ -48,8 +50,14 @@ def _tuple(node: Node, path: str, problems: Problems) -> Any:
 def _proxy(node: Node, path: str, problems: Problems) -> Any:
     """A proxy's URL may have a user and a password."""
     value = text(node, path, problems)
-    if value is UNSET or "://" in value:
-        return value
+    if value is UNSET:
+        return UNSET
+    try:
+        parts = urlsplit(value)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return value
+    except ValueError:
+        pass
     problems.error(node.place, path, "it has to be a URL such as http://proxy.example:3128")
     return UNSET
 
@@ -76,7 +84,7 @@ OWN: dict[str, dict[str, Check]] = {
     "log": {
         "format": one_of("json", "text", "none"),
         "level": one_of("debug", "info", "warning", "error"),
-        "path": text,
+        "path": writable,
     },
     "pacing": {"max_wait": duration(), "rpm": whole(1)},
     "retry_budget": {"per_second": number(), "ratio": number(0, 1)},

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from quoth.errors import QuothError
 
-__all__ = ["NOWHERE", "Place", "Problem", "Problems", "Refused", "at"]
+__all__ = ["NOWHERE", "UNLISTED", "Place", "Problem", "Problems", "Refused", "at"]
 
 # A shorter value is no secret, and would be found within words.
 _SHORTEST_HIDDEN = 4
 Severity = Literal["error", "warning"]
+UNLISTED = "unlisted_model"
 
 
 class Place(NamedTuple):
@@ -31,7 +33,8 @@ NOWHERE = Place()
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `path` is the way to the value: "model_list[0].litellm_params.api_key"."""
+    """One thing that is wrong. `path` is the way to the value: "model_list[0].litellm_params.api_key". `code` tells a
+    kind of which there may be many, which a log says as one: UNLISTED, a model that the catalogue does not have."""
 
     severity: Severity
     message: str
@@ -39,6 +42,7 @@ class Problem(msgspec.Struct, frozen=True):
     line: int | None = None
     column: int | None = None
     path: str = ""
+    code: str | UnsetType = UNSET
 
     def __str__(self) -> str:
         place = str(Place(self.file, self.line, self.column))
@@ -72,8 +76,8 @@ class Problems:
     def error(self, place: Place, path: str, message: str) -> None:
         self._found.append(Problem("error", message, *place, path))
 
-    def warning(self, place: Place, path: str, message: str) -> None:
-        self._found.append(Problem("warning", message, *place, path))
+    def warning(self, place: Place, path: str, message: str, code: str | UnsetType = UNSET) -> None:
+        self._found.append(Problem("warning", message, *place, path, code))
 
     def unknown(self, place: Place, path: str, message: str) -> None:
         """A key of which nothing is known: a warning, under `strict` an error."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "timeouts",
     "url",
     "whole",
+    "writable",
 ]
 
 Check = Callable[[Node, str, Problems], Any]
@@ -72,7 +74,8 @@ def one_slip(word: str, meant: str) -> bool:
 
 
 def _wrong(node: Node, path: str, problems: Problems, wanted: str) -> Any:
-    problems.error(node.place, path, f"it is {_shown(node)}; it has to be {wanted}")
+    if node.value is not None or node.variable is None:  # that a variable is missing has been said
+        problems.error(node.place, path, f"it is {_shown(node)}; it has to be {wanted}")
     return UNSET
 
 
@@ -265,6 +268,23 @@ def existing(node: Node, path: str, problems: Problems) -> Any:
         problems.error(node.place, path, f"there is no file {str(file)!r}")
         return UNSET
     return str(file)
+
+
+def writable(node: Node, path: str, problems: Problems) -> Any:
+    """The path of a file to write to, in a folder that exists; a relative one is meant from the file that names it."""
+    value = text(node, path, problems)
+    if value is UNSET:
+        return UNSET
+    file = Path(node.place.file or "").parent / value
+    if not file.parent.is_dir():
+        problems.error(node.place, path, f"there is no folder {str(file.parent)!r}")
+    elif file.is_dir():
+        problems.error(node.place, path, f"{str(file)!r} is a folder")
+    elif not os.access(file if file.exists() else file.parent, os.W_OK):
+        problems.error(node.place, path, f"{str(file)!r} may not be written to")
+    else:
+        return str(file)
+    return UNSET
 
 
 def url(node: Node, path: str, problems: Problems) -> Any:

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from quoth._version import __version__
-from quoth.gateway.departure import Departure
-from quoth.gateway.exchange import Exchange
-from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing
-
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
+from quoth.gateway.request import Request
 
 __all__ = ["home", "openapi"]
 
 
-async def home(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def home(request: Request) -> None:
     about = {
         "name": "Quoth",
         "version": __version__,
@@ -37,20 +20,13 @@ async def home(
         "metrics": "GET /metrics",
         "openapi": "GET /openapi.json",
     }
-    await out.json(msgspec.json.encode(about))
+    await request.out.json(msgspec.json.encode(about))
 
 
-async def openapi(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def openapi(request: Request) -> None:
     from quoth.gateway.openapi import document
 
+    generation = request.generation
     guarded = generation.master is not None
-    body = app.kept(generation, "openapi", lambda: msgspec.json.encode(document(guarded=guarded)))
-    await out.json(body)
+    body = request.app.kept(generation, "openapi", lambda: msgspec.json.encode(document(guarded=guarded)))
+    await request.out.json(body)

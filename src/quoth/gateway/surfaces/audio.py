@@ -2,74 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from quoth.errors import BadRequestError
 from quoth.gateway.creating import Creation, file_of, headers_of, wished
-from quoth.gateway.departure import Departure
 from quoth.gateway.entries import opened, split
-from quoth.gateway.exchange import Exchange
 from quoth.gateway.forms import is_form
-from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.outside import fetched
 from quoth.gateway.receiving import received, received_form_of
+from quoth.gateway.request import Request
 from quoth.providers.wishes import Wish
 from quoth.results import Transcription
 from quoth.types import Warning
 from quoth.wire.audio import FORMATS, TEXTS
 
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
-
 __all__ = ["speech", "transcriptions"]
 
 
-async def speech(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+async def speech(request: Request) -> None:
+    body = await received(request)
     if body is None:
         return
     call = wished(split(body), "input")
     text = opened(call.entries, "input")
     if not isinstance(text, str) or not text.strip():
         raise BadRequestError("input has to be a text", param="input")
-    made = await Creation(app, generation, x, Wish("speech", text), call).made()
+    made = await Creation(request, Wish("speech", text), call).made()
     assert made.sound is not None
     data, media_type = made.sound
     if isinstance(data, str):
-        limit = generation.settings.server.file_limit
-        data, media_type = await fetched(app, data, "audio", limit, provider_url=made.target.base_url)
+        limit = request.generation.settings.server.file_limit
+        data, media_type = await fetched(request.app, data, "audio", limit, provider_url=made.target.base_url)
     wanted = opened(call.entries, "response_format") if "response_format" in call.entries else None
     if isinstance(wanted, str) and media_type not in FORMATS.get(wanted.lower(), (wanted,)):
         message = f"response_format {wanted!r} is not this model's to choose; the file is {media_type}"
-        x.warnings.append(Warning("nearest", "response_format", message))
+        request.x.warnings.append(Warning("nearest", "response_format", message))
     kind = media_type or "application/octet-stream"
-    await out.whole(200, [(b"content-type", kind.encode()), *headers_of(x, app.world.now())], data)
+    headers = headers_of(request.x, request.app.world.now())
+    await request.out.whole(200, [(b"content-type", kind.encode()), *headers], data)
 
 
-async def transcriptions(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    limit = generation.settings.server.file_limit
-    if is_form(x.headers):
-        form = await received_form_of(app, x, receive, out, departure, limit)
+async def transcriptions(request: Request) -> None:
+    out, limit = request.out, request.generation.settings.server.file_limit
+    if is_form(request.x.headers):
+        form = await received_form_of(request, limit)
         if form is None:
             return
         with form:
@@ -79,7 +55,7 @@ async def transcriptions(
                 raise BadRequestError("file has to be one recording", param="file")
             file = uploads[0].as_file("file")
     else:
-        body = await received(app, x, receive, out, departure, limit)
+        body = await received(request, limit)
         if body is None:
             return
         entries = split(body)
@@ -90,8 +66,8 @@ async def transcriptions(
     call = wished(entries, "model")
     hint = opened(call.entries, "prompt") if "prompt" in call.entries else ""
     wish = Wish("transcription", hint if isinstance(hint, str) else "", (file,))
-    made = await Creation(app, generation, x, wish, call).made()
-    headers = headers_of(x, app.world.now())
+    made = await Creation(request, wish, call).made()
+    headers = headers_of(request.x, request.app.world.now())
     if made.way.style != "chat":
         kind = made.content_type or "application/json"
         await out.whole(200, [(b"content-type", kind.encode("latin-1", "replace")), *headers], made.body)

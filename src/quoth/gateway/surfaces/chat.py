@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 
@@ -12,19 +13,17 @@ from quoth.engine import failures
 from quoth.engine.effects import Failed
 from quoth.engine.routing import Group
 from quoth.gateway.asked import Asked, asked, steering
-from quoth.gateway.cache import Plan, Recorder, ResponseCache, whole
-from quoth.gateway.departure import Departure
+from quoth.gateway.cache import Plan, Recorder, whole
 from quoth.gateway.dialects import CHAT, Surface
 from quoth.gateway.entries import placed, split
 from quoth.gateway.exchange import Exchange
-from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
 from quoth.gateway.keepalive import KeepAlive
 from quoth.gateway.native import FORWARDED
 from quoth.gateway.outgoing import Outgoing, fitting, measured
 from quoth.gateway.reading import Events
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Got, Relayed
+from quoth.gateway.request import Request
 from quoth.providers.controls import MOCKS
 from quoth.transport.drive import adrive, afinish, failed_of
 from quoth.transport.mock import TESTING
@@ -33,71 +32,55 @@ from quoth.types import Completion
 from quoth.wire.openai_chat import Unreadable, UpstreamError
 from quoth.wire.sse import EventTooLarge
 
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
-
 __all__ = ["answer", "cache_plan", "chat", "from_cache", "noted", "streamed", "whole_answer"]
 
 _MADE_UP = frozenset((*MOCKS, *TESTING))
 
 
-async def chat(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
+async def chat(request: Request) -> None:
+    body = await received(request)
     if body is None:
         return
-    entries = split(body)
-    call = asked(entries, body) if not parameter else asked(placed(entries, parameter), None)
-    await answer(app, generation, x, call, out)
+    entries, model = split(body), request.parameter
+    await answer(request, asked(entries, body) if not model else asked(placed(entries, model), None))
 
 
-async def answer(
-    app: App, generation: Generation, x: Exchange, call: Asked, out: Outgoing, surface: Surface = CHAT
-) -> None:
+async def answer(request: Request, call: Asked, surface: Surface = CHAT) -> None:
     """Find who serves the model, and pass call and answer on."""
+    app, generation, x = request.app, request.generation, request.x
     x.model, x.stream = call.model, call.stream
     controls = steering(call, x.headers, x.warnings)
     x.tags = controls.tags
     group = generation.group(call.model)
     x.known_model = generation.known(group)
-    plan = None if app.cache is None else cache_plan(app, x, call)
-    if plan is not None and await from_cache(app.cache, plan, x, out):
+    plan = None if app.cache is None else cache_plan(request, call)
+    if plan is not None and await from_cache(request, plan):
         return
     relayed = Relayed(generation, x, call, controls, app.world, surface)
-    async with app.admission.admitted(x):
-        await _called(app, generation, x, call, out, group, relayed, plan)
+    if app.admission is None:
+        await _called(request, group, relayed, plan)
+    else:
+        async with app.admission.admitted(x):
+            await _called(request, group, relayed, plan)
 
 
-async def _called(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    call: Asked,
-    out: Outgoing,
-    group: Group,
-    relayed: Relayed,
-    plan: Plan | None,
-) -> None:
+async def _called(request: Request, group: Group, relayed: Relayed, plan: Plan | None) -> None:
     """The call itself, to the last byte of its answer."""
-    keeper = KeepAlive(out, generation.settings.quoth.commit_after) if call.stream else None
-    recorder = app.cache.recorder() if app.cache is not None and plan is not None and call.stream else None
+    app, x = request.app, request.x
+    keeper = recorder = None
+    if x.stream:
+        keeper = KeepAlive(request.out, request.generation.settings.quoth.commit_after)
+        recorder = app.cache.recorder() if app.cache is not None and plan is not None else None
     try:
         try:
             got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
         finally:
             noted(x, relayed)
         if keeper is None:
-            await whole_answer(generation, x, got, out, plan)
+            await whole_answer(request, got, plan)
         else:
             # Nothing is awaited in between: from here on it is `streamed` that closes the provider's connection.
-            await streamed(generation, x, got, out, keeper, recorder, plan)
+            await streamed(request, got, keeper, recorder, plan)
     finally:
         if keeper is not None:
             await keeper.stop()
@@ -111,17 +94,17 @@ async def _called(
 _CHOOSING = ("fallbacks", "disable_fallbacks", "drop_params", "wire")
 
 
-def cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
+def cache_plan(request: Request, call: Asked) -> Plan | None:
     """What the cache may do for this call; None: nothing. An answer that nobody gave is kept for nobody."""
-    said = call.steering
-    if app.cache is None or (said and not said.keys().isdisjoint(_MADE_UP)):
+    cache, x, said = request.app.cache, request.x, call.steering
+    if cache is None or (said and not said.keys().isdisjoint(_MADE_UP)):
         return None
     body: dict[str, Any] = dict(call.entries)
     if "cache" in said:
         body["cache"] = said["cache"]
     vary = [f"{name}={msgspec.json.encode(said[name]).decode()}" for name in _CHOOSING if name in said]
     vary += [f"{name.decode()}={x.headers[name].decode('latin-1')}" for name in FORWARDED if name in x.headers]
-    return app.cache.plan(
+    return cache.plan(
         x.surface,
         "" if x.caller is None else x.caller.id,
         call.model,
@@ -132,8 +115,9 @@ def cache_plan(app: App, x: Exchange, call: Asked) -> Plan | None:
     )
 
 
-async def from_cache(cache: ResponseCache | None, plan: Plan, x: Exchange, out: Outgoing) -> bool:
+async def from_cache(request: Request, plan: Plan) -> bool:
     """Whether there was an answer, which has been sent then."""
+    cache, x, out = request.app.cache, request.x, request.out
     stored = None if cache is None else await cache.find(plan)
     if stored is None:
         return False
@@ -162,8 +146,10 @@ def noted(x: Exchange, relayed: Relayed) -> None:
         x.warnings += relayed.warnings
 
 
-async def whole_answer(generation: Generation, x: Exchange, got: Got, out: Outgoing, plan: Plan | None) -> None:
-    candidate, tokens = got.candidate, x.tokens
+def whole_answer(request: Request, got: Got, plan: Plan | None) -> Coroutine[Any, Any, None]:
+    """The sending of it, once what it says of its candidate and its cost is noted."""
+    x, candidate = request.x, got.candidate
+    tokens = x.tokens
     now = time.monotonic()
     total, said = 0, None
     if tokens is not None:
@@ -171,24 +157,19 @@ async def whole_answer(generation: Generation, x: Exchange, got: Got, out: Outgo
         total = (tokens.prompt or 0) + (said or 0)
     seconds = x.attempts[-1].seconds if x.attempts else x.upstream_seconds
     candidate.succeeded(now, None, seconds, total, answer_tokens=said, estimated=x.estimated)
-    x.cost = generation.price(candidate).cost(tokens)
-    headers = [*fitting(x), *measured(x, now)]
+    x.cost = request.generation.price(candidate).cost(tokens)
+    headers = fitting(x)
+    headers += measured(x, now)
     if plan is not None:
         headers.append((b"x-litellm-cache-key", plan.key.encode()))
-    await out.json(got.body, headers)
+    return request.out.json(got.body, headers)
 
 
 async def streamed(
-    generation: Generation,
-    x: Exchange,
-    got: Got,
-    out: Outgoing,
-    keeper: KeepAlive,
-    recorder: Recorder | None = None,
-    plan: Plan | None = None,
+    request: Request, got: Got, keeper: KeepAlive, recorder: Recorder | None = None, plan: Plan | None = None
 ) -> None:
     """Pass events on as they come, as fast as the client takes them. Raises StreamInterrupted."""
-    events, candidate = got.events, got.candidate
+    x, out, events, candidate = request.x, request.out, got.events, got.candidate
     assert events is not None
     begun = time.monotonic()
     error: errors.QuothError | None = None
@@ -204,7 +185,7 @@ async def streamed(
             error = _broken(got, failed)
     finally:
         # Nothing here may wait: cancelled in between, the candidate would be taken for busy for ever.
-        out.number = events.number
+        out.speaker = None if events.complete else events.speaker()
         x.tokens, x.finish_reason = events.tokens, events.finish_reason
         if error is not None:
             candidate.failed(time.monotonic(), error)
@@ -215,7 +196,7 @@ async def streamed(
         if got.reply is not None and not out.ended:
             got.reply.reply.close()
         x.warnings += events.warnings
-        x.cost = generation.price(candidate).cost(x.tokens)
+        x.cost = request.generation.price(candidate).cost(x.tokens)
     if error is not None:
         raise error
     if got.reply is not None:

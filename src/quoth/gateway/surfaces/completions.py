@@ -7,27 +7,21 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from quoth.errors import BadGatewayError, BadRequestError
 from quoth.gateway.asked import Asked, asked
-from quoth.gateway.departure import Departure
 from quoth.gateway.entries import Entries, opened, placed, split
-from quoth.gateway.exchange import Exchange
-from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
 from quoth.gateway.outgoing import Header, Outgoing
 from quoth.gateway.receiving import received
+from quoth.gateway.request import Request
 from quoth.gateway.surfaces import chat as chats
 from quoth.types import Warning
 from quoth.wire.frames import Frames, data_of
 from quoth.wire.observe import NOT_JSON
 from quoth.wire.openai_chat import without_lone_surrogates
-
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
 
 __all__ = ["completions"]
 
@@ -35,21 +29,15 @@ __all__ = ["completions"]
 _UNKNOWN = ("best_of", "suffix")
 
 
-async def completions(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
+async def completions(request: Request) -> None:
+    body = await received(request)
     if body is None:
         return
     entries = split(body)
-    call, before = _as_chat(placed(entries, parameter) if parameter else entries, x.warnings)
-    await chats.answer(app, generation, x, call, _AsText(out, before))
+    if request.parameter:
+        entries = placed(entries, request.parameter)
+    call, before = _as_chat(entries, request.x.warnings)
+    await chats.answer(msgspec.structs.replace(request, out=_AsText(request.out, before)), call)
 
 
 def _as_chat(entries: Entries, warnings: list[Warning]) -> tuple[Asked, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,40 +13,26 @@ from quoth.engine.routing import Candidate
 from quoth.errors import BadRequestError
 from quoth.gateway.asked import asked, steering
 from quoth.gateway.cache import whole
-from quoth.gateway.departure import Departure
 from quoth.gateway.dialects import EMBEDDINGS
 from quoth.gateway.entries import opened, placed, split
-from quoth.gateway.exchange import Exchange
-from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing
 from quoth.gateway.receiving import received
 from quoth.gateway.relay import Relayed
+from quoth.gateway.request import Request
 from quoth.gateway.surfaces.chat import cache_plan, from_cache, noted, whole_answer
 from quoth.transport.drive import adrive
 from quoth.wire.observe import renamed, tokens_of
 
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
-
 __all__ = ["embeddings"]
 
 
-async def embeddings(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    body = await received(app, x, receive, out, departure, generation.settings.server.json_limit, parameter)
+async def embeddings(request: Request) -> None:
+    body = await received(request)
     if body is None:
         return
+    app, generation, x = request.app, request.generation, request.x
     entries = split(body)
-    if parameter:
-        entries, body = placed(entries, parameter), None
+    if request.parameter:
+        entries, body = placed(entries, request.parameter), None
     call = asked(entries, body, listed="input")
     call.stream = False
     x.model = call.model
@@ -58,16 +44,16 @@ async def embeddings(
             raise BadRequestError(f"{title} has no embeddings", param="model")
     controls = steering(call, x.headers, x.warnings)
     x.tags = controls.tags
-    plan = None if app.cache is None else cache_plan(app, x, call)
-    if plan is not None and await from_cache(app.cache, plan, x, out):
+    plan = None if app.cache is None else cache_plan(request, call)
+    if plan is not None and await from_cache(request, plan):
         return
     relayed = _Embedded(generation, x, call, controls, app.world, EMBEDDINGS)
-    async with app.admission.admitted(x):
+    async with app.admitted(x):
         try:
             got = await adrive(relayed.flow(group), relayed.carrier(app.transport))
         finally:
             noted(x, relayed)
-        await whole_answer(generation, x, got, out, plan)
+        await whole_answer(request, got, plan)
     if plan is not None and app.cache is not None and whole(x):
         await app.cache.keep(plan, got.body)
 
@@ -81,7 +67,8 @@ class _Answer(msgspec.Struct):
 class _Embedded(Relayed):
     """The same call, with an answer that is read otherwise."""
 
-    __slots__ = ()
+    def _mock_answers(self) -> Callable[[Any], Mapping[str, Any]]:
+        return self._mock_answer
 
     def _mock_answer(self, given: Any) -> Mapping[str, Any]:
         vector = given if isinstance(given, list) else [0.0] * 1536

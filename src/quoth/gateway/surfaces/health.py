@@ -4,68 +4,38 @@ model: health costs nothing."""
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from quoth._version import __version__
 from quoth.engine.routing.candidates import COOLING, CROWDED, READY
 from quoth.errors import NotFoundError
-from quoth.gateway.departure import Departure
-from quoth.gateway.exchange import Exchange
-from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
 from quoth.gateway.metrics import CONTENT_TYPE
-from quoth.gateway.outgoing import Outgoing
-
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
+from quoth.gateway.request import Request
 
 __all__ = ["health", "liveliness", "metrics", "readiness"]
 
 _STANDINGS = {READY: "ready", CROWDED: "busy", COOLING: "cooling down"}
 
 
-async def liveliness(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    await out.json(b'"I\'m alive!"')
+async def liveliness(request: Request) -> None:
+    await request.out.json(b'"I\'m alive!"')
 
 
-async def readiness(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    status = "shutting down" if app.draining else "healthy"
+async def readiness(request: Request) -> None:
+    draining = request.app.draining
+    status = "shutting down" if draining else "healthy"
     body = {"status": status, "db": "Not connected", "quoth_version": __version__}
-    await out.json(msgspec.json.encode(body), status=503 if app.draining else 200)
+    await request.out.json(msgspec.json.encode(body), status=503 if draining else 200)
 
 
-async def health(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def health(request: Request) -> None:
     """Deployments as they fared in the calls that were made, and the balance of their keys; LiteLLM's shape."""
     now = time.monotonic()
     good: list[dict[str, Any]] = []
     bad: list[dict[str, Any]] = []
-    for candidate in generation.routes.candidates():
+    for candidate in request.generation.routes.candidates():
         standing = candidate.standing(now)
         row = {
             "model": candidate.model,
@@ -82,19 +52,11 @@ async def health(
         "healthy_count": len(good),
         "unhealthy_count": len(bad),
     }
-    await out.json(msgspec.json.encode(body))
+    await request.out.json(msgspec.json.encode(body))
 
 
-async def metrics(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    if not generation.settings.quoth.metrics:
+async def metrics(request: Request) -> None:
+    if not request.generation.settings.quoth.metrics:
         raise NotFoundError("metrics are switched off: quoth: {metrics: false}", code="not_found_error")
-    page = await app.metrics_page()
-    await out.whole(200, [(b"content-type", CONTENT_TYPE.encode())], page)
+    page = await request.app.metrics_page()
+    await request.out.whole(200, [(b"content-type", CONTENT_TYPE.encode())], page)

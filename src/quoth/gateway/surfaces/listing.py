@@ -13,11 +13,8 @@ import msgspec
 
 from quoth.engine.routing import Candidate, Deployment
 from quoth.errors import NotFoundError
-from quoth.gateway.departure import Departure
-from quoth.gateway.exchange import Exchange
 from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
-from quoth.gateway.outgoing import Outgoing
+from quoth.gateway.request import Request
 from quoth.providers.catalogue import RETIRED, ModelFacts
 from quoth.providers.costs import facts_of
 from quoth.providers.params import catalogue_of
@@ -30,43 +27,22 @@ __all__ = ["listed", "model", "model_info", "models"]
 _PRICES = ("prompt", "completion", "image", "request", "input_cache_read", "input_cache_write")
 
 
-async def models(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def models(request: Request) -> None:
+    app, generation = request.app, request.generation
     body = app.kept(generation, "models", lambda: _encoded(listed(app, generation)))
-    await out.json(body)
+    await request.out.json(body)
 
 
-async def model(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    group = generation.group(parameter)
-    await out.json(msgspec.json.encode(_entry(app, parameter, group.candidates[0])))
+async def model(request: Request) -> None:
+    name = request.parameter
+    group = request.generation.group(name)
+    await request.out.json(msgspec.json.encode(_entry(request.app, name, group.candidates[0])))
 
 
-async def model_info(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def model_info(request: Request) -> None:
+    generation = request.generation
     data = [_info(generation, deployment) for deployment in generation.deployments]
-    await out.json(msgspec.json.encode({"data": data}))
+    await request.out.json(msgspec.json.encode({"data": data}))
 
 
 def _encoded(rows: list[dict[str, Any]]) -> bytes:

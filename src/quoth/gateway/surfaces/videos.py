@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -20,27 +20,23 @@ from quoth.engine.making import with_chat_instead
 from quoth.engine.retrying import Policy
 from quoth.errors import APIConnectionError, APIError, BadRequestError, QuothError, ServiceUnavailableError, Timeout
 from quoth.gateway.creating import Creation, file_of, headers_of, wished
-from quoth.gateway.departure import Departure
 from quoth.gateway.entries import Entries, opened, split
 from quoth.gateway.exchange import ANYBODY, Exchange
 from quoth.gateway.films.ids import FilmId, read, unknown, written
-from quoth.gateway.films.jobs import Job, Lost
+from quoth.gateway.films.jobs import FilmJobs, Job, Lost
 from quoth.gateway.forms import is_form
 from quoth.gateway.generation import Generation
-from quoth.gateway.incoming import Receive
 from quoth.gateway.outgoing import Header, Outgoing
 from quoth.gateway.outside import checked, is_of
 from quoth.gateway.problems import problem_of
 from quoth.gateway.receiving import received, received_form_of
+from quoth.gateway.request import Request
 from quoth.providers.wishes import File, Wish
 from quoth.results import Video
 from quoth.transport.drive import adrive
 from quoth.transport.ports import Deadline, TransportFailure
 from quoth.wire import openai_chat, videos
 from quoth.wire.media_types import HEAD, sniffed
-
-if TYPE_CHECKING:
-    from quoth.gateway.app import App
 
 __all__ = ["content", "create", "delete", "remix", "retrieve"]
 
@@ -53,18 +49,10 @@ _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128
 _REFERENCES = ("input_reference", "input_image")
 
 
-async def create(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    limit = generation.settings.server.file_limit
-    if is_form(x.headers):
-        form = await received_form_of(app, x, receive, out, departure, limit)
+async def create(request: Request) -> None:
+    limit = request.generation.settings.server.file_limit
+    if is_form(request.x.headers):
+        form = await received_form_of(request, limit)
         if form is None:
             return
         with form:
@@ -72,7 +60,7 @@ async def create(
             uploads = [upload for name in _REFERENCES for upload in form.files.get(name, ())]
             files = [upload.as_file("input_reference") for upload in uploads]
     else:
-        body = await received(app, x, receive, out, departure, limit)
+        body = await received(request, limit)
         if body is None:
             return
         entries, files = split(body), []
@@ -80,18 +68,17 @@ async def create(
         if name in entries and (value := opened(entries, name)):
             files.append(file_of(value, name))
     rest = {name: raw for name, raw in entries.items() if name not in _REFERENCES}
-    await _started(app, generation, x, rest, tuple(files), out)
+    await _started(request, rest, tuple(files))
 
 
-async def _started(
-    app: App, generation: Generation, x: Exchange, entries: Entries, files: tuple[File, ...], out: Outgoing
-) -> None:
+async def _started(request: Request, entries: Entries, files: tuple[File, ...]) -> None:
+    app, generation, x = request.app, request.generation, request.x
     call = wished(entries, "prompt")
     prompt = opened(call.entries, "prompt")
     if not isinstance(prompt, str) or not prompt.strip():
         raise BadRequestError("prompt has to be a text", param="prompt")
     wish = Wish("video", prompt, files)
-    creation = Creation(app, generation, x, wish, call)
+    creation = Creation(request, wish, call)
     made = None
     if not all(way.style == "chat" for way in creation.ways()):
         creation.styles = ("poe", "openai")
@@ -102,21 +89,22 @@ async def _started(
             if warning is None:
                 raise
             x.warnings.append(warning)
-            creation = Creation(app, generation, x, wish, call)
+            creation = Creation(request, wish, call)
             creation.native = False
     if made is None:
         creation.rehearse()
-        shown = _as_job(app, generation, x, creation)
-        await out.json(msgspec.json.encode(shown), headers_of(x, app.world.now()))
+        shown = _as_job(request, creation)
+        await request.out.json(msgspec.json.encode(shown), headers_of(x, app.world.now()))
         return
     assert isinstance(made.result, Video)
     assert x.candidate is not None
     film = FilmId(_caller(x), call.model, x.candidate.deployment.id, made.result.id)
-    await out.json(_named(generation, film, made.result), headers_of(x, app.world.now()))
+    await request.out.json(_named(generation, film, made.result), headers_of(x, app.world.now()))
 
 
-def _as_job(app: App, generation: Generation, x: Exchange, creation: Creation) -> dict[str, Any]:
+def _as_job(request: Request, creation: Creation) -> dict[str, Any]:
     """Begin, and say that it has begun."""
+    app, x = request.app, request.x
     wish, call = creation.wish, creation.call
     params = {name: opened(call.entries, name) for name in ("seconds", "size") if name in call.entries}
     job = Job(
@@ -152,103 +140,76 @@ def _as_job(app: App, generation: Generation, x: Exchange, creation: Creation) -
     app.open[own] = task
     app.observers.begin(own)
     film = FilmId(_caller(x), call.model, "", job.id, app.films.host, job.created_at)
-    return {**job.shown(written(film, generation.master)), "prompt": wish.prompt, "status": "queued", "progress": 0}
+    id = written(film, request.generation.master)
+    return {**job.shown(id), "prompt": wish.prompt, "status": "queued", "progress": 0}
 
 
-async def retrieve(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    film = read(parameter, generation.master, _caller(x))
-    departure.watch()
+async def retrieve(request: Request) -> None:
+    app, generation, x = request.app, request.generation, request.x
+    film = read(request.parameter, generation.master, _caller(x))
+    request.departure.watch()
     x.model = film.group
     if film.host:
-        job = _job(app, film)
-        await out.json(msgspec.json.encode(job.shown(parameter)))
+        job = _job(app.films, film)
+        await request.out.json(msgspec.json.encode(job.shown(request.parameter)))
         return
     target = _target(generation, x, film)
     video = await adrive(filming.status(target, film.own, Policy(), app.world, generation.budget), app.transport)
-    await out.json(_named(generation, film, video), headers_of(x, app.world.now()))
+    await request.out.json(_named(generation, film, video), headers_of(x, app.world.now()))
 
 
-async def remix(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def remix(request: Request) -> None:
+    app, generation, x = request.app, request.generation, request.x
     if is_form(x.headers):
-        form = await received_form_of(app, x, receive, out, departure, generation.settings.server.json_limit)
+        form = await received_form_of(request, generation.settings.server.json_limit)
         if form is None:
             return
         with form:
             entries = form.entries()
     else:
-        body = await received(app, x, receive, out, departure, generation.settings.server.json_limit)
+        body = await received(request)
         if body is None:
             return
         entries = split(body)
-    film = read(parameter, generation.master, _caller(x))
+    film = read(request.parameter, generation.master, _caller(x))
     x.model = film.group
     prompt = opened(entries, "prompt") if "prompt" in entries else None
     if not isinstance(prompt, str) or not prompt.strip():
         raise BadRequestError("prompt has to be a text", param="prompt")
     if film.host:
-        _job(app, film)
+        _job(app.films, film)
         raise BadRequestError(f"{film.group} makes no film anew; models with /v1/videos do, such as Sora-2")
     target = _target(generation, x, film)
     video = await adrive(filming.remix(target, film.own, prompt, Policy(), app.world, generation.budget), app.transport)
     again = msgspec.structs.replace(film, own=video.id)
-    await out.json(_named(generation, again, video), headers_of(x, app.world.now()))
+    await request.out.json(_named(generation, again, video), headers_of(x, app.world.now()))
 
 
-async def delete(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
-    film = read(parameter, generation.master, _caller(x))
+async def delete(request: Request) -> None:
+    app, generation, x = request.app, request.generation, request.x
+    film = read(request.parameter, generation.master, _caller(x))
     x.model = film.group
     if film.host:
-        _job(app, film)
+        _job(app.films, film)
         app.films.forget(film.own)
     else:
         target = _target(generation, x, film)
         await adrive(filming.delete(target, film.own, Policy(), app.world, generation.budget), app.transport)
-    await out.json(msgspec.json.encode({"id": parameter, "object": "video.deleted", "deleted": True}))
+    await request.out.json(msgspec.json.encode({"id": request.parameter, "object": "video.deleted", "deleted": True}))
 
 
-async def content(
-    app: App,
-    generation: Generation,
-    x: Exchange,
-    parameter: str,
-    receive: Receive,
-    out: Outgoing,
-    departure: Departure,
-) -> None:
+async def content(request: Request) -> None:
     """The film, or one of its stills, as it comes."""
-    film = read(parameter, generation.master, _caller(x))
-    departure.watch()
+    app, generation, x = request.app, request.generation, request.x
+    film = read(request.parameter, generation.master, _caller(x))
+    request.departure.watch()
     x.model = film.group
     given = parse_qs(x.query.decode("latin-1")).get("variant", ["video"])[-1]
     if given not in _VARIANTS:
         raise BadRequestError(f"variant has to be {', '.join(_VARIANTS)}", param="variant")
     ranged = {"range": x.headers[b"range"].decode("latin-1")} if b"range" in x.headers else {}
     if film.host:
-        job = _job(app, film)
+        job = _job(app.films, film)
         if given != "video":
             raise BadRequestError(f"{film.group} gives the film alone, no {given}", param="variant")
         if job.status != "completed":
@@ -256,14 +217,14 @@ async def content(
         inside = is_of(job.url, job.provider_url)
         transport: Any = app.transport if inside else app.outside
         headers = {"user-agent": _BROWSER, "accept": "*/*", "accept-encoding": "identity", **ranged}
-        request = WireRequest("GET", checked(job.url), headers)
-        await _passed_on(request, transport, None, "video", out, app.world.today())
+        wanted = WireRequest("GET", checked(job.url), headers)
+        await _passed_on(wanted, transport, None, "video", request.out, app.world.today())
         return
     target = _target(generation, x, film)
     url = videos.content_url(target, film.own, given if given != "video" else None)
     headers = {**openai_chat.authorization(target), **target.headers, "accept": "*/*", **ranged}
     kind = "video" if given == "video" else "image"
-    await _passed_on(WireRequest("GET", url, headers), app.transport, target, kind, out, app.world.today())
+    await _passed_on(WireRequest("GET", url, headers), app.transport, target, kind, request.out, app.world.today())
 
 
 async def _passed_on(
@@ -333,10 +294,10 @@ def _caller(x: Exchange) -> str:
     return (x.caller or ANYBODY).id
 
 
-def _job(app: App, film: FilmId) -> Job:
+def _job(films: FilmJobs, film: FilmId) -> Job:
     """Raises NotFoundError; ServiceUnavailableError where only another machine knows."""
     try:
-        job = app.films.told(film.own, film.host, film.started, film.group)
+        job = films.told(film.own, film.host, film.started, film.group)
     except Lost:
         raise ServiceUnavailableError(
             "this film is being made by another replica of the gateway; ask again to reach it", retry_after=1.0

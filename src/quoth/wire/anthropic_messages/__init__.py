@@ -9,6 +9,6 @@ from __future__ import annotations
 from quoth.wire.anthropic_messages.answers import parse, render
 from quoth.wire.anthropic_messages.encoder import MessagesEncoder
 from quoth.wire.anthropic_messages.events import MessagesReader
-from quoth.wire.anthropic_messages.requests import encode_document, from_chat, to_chat
+from quoth.wire.anthropic_messages.requests import from_chat, head, to_chat
 
-__all__ = ["MessagesEncoder", "MessagesReader", "encode_document", "from_chat", "parse", "render", "to_chat"]
+__all__ = ["MessagesEncoder", "MessagesReader", "from_chat", "head", "parse", "render", "to_chat"]

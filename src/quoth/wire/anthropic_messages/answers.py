@@ -9,7 +9,7 @@ import msgspec
 
 from quoth.types import Completion, Warning
 from quoth.wire.anthropic_messages.blocks import blocks_of_answer, message_of
-from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, not_carried, specific
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, are_objects, not_carried, specific
 from quoth.wire.openai_chat import Unreadable, UpstreamError, error_facts, sample
 
 __all__ = [
@@ -43,7 +43,10 @@ _STOPS = {
     "content_filter": "refusal",
 }
 _HEAD = frozenset({"id", "type", "role", "model", "content", "stop_reason", "usage"})
-_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+_COUNTS = frozenset({"input_tokens", "output_tokens", "total_tokens"})
+_CHAT_COUNTS = frozenset(
+    ("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details")
+)
 
 
 def parse(raw: bytes, created: int | None = None) -> tuple[Completion, list[Warning]]:
@@ -64,7 +67,7 @@ def tell(raw: bytes, created: int | None = None) -> tuple[Json, list[Warning]]:
     if isinstance(document, dict) and document.get("error"):
         raise UpstreamError(error_facts(raw))
     content = document.get("content") if isinstance(document, dict) else None
-    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+    if not isinstance(content, list) or not are_objects(content):
         raise Unreadable(f"JSON, but not a message: {sample(raw)}")
     try:
         return _chat_of(document, created), []
@@ -84,10 +87,11 @@ def _chat_of(document: Json, created: int | None) -> Json:
     found: Json = {"id": document.get("id"), "object": "chat.completion"}
     if created is not None:
         found["created"] = created
-    found |= {"model": document.get("model"), "choices": [choice]}
-    if isinstance(usage, Mapping):
+    found["model"], found["choices"] = document.get("model"), [choice]
+    if isinstance(usage, dict):
         found["usage"] = usage_to_chat(usage)
-    return found | head_of(document)
+    found.update(head_of(document))
+    return found
 
 
 def finish_reason(reason: Any) -> Any:
@@ -105,12 +109,12 @@ def head_of(document: Mapping[str, Any]) -> Json:
     if isinstance(reason, str) and reason != "end_turn" and stop_reason(finish_reason(reason)) != reason:
         own["stop_reason"] = reason
     usage = document.get("usage")
-    if isinstance(usage, Mapping) and usage.get("total_tokens") is not None:
+    if isinstance(usage, dict) and usage.get("total_tokens") is not None:
         own["usage"] = {"total_tokens": usage["total_tokens"]}  # Poe's, which leaves out what the cache held
     return {SPECIFIC: {"messages": own}} if own else {}
 
 
-def usage_to_chat(usage: Mapping[str, Any]) -> Json:
+def usage_to_chat(usage: Json) -> Json:
     """The counts in chat's terms, where the prompt's tokens include those of the cache. All other fields are kept."""
     written, read = _count(usage, "cache_creation_input_tokens"), _count(usage, "cache_read_input_tokens")
     fresh, said = _count(usage, "input_tokens"), _count(usage, "output_tokens")
@@ -123,30 +127,36 @@ def usage_to_chat(usage: Mapping[str, Any]) -> Json:
         found["total_tokens"] = found["prompt_tokens"] + said
     if read is not None or written is not None:
         found["prompt_tokens_details"] = {"cached_tokens": read or 0, "cache_creation_tokens": written or 0}
-    return found | {name: value for name, value in usage.items() if name not in _COUNTS and value is not None}
+    for name, value in usage.items():
+        if name not in _COUNTS and value is not None:
+            found[name] = value
+    return found
 
 
-def _count(counts: Any, name: str) -> int | None:
+def _count(counts: Json, name: str) -> int | None:
     """A count, where there is one that is a number."""
-    value = counts.get(name) if isinstance(counts, Mapping) else None
+    value = counts.get(name)
     return value if isinstance(value, int) else None
 
 
-def usage_of(usage: Mapping[str, Any] | None) -> Json:
+def usage_of(usage: Json | None) -> Json:
     """The counts of a chat usage in Anthropic's terms, where the cache's tokens stand beside the input's."""
     usage = usage or {}
     details = usage.get("prompt_tokens_details")
+    cached: Json = details if isinstance(details, dict) else {}
     written = _count(usage, "cache_creation_input_tokens")
     if written is None:
-        written = _count(details, "cache_creation_tokens") or _count(details, "cache_write_tokens") or 0
+        written = _count(cached, "cache_creation_tokens") or _count(cached, "cache_write_tokens") or 0
     read = _count(usage, "cache_read_input_tokens")
     if read is None:
-        read = _count(details, "cached_tokens") or 0
+        read = _count(cached, "cached_tokens") or 0
     fresh = max(0, (_count(usage, "prompt_tokens") or 0) - written - read)
     found = {"input_tokens": fresh, "cache_creation_input_tokens": written, "cache_read_input_tokens": read}
     found["output_tokens"] = _count(usage, "completion_tokens") or 0
-    named = {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
-    return found | {name: value for name, value in usage.items() if name not in named and name not in found}
+    for name, value in usage.items():
+        if name not in _CHAT_COUNTS and name not in found:
+            found[name] = value
+    return found
 
 
 def render(completion: Completion, *, model: str | None = None) -> tuple[Json, list[Warning]]:
@@ -174,7 +184,9 @@ def say(completion: Mapping[str, Any], *, model: str | None = None) -> tuple[Jso
             warnings.append(Warning("not_carried", "choices", text))
     kept = specific(completion, "messages")
     own = dict(kept) if isinstance(kept, Mapping) else {}
-    document |= {"stop_reason": own.pop("stop_reason", None) or stop_reason(reason), "stop_sequence": None}
-    counts = own.pop("usage", {})
-    document["usage"] = usage_of(completion.get("usage")) | counts
-    return document | own, warnings
+    document["stop_reason"] = own.pop("stop_reason", None) or stop_reason(reason)
+    document["stop_sequence"] = None
+    document["usage"] = usage_of(completion.get("usage"))
+    document["usage"].update(own.pop("usage", {}))
+    document.update(own)
+    return document, warnings

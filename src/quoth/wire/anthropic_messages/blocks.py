@@ -35,6 +35,8 @@ __all__ = [
 
 WIRE = "anthropic_messages"
 _THOUGHTS = ("thinking", "redacted_thinking")
+_ONLY_TEXT = frozenset({"role", "content"})
+_THOUGHT = frozenset({"thinking_blocks", "reasoning_items", "reasoning_content", "reasoning"})
 _ITEM = "responses"  # what a sealed signature holds: a reasoning item of the Responses API
 
 
@@ -298,10 +300,12 @@ def blocks_of_answer(message: Mapping[str, Any]) -> list[Json]:
     kept = specific(message, "content_blocks")
     if isinstance(kept, list):
         return [dict(block) for block in kept]
-    thoughts = _thoughts(message)
-    said = {name: value for name, value in message.items() if name not in ("thinking_blocks", "reasoning_content")}
-    said = {name: value for name, value in said.items() if name not in ("reasoning", "reasoning_items")}
-    return [*thoughts, *assistant_blocks(said, "message", [], answer=True)]
+    if _ONLY_TEXT.issuperset(message) and (text := message.get("content")) and type(text) is str:
+        return [text_block(text)]  # which is what most answers are
+    if _THOUGHT.isdisjoint(message):
+        return assistant_blocks(message, "message", [], answer=True)
+    said = {name: value for name, value in message.items() if name not in _THOUGHT}
+    return [*_thoughts(message), *assistant_blocks(said, "message", [], answer=True)]
 
 
 def sealed_thought(item: Any) -> Json:

@@ -34,8 +34,6 @@ class MessagesEncoder:
     `input_tokens` is said at the start, where the counts are not known yet; the true ones come with message_delta.
     """
 
-    number = None
-
     def __init__(self, *, model: str | None = None, input_tokens: int = 0):
         self.warnings: list[Warning] = []
         self._model = model

@@ -10,6 +10,7 @@ from quoth.wire.anthropic_messages.blocks import message_of
 from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
 from quoth.wire.openai_chat import DONE, Done, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.sse import Event
+from quoth.wire.stamp import Chunks
 
 __all__ = ["MessagesReader"]
 
@@ -67,9 +68,7 @@ class MessagesReader:
 
     def __init__(self, warnings: list[Warning], created: int | None = None):
         self._warnings = warnings
-        self._head: Json = {"object": "chat.completion.chunk"}
-        if created is not None:
-            self._head["created"] = created
+        self._chunks = Chunks(created)
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
         self._message: Json = {}
@@ -104,15 +103,17 @@ class MessagesReader:
             block = self._open(piece.index, {"type": "text"})
         if delta.text is not None:
             block.pieces.append(delta.text)
-            return self._chunk({"content": delta.text})
+            return self._chunks.text("content", delta.text)
         if delta.thinking is not None:
             block.pieces.append(delta.thinking)
-            return self._chunk({"reasoning_content": delta.thinking})
+            return self._chunks.text("reasoning_content", delta.thinking)
         if delta.partial_json is not None:
             block.pieces.append(delta.partial_json)
             if block.call is None:
                 return None  # the input of a tool that the provider runs itself
-            return self._chunk({"tool_calls": [{"index": block.call, "function": {"arguments": delta.partial_json}}]})
+            return self._chunks.chunk(
+                {"tool_calls": [{"index": block.call, "function": {"arguments": delta.partial_json}}]}
+            )
         if delta.signature is not None:
             block.start["signature"] = (block.start.get("signature") or "") + delta.signature
             return None
@@ -162,23 +163,22 @@ class MessagesReader:
         message = event.get("message")
         self._message = dict(message) if isinstance(message, dict) else {}
         self._usage = dict(self._message.get("usage") or {})
-        for name in ("id", "model"):
-            if self._message.get(name) is not None:
-                self._head[name] = self._message[name]
-        return self._chunk({"role": "assistant", "content": None})
+        said = {name: self._message[name] for name in ("id", "model") if self._message.get(name) is not None}
+        self._chunks.begin(said)
+        return self._chunks.chunk({"role": "assistant", "content": None})
 
     def _start(self, event: Json) -> Chunk | None:
         start = event.get("content_block")
         block = self._open(event.get("index") or 0, dict(start) if isinstance(start, dict) else {})
         kind = block.start.get("type")
         if kind in ("text", "thinking") and block.start.get(kind):
-            return self._chunk({"content" if kind == "text" else "reasoning_content": block.start[kind]})
+            return self._chunks.chunk({"content" if kind == "text" else "reasoning_content": block.start[kind]})
         if block.call is None:
             return None
         function = {"name": block.start.get("name"), "arguments": ""}
         rest = {name: value for name, value in block.start.items() if name not in ("type", "id", "name", "input")}
         call = {**rest, "index": block.call, "id": block.start.get("id"), "type": "function", "function": function}
-        return self._chunk({"tool_calls": [call]})
+        return self._chunks.chunk({"tool_calls": [call]})
 
     def _stop(self, event: Json) -> Chunk | None:
         block = self._blocks.get(event.get("index") or 0)
@@ -191,12 +191,12 @@ class MessagesReader:
             delta: Json = {name: said[name] for name in ("thinking_blocks", "reasoning_items") if name in said}
             if kind == "thinking" and not block.pieces:
                 delta["reasoning_content"] = ""
-            return self._chunk(delta) if delta else None
+            return self._chunks.chunk(delta) if delta else None
         if kind == "text" and not block.pieces and not block.start.get("text"):
-            return self._chunk({"content": ""})
+            return self._chunks.chunk({"content": ""})
         if block.call is not None and not block.pieces and block.start.get("input"):
             arguments = msgspec.json.encode(block.start["input"]).decode()
-            return self._chunk({"tool_calls": [{"index": block.call, "function": {"arguments": arguments}}]})
+            return self._chunks.chunk({"tool_calls": [{"index": block.call, "function": {"arguments": arguments}}]})
         return None
 
     def _finish(self, event: Json) -> Chunk:
@@ -210,13 +210,10 @@ class MessagesReader:
         if not self._plain or any(block.start.keys() - {"type", "text"} for block in self._blocks.values()):
             whole = message_of([self._blocks[index].whole() for index in sorted(self._blocks)])
             said = {name: whole[name] for name in ("annotations", SPECIFIC) if name in whole}
-        chunk: Json = {**self._head, "choices": [{"index": 0, "delta": said, "finish_reason": reason}]}
+        chunk: Json = {**self._chunks.head, "choices": [{"index": 0, "delta": said, "finish_reason": reason}]}
         if self._usage:
             chunk["usage"] = usage_to_chat(self._usage)
         return Chunk.model_validate(chunk | head_of({**self._message, "usage": self._usage}))
-
-    def _chunk(self, delta: Json) -> Chunk:
-        return Chunk.model_validate({**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
 
     def _unknown(self, kind: str) -> None:
         warning = Warning("unknown_event", None, f"the stream has events of type {kind}, which were passed over")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from quoth.call import Target, WireRequest
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Warning
@@ -25,6 +23,7 @@ from quoth.wire.carried import (
     SPECIFIC,
     Json,
     allowed,
+    are_objects,
     function_of_custom,
     never_empty,
     not_carried,
@@ -32,9 +31,9 @@ from quoth.wire.carried import (
     take_back,
     web_search_of,
 )
-from quoth.wire.openai_chat import address
+from quoth.wire.openai_chat import head_at
 
-__all__ = ["VERSION", "authorization", "encode_document", "from_chat", "to_chat"]
+__all__ = ["VERSION", "authorization", "from_chat", "head", "to_chat"]
 
 VERSION = "2023-06-01"
 WIRE = "anthropic_messages"
@@ -51,6 +50,14 @@ _HANDLED = frozenset(
         "reasoning_effort response_format stream_options web_search_options"
     ).split()
 ) | {SPECIFIC, *LEGACY}
+_UNCAPPED = Warning(
+    "default_cap",
+    "max_tokens",
+    f"the Messages API needs a cap on the answer's tokens and none was given; {DEFAULT_CAP:,} was sent",
+)
+_ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "web_search_options", *LEGACY})
+_ABOUT_OUTPUT = frozenset({"reasoning_effort", "response_format", "output_config"})
+_ABOUT_USER = frozenset({"user", "metadata"})
 _ANSWERED = {"auto": "auto", "none": "none", "required": "any"}
 _CHOICES = {name: word for word, name in _ANSWERED.items()}
 _WEB_SEARCH: Json = {"type": "web_search_20250305", "name": "web_search"}
@@ -62,11 +69,9 @@ def authorization(target: Target) -> dict[str, str]:
     return {"x-api-key": target.key, **version} if target.key else version
 
 
-def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
-    """One POST of a request of this wire."""
-    accept = "text/event-stream" if document.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
-    return WireRequest("POST", address(target, "/messages"), headers, msgspec.json.encode(document))
+def head(target: Target, stream: bool) -> WireRequest:
+    """A request of this wire but for its body."""
+    return head_at(target, "/messages", authorization(target), stream)
 
 
 # --- From chat ---------------------------------------------------------------------------------------------------
@@ -103,9 +108,12 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         document["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if (count := body.get("n")) not in (None, 1):
         warnings.append(not_carried("n", WIRE, f"{count} choices were asked for"))
-    _tools(body, document, warnings)
-    _output(body, document, warnings)
-    _metadata(body, document, warnings)
+    if not _ABOUT_TOOLS.isdisjoint(body):
+        _tools(body, document, warnings)
+    if not _ABOUT_OUTPUT.isdisjoint(body):
+        _output(body, document, warnings)
+    if not _ABOUT_USER.isdisjoint(body):
+        _metadata(body, document, warnings)
     warnings += take_back(document, body, "messages", "responses", WIRE)
     return document, warnings
 
@@ -114,8 +122,7 @@ def _cap(body: Mapping[str, Any], warnings: list[Warning]) -> Any:
     for name in ("max_completion_tokens", "max_tokens"):
         if body.get(name) is not None:
             return body[name]
-    message = f"the Messages API needs a cap on the answer's tokens and none was given; {DEFAULT_CAP:,} was sent"
-    warnings.append(Warning("default_cap", "max_tokens", message))
+    warnings.append(_UNCAPPED)
     return DEFAULT_CAP
 
 
@@ -126,13 +133,16 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
     turns: list[Json] = []
     results: list[Json] | None = None
     for number, message in enumerate(messages):
+        role, content = message.get("role"), message.get("content")
+        if role == "user" and results is None and isinstance(content, str):
+            turns.append({"role": "user", "content": content})
+            continue
         where = f"messages[{number}]"
-        role = message.get("role")
         if role in ("system", "developer"):
             if turns:
                 text = f"{where} is a system message in mid-conversation; it was sent with the ones at the start"
                 warnings.append(Warning("moved", where, text))
-            system += _blocks(message.get("content"), where, warnings)
+            system += _blocks(content, where, warnings)
         elif role in ("tool", "function"):
             if results is None:
                 results = []
@@ -144,10 +154,9 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
             if blocks := assistant_blocks(message, where, warnings):
                 turns.append({"role": "assistant", "content": blocks})
         elif results is not None:
-            results += _blocks(message.get("content"), where, warnings)
+            results += _blocks(content, where, warnings)
             results = None
         else:
-            content = message.get("content")
             said = content if isinstance(content, str) else _blocks(content, where, warnings)
             turns.append({"role": "user", "content": said})
     return system, turns
@@ -182,7 +191,6 @@ def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> 
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
-    document.pop("tools", None)
     wanted = body.get("tool_choice", body.get("function_call"))
     if (some := allowed(wanted, tools)) is not None:
         wanted, tools = some
@@ -320,11 +328,14 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         body["stop"] = stop
     if document.get("tools") is not None:
         body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
-    _chat_choice(document.get("tool_choice"), body)
+    if "tool_choice" in document:
+        _chat_choice(document["tool_choice"], body)
     rest = {name: value for name, value in document.items() if name not in _READ and value is not None}
-    _chat_user(document.get("metadata"), body, rest)
-    _chat_output(document.get("output_config"), body, rest)
-    if _form(rest.get("output_format"), body):  # its first name
+    if "metadata" in document:
+        _chat_user(document["metadata"], body, rest)
+    if "output_config" in document:
+        _chat_output(document["output_config"], body, rest)
+    if "output_format" in rest and _form(rest["output_format"], body):  # its first name
         del rest["output_format"]
     if rest:
         body[SPECIFIC] = {"messages": rest}
@@ -362,7 +373,7 @@ def _form(wanted: Any, body: Json) -> bool:
 
 
 def _turn(turn: Any, where: str, messages: list[Json]) -> None:
-    if not isinstance(turn, Mapping):
+    if not isinstance(turn, dict):
         raise BadRequestError(f"{where} is not an object with role and content", param=where)
     role, content = turn.get("role"), turn.get("content")
     if role not in ("user", "assistant", "system"):
@@ -384,7 +395,7 @@ def _turn(turn: Any, where: str, messages: list[Json]) -> None:
 
 
 def _listed(content: Any, where: str) -> list[Json]:
-    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+    if not isinstance(content, list) or not are_objects(content):
         raise BadRequestError(f"{where}.content has to be a text or a list of blocks", param=f"{where}.content")
     return content
 

@@ -10,13 +10,13 @@ from quoth.wire.kept_answers import refused
 from quoth.wire.openai_responses.answers import parse, render
 from quoth.wire.openai_responses.encoder import ResponsesEncoder
 from quoth.wire.openai_responses.events import ResponsesReader
-from quoth.wire.openai_responses.requests import encode_document, from_chat, to_chat
+from quoth.wire.openai_responses.requests import from_chat, head, to_chat
 
 __all__ = [
     "ResponsesEncoder",
     "ResponsesReader",
-    "encode_document",
     "from_chat",
+    "head",
     "parse",
     "refused",
     "render",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quoth.types import Completion, Warning
-from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, specific
+from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, are_objects, specific
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.openai_responses.items import answer_items, message_of
 from quoth.wire.openai_responses.requests import custom_tools
@@ -60,7 +60,7 @@ def tell(raw: bytes, created: int | None = None) -> tuple[Json, list[Warning]]:
     output = document.get("output") if isinstance(document, dict) else None
     if isinstance(document, dict) and document.get("error"):
         raise failure_of(document) if "output" in document else UpstreamError(error_facts(raw))
-    if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+    if not isinstance(output, list) or not are_objects(output):
         raise Unreadable(f"JSON, but not a response: {sample(raw)}")
     try:
         return _chat_of(document, created), []
@@ -94,10 +94,11 @@ def _chat_of(document: Json, created: int | None) -> Json:
     moment = document.get("created_at")
     if moment is not None or created is not None:
         found["created"] = created if moment is None else int(moment)
-    found |= {"model": document.get("model"), "choices": [choice]}
-    if isinstance(usage := document.get("usage"), Mapping):
+    found["model"], found["choices"] = document.get("model"), [choice]
+    if isinstance(usage := document.get("usage"), dict):
         found["usage"] = usage_to_chat(usage)
-    return found | head_of(document)
+    found.update(head_of(document))
+    return found
 
 
 def finish_reason(document: Mapping[str, Any], message: Mapping[str, Any]) -> str:
@@ -131,23 +132,23 @@ def usage_of(usage: Mapping[str, Any] | None) -> Json | None:
     if usage is None:
         return None
     found = {_FROM_CHAT.get(name, name): value for name, value in usage.items()}
-    found["input_tokens_details"] = {"cached_tokens": 0, **_counts(found.get("input_tokens_details"))}
-    found["output_tokens_details"] = {"reasoning_tokens": 0, **_counts(found.get("output_tokens_details"))}
+    found["input_tokens_details"] = _counts({"cached_tokens": 0}, found.get("input_tokens_details"))
+    found["output_tokens_details"] = _counts({"reasoning_tokens": 0}, found.get("output_tokens_details"))
     for name in ("input_tokens", "output_tokens", "total_tokens"):
         found[name] = found.get(name) or 0
     return found
 
 
-def _counts(details: Any) -> Json:
-    known = details.items() if isinstance(details, Mapping) else ()
-    return {name: count for name, count in known if count is not None}
+def _counts(least: Json, details: Any) -> Json:
+    if isinstance(details, dict):
+        least.update({name: count for name, count in details.items() if count is not None})
+    return least
 
 
 def frame(request: Mapping[str, Any] | None) -> Json:
     """What a response repeats of its request, with OpenAI's defaults for what was not said."""
     given = {name: value for name, value in (request or {}).items() if value is not None}
-    text = given.get("text") if isinstance(given.get("text"), Mapping) else {}
-    reasoning = given.get("reasoning") if isinstance(given.get("reasoning"), Mapping) else {}
+    text, reasoning = given.get("text"), given.get("reasoning")
     return {
         "background": False,
         "error": None,
@@ -159,12 +160,12 @@ def frame(request: Mapping[str, Any] | None) -> Json:
         "parallel_tool_calls": given.get("parallel_tool_calls", True),
         "previous_response_id": None,
         "prompt_cache_key": given.get("prompt_cache_key"),
-        "reasoning": {"effort": None, "summary": None, **(reasoning or {})},
+        "reasoning": {"effort": None, "summary": None, **(reasoning if isinstance(reasoning, Mapping) else {})},
         "safety_identifier": given.get("safety_identifier"),
         "service_tier": "default",
         "store": False,
         "temperature": given.get("temperature", 1.0),
-        "text": {"format": {"type": "text"}, **(text or {})},
+        "text": {"format": {"type": "text"}, **(text if isinstance(text, Mapping) else {})},
         "tool_choice": given.get("tool_choice", "auto"),
         "tools": given.get("tools", []),
         "top_logprobs": given.get("top_logprobs", 0),

@@ -74,10 +74,13 @@ class ResponsesEncoder:
         self._usage: Json | None = None
         self._own: Json = {}
 
-    @property
-    def number(self) -> int | None:
-        """Of the last event; None before the first."""
-        return self._number - 1 if self._number else None
+    @classmethod
+    def after(cls, response: Json, number: int) -> ResponsesEncoder:
+        """One that goes on where somebody else's stream broke: its last event had this number, and its response began
+        as this one."""
+        encoder = cls()
+        encoder._head, encoder._number = response, number + 1
+        return encoder
 
     def feed(self, chunk: Chunk) -> bytes:
         out = [] if self._head is not None else self._start(chunk)
@@ -125,17 +128,21 @@ class ResponsesEncoder:
         param: str | None = None,
         request_id: str | None = None,
     ) -> bytes:
-        """The events that a broken stream ends with: `error`, then `response.failed`, for either of which clients look.
+        """The events that a broken stream ends with: `response.failed`, then `error`.
 
-        `code` is a slug; "server_error" or "rate_limit_exceeded" by the status without one.
+        Either is what some client looks for: Codex knows the first alone, openai's clients raise at the second, if it
+        has an `error` object as OpenAI's own has. OpenAI sends them the other way round, so that its clients never see
+        the first. `code` is the failed response's, by its status without one; `type` the error's own slug.
         """
         out = [] if self._head is not None else self._start(Chunk())
-        slug = code or ("rate_limit_exceeded" if status == 429 else "server_error" if status >= 500 else type)
-        slug = slug or "invalid_request_error"
-        out.append(self._event("error", code=slug, message=message, param=param))
-        failed = {**frame(self._request), "status": "failed", "error": {"code": slug, "message": message}}
-        response = {**(self._head or {}), **failed, "output": self._whole(), "usage": None}
+        code = code or ("rate_limit_exceeded" if status == 429 else "server_error" if status >= 500 else type)
+        code = code or "invalid_request_error"
+        failed = {"status": "failed", "error": {"code": code, "message": message}, "output": self._whole()}
+        response = {**frame(self._request), **(self._head or {}), **failed, "usage": None}
         out.append(self._event("response.failed", response=response))
+        slug = type or code
+        error = {"message": message, "type": slug, "param": param, "code": str(status)}
+        out.append(self._event("error", code=slug, message=message, param=param, error=error))
         return b"".join(out)
 
     # --- The parts of it ---

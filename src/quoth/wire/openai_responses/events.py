@@ -16,6 +16,7 @@ from quoth.wire.openai_responses.answers import (
 )
 from quoth.wire.openai_responses.items import BETWEEN, message_of, reasoning_text, refusals_of, texts_of
 from quoth.wire.sse import Event
+from quoth.wire.stamp import Chunks
 
 __all__ = ["ResponsesReader"]
 
@@ -68,9 +69,7 @@ class ResponsesReader:
 
     def __init__(self, warnings: list[Warning], created: int | None = None):
         self._warnings = warnings
-        self._head: Json = {"object": "chat.completion.chunk"}
-        if created is not None:
-            self._head["created"] = created
+        self._chunks = Chunks(created)
         self._items: dict[int, _Item] = {}
         self._done: dict[int, Json] = {}
         self._calls = 0
@@ -113,7 +112,7 @@ class ResponsesReader:
             return self._reasoning(item, piece.delta, -1) if item.summary in (None, -1) else None
         if kind == "response.refusal.delta":
             self._item(piece.output_index).said = True
-            return self._chunk({"refusal": piece.delta})
+            return self._chunks.chunk({"refusal": piece.delta})
         if kind == "response.custom_tool_call_input.delta":
             item = self._item(piece.output_index)
             item.said = True
@@ -130,18 +129,18 @@ class ResponsesReader:
         if not item.said and self._has_text:
             text = BETWEEN + text
         item.said = self._has_text = True
-        return self._chunk({"content": text})
+        return self._chunks.text("content", text)
 
     def _reasoning(self, item: _Item, text: str, summary: int) -> Chunk:
         if item.summary != summary and self._has_reasoning:
             text = BETWEEN + text
         item.summary, self._has_reasoning = summary, True
-        return self._chunk({"reasoning_content": text})
+        return self._chunks.text("reasoning_content", text)
 
     def _call(self, item: _Item, piece: Json) -> Chunk:
         if item.call is None:
             item.call, self._calls = self._calls, self._calls + 1
-        return self._chunk({"tool_calls": [{"index": item.call, **piece}]})
+        return self._chunks.chunk({"tool_calls": [{"index": item.call, **piece}]})
 
     def _rare(self, event: Event) -> Chunk | Done | None:
         data = event.data
@@ -171,12 +170,11 @@ class ResponsesReader:
         return None
 
     def _begin(self, response: Json) -> Chunk:
-        for name in ("id", "model"):
-            if response.get(name) is not None:
-                self._head[name] = response[name]
+        said = {name: response[name] for name in ("id", "model") if response.get(name) is not None}
         if response.get("created_at") is not None:
-            self._head["created"] = int(response["created_at"])
-        return self._chunk({"role": "assistant", "content": None})
+            said["created"] = int(response["created_at"])
+        self._chunks.begin(said)
+        return self._chunks.chunk({"role": "assistant", "content": None})
 
     def _added(self, event: Json) -> Chunk | None:
         start = event.get("item") or {}
@@ -203,12 +201,12 @@ class ResponsesReader:
             if item.summary is None and (texts := reasoning_text(whole)):
                 start = BETWEEN if self._has_reasoning else ""
                 delta["reasoning_content"], self._has_reasoning = start + BETWEEN.join(texts), True
-            return self._chunk(delta)
+            return self._chunks.chunk(delta)
         if kind == "message" and not item.said:
             texts, refusals = texts_of(whole), refusals_of(whole)
             if texts:
                 return self._text(item, "".join(texts))
-            return self._chunk({"refusal": "".join(refusals)}) if refusals else None
+            return self._chunks.chunk({"refusal": "".join(refusals)}) if refusals else None
         if kind in _CALLS:
             call = (message_of([whole]).get("tool_calls") or [{}])[0]
             if item.call is not None and item.said:
@@ -226,16 +224,11 @@ class ResponsesReader:
         choice: Json = {"index": 0, "delta": said, "finish_reason": finish_reason(response, whole)}
         if logprobs := logprobs_of(output):
             choice["logprobs"] = {"content": logprobs}
-        for name in ("id", "model"):
-            if response.get(name) is not None:
-                self._head[name] = response[name]
-        chunk: Json = {**self._head, "choices": [choice]}
+        self._chunks.begin({name: response[name] for name in ("id", "model") if response.get(name) is not None})
+        chunk: Json = {**self._chunks.head, "choices": [choice]}
         if isinstance(usage := response.get("usage"), dict):
             chunk["usage"] = usage_to_chat(usage)
         return Chunk.model_validate(chunk | head_of(response))
-
-    def _chunk(self, delta: Json) -> Chunk:
-        return Chunk.model_validate({**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
 
 
 def _failed(event: Json, data: bytes) -> UpstreamError:

@@ -110,8 +110,8 @@ def reasoning_text(item: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _objects(value: Any) -> Iterable[Mapping[str, Any]]:
-    return [part for part in value if isinstance(part, Mapping)] if isinstance(value, list) else []
+def _objects(value: Any) -> list[Json]:
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
 def message_of(items: Sequence[Json], *, sent: bool = False) -> Json:
@@ -128,14 +128,16 @@ def message_of(items: Sequence[Json], *, sent: bool = False) -> Json:
     if refusal := [text for item in messages for text in refusals_of(item)]:
         message["refusal"] = "".join(refusal)
     thoughts = [item for item in items if item.get("type") == "reasoning"]
-    if said := [text for item in thoughts for text in reasoning_text(item)]:
-        message["reasoning_content"] = BETWEEN.join(said)
-    blocks = [block for item in thoughts for block in _unsealed(item)]
-    if blocks:
-        message["thinking_blocks"] = blocks
-    own = [dict(item) for item in thoughts if not _unsealed(item)]
-    if own:
-        message["reasoning_items"] = own
+    blocks: list[Json] = []
+    if thoughts:
+        if said := [text for item in thoughts for text in reasoning_text(item)]:
+            message["reasoning_content"] = BETWEEN.join(said)
+        blocks += [block for item in thoughts for block in _unsealed(item)]
+        if blocks:
+            message["thinking_blocks"] = blocks
+        own = [dict(item) for item in thoughts if not _unsealed(item)]
+        if own:
+            message["reasoning_items"] = own
     calls = [_call_of(item) for item in items if item.get("type") in _CALLS]
     if calls:
         message["tool_calls"] = calls
@@ -164,10 +166,15 @@ def _plain(items: Iterable[Mapping[str, Any]]) -> list[Json]:
         if more["type"] == "message":
             content = more.get("content")
             parts = [{"type": "output_text", "text": content}] if isinstance(content, str) else content
-            bare = [{name: value for name, value in part.items() if name != "logprobs"} for part in _objects(parts)]
-            more["content"] = [{"annotations": [], **part} if "text" in part else part for part in bare]
+            more["content"] = [_bare(part) for part in _objects(parts)]
         found.append(more)
     return found
+
+
+def _bare(part: Json) -> Json:
+    if "logprobs" in part:
+        part = {name: value for name, value in part.items() if name != "logprobs"}
+    return {"annotations": [], **part} if "text" in part and "annotations" not in part else part
 
 
 def _more(item: Mapping[str, Any], *known: str) -> Json:

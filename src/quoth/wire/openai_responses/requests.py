@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from quoth.call import Target, WireRequest
 from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.types import Warning
@@ -23,10 +21,10 @@ from quoth.wire.carried import (
     web_search_of,
 )
 from quoth.wire.kept_answers import refused
-from quoth.wire.openai_chat import address, authorization
+from quoth.wire.openai_chat import authorization, head_at
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items, unmarked
 
-__all__ = ["custom_tools", "encode_document", "from_chat", "to_chat"]
+__all__ = ["custom_tools", "from_chat", "head", "to_chat"]
 
 WIRE = "openai_responses"
 _NO_PLACE = frozenset("audio frequency_penalty logit_bias modalities prediction presence_penalty seed stop".split())
@@ -36,16 +34,16 @@ _HANDLED = frozenset(
         "stream_options web_search_options logprobs thinking"
     ).split()
 ) | {SPECIFIC, *LEGACY}
+_ABOUT_TOOLS = frozenset({"tools", "tool_choice", "web_search_options", *LEGACY})
+_ABOUT_TEXT = frozenset({"text", "response_format", "verbosity"})
 _LOGPROBS = "message.output_text.logprobs"
 # Items that are the user's or a tool's side; every other belongs to what the assistant said.
 _OUTPUTS = {"function_call_output": "output", "custom_tool_call_output": "output"}
 
 
-def encode_document(target: Target, document: Mapping[str, Any]) -> WireRequest:
-    """One POST of a request of this wire."""
-    accept = "text/event-stream" if document.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **authorization(target), **target.headers}
-    return WireRequest("POST", address(target, "/responses"), headers, msgspec.json.encode(document))
+def head(target: Target, stream: bool) -> WireRequest:
+    """A request of this wire but for its body."""
+    return head_at(target, "/responses", authorization(target), stream)
 
 
 # --- From chat ---------------------------------------------------------------------------------------------------
@@ -73,8 +71,10 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         elif name not in _HANDLED and name not in document:
             document[name] = value
     _limits(body, document, warnings)
-    _tools(body, document, warnings)
-    _text(body, document)
+    if not _ABOUT_TOOLS.isdisjoint(body):
+        _tools(body, document, warnings)
+    if not _ABOUT_TEXT.isdisjoint(body):
+        _text(body, document)
     warnings += take_back(document, body, "responses", "messages", WIRE)
     return document, warnings
 
@@ -119,7 +119,6 @@ def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> 
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
-    document.pop("tools", None)
     found = [_tool(tool, f"tools[{number}]", warnings) for number, tool in enumerate(tools)]
     for tool in tools:
         unmarked(tool, warnings)
@@ -247,8 +246,10 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
     if (choice := document.get("tool_choice")) is not None:
         body["tool_choice"] = _chat_choice(choice)
-    _read_reasoning(document.get("reasoning"), body, rest)
-    _read_text(document.get("text"), body, rest)
+    if "reasoning" in document:
+        _read_reasoning(document["reasoning"], body, rest)
+    if "text" in document:
+        _read_text(document["text"], body, rest)
     include = rest.get("include")
     if isinstance(include, list) and _LOGPROBS in include:
         body["logprobs"] = True
@@ -361,5 +362,7 @@ def _chat_tool(tool: Any, where: str) -> Json:
 def custom_tools(document: Mapping[str, Any] | None) -> frozenset[str]:
     """The names of a request's tools whose input is free text."""
     tools = document.get("tools") if document is not None else None
-    found = (tool for tool in tools or () if isinstance(tool, Mapping) and tool.get("type") == "custom")
+    if not tools:
+        return frozenset()
+    found = (tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "custom")
     return frozenset(str(tool["name"]) for tool in found if tool.get("name"))
