@@ -54,6 +54,14 @@ PARTS = st.lists(
     min_size=1,
     max_size=3,
 )
+# What a tool shows: several parts, for a text alone is a text.
+RESULTS = st.lists(
+    SAID.map(lambda text: {"type": "text", "text": text})
+    | URL.map(lambda url: {"type": "image_url", "image_url": {"url": url}}),
+    min_size=2,
+    max_size=3,
+)
+FORM = {"name": "answer", "schema": {"type": "object"}, "strict": True}
 OBJECT = st.dictionaries(WORD, st.integers() | TEXT | st.booleans() | st.none(), max_size=2)
 
 
@@ -75,7 +83,7 @@ def conversations(draw: st.DrawFn) -> Json:
         ]
         answer: Json = {"role": "assistant", "content": draw(SAID if not calls else st.none() | SAID)}
         messages.append(answer | ({"tool_calls": calls} if calls else {}))
-        messages += [{"role": "tool", "tool_call_id": call["id"], "content": draw(TEXT)} for call in calls]
+        messages += [{"role": "tool", "tool_call_id": call["id"], "content": draw(TEXT | RESULTS)} for call in calls]
     messages.append({"role": "user", "content": draw(SAID | PARTS)})
     body: Json = {"model": "m", "messages": messages, "max_completion_tokens": draw(st.integers(1, 9999))}
     if draw(st.booleans()):
@@ -86,8 +94,15 @@ def conversations(draw: st.DrawFn) -> Json:
         body["tool_choice"] = draw(st.sampled_from(["auto", "none", "required", named]))
     if draw(st.booleans()):
         body["temperature"] = draw(st.floats(0, 1))
-    if draw(st.booleans()):
-        body["stream"] = True
+    for name, values in (
+        ("stream", st.just(True)),
+        ("top_p", st.floats(0, 1)),
+        ("user", WORD),
+        ("reasoning_effort", st.sampled_from(["low", "medium", "high"])),
+        ("response_format", st.just({"type": "json_schema", "json_schema": FORM})),
+    ):
+        if draw(st.booleans()):
+            body[name] = draw(values)
     return body
 
 
