@@ -273,6 +273,10 @@ def test_its_own_errors(gateway: Serving, client: anthropic.Anthropic) -> None:
     body: Any = missing.value.body
     assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
     assert body["request_id"] == missing.value.request_id
+    with pytest.raises(anthropic.NotFoundError) as missing:
+        client.messages.batches.list()  # a route of this API that there is none of
+    body = missing.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
     messages: Any = "hello"
     with pytest.raises(anthropic.BadRequestError):
         client.messages.create(model=CLAUDE, max_tokens=9, messages=messages)
@@ -308,11 +312,15 @@ def test_structured_output(client: anthropic.Anthropic) -> None:
         "required": ["n"],
         "additionalProperties": False,
     }
-    for model in (GPT, "poe/Grok-4"):
-        found = client.messages.create(
-            model=model,
-            max_tokens=400,
-            messages=ASKED,
-            output_config={"format": {"type": "json_schema", "schema": schema}},
-        )
+    form: Any = {"type": "json_schema", "schema": schema}
+    # Poe's Messages refuse to be told the form, so that its Claude is asked over Responses.
+    for model in (CLAUDE, GPT, "poe/Grok-4"):
+        asked: Any = {"model": model, "max_tokens": 400, "messages": ASKED}
+        found = client.messages.create(**asked, output_config={"format": form})
         assert isinstance(json.loads(words(found))["n"], int)
+        with client.messages.stream(**asked, extra_body={"output_format": form}) as stream:
+            assert isinstance(json.loads(words(stream.get_final_message()))["n"], int)
+    raw = client.messages.with_raw_response.create(
+        model=CLAUDE, max_tokens=400, messages=ASKED, output_config={"effort": "low"}
+    )
+    assert raw.headers["x-quoth-wire"] == "anthropic_messages"

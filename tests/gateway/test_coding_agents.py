@@ -199,6 +199,34 @@ def test_claude_codes_turn_with_tools_and_thoughts_goes_on(gateway: Serving, poe
     assert sent["messages"] == asked["messages"]
 
 
+@pytest.mark.parametrize("model", ["claude-sonnet-4.5", "GPT-5.4", "Grok-4"])
+def test_claude_codes_marks_of_a_beta_are_marks_all_the_same(gateway: Serving, poe: Emulator, model: str) -> None:
+    mark = {"cache_control": {"type": "ephemeral", "ttl": "1h", "scope": "global"}}
+    use = {"type": "tool_use", "id": "t1", "name": FILE_TOOL["name"], "input": {"scope": "all"}}
+    shown = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "ok", **mark}], **mark}
+    asked = claude_code(
+        model,
+        thinking={"type": "disabled"},
+        system=[{"type": "text", "text": LONG, **mark}],
+        tools=[FILE_TOOL | mark],
+        messages=[
+            {"role": "user", "content": "What is the capital of France?"},
+            {"role": "assistant", "content": [use]},
+            {"role": "user", "content": [shown]},
+        ],
+    )
+    found = of_claude_code(gateway, "/v1/messages?beta=true", asked)
+    assert found.status == 200, found.body
+    if model == "claude-sonnet-4.5":
+        document = poe.requests[-1].body
+        assert isinstance(document, dict)
+        plain = {"type": "ephemeral", "ttl": "1h"}
+        result = document["messages"][-1]["content"][0]
+        marks = [one["cache_control"] for one in (document["system"][-1], document["tools"][-1], result)]
+        assert [*marks, result["content"][0]["cache_control"]] == [plain] * 4
+        assert document["messages"][-2]["content"][0]["input"] == {"scope": "all"}
+
+
 def test_claude_codes_probes(gateway: Serving, poe: Emulator) -> None:
     asked = claude_code("claude-sonnet-4.5")
     del asked["stream"], asked["max_tokens"]

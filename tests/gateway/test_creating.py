@@ -118,6 +118,18 @@ def test_edits_as_json(gateway: Serving, poe: Emulator) -> None:
     assert parts[1]["image_url"]["url"] == "https://example.org/raven.png", "an address is passed on where it is taken"
 
 
+def test_data_urls_in_every_spelling_are_files(gateway: Serving, poe: Emulator) -> None:
+    plain = "".join(f"%{byte:02x}" for byte in PICTURE)
+    for url in (f"Data:image/png;BASE64,{base64.b64encode(PICTURE).decode()}", f"data:image/png,{plain}"):
+        body = {"model": "flux-kontext-pro", "prompt": "Blue", "image": url}
+        assert gateway.ask("POST", "/v1/images/edits", body).status == 200
+        [_, shown] = sent(poe)["messages"][0]["content"]
+        assert shown["image_url"]["url"] == f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+    for url in ("data:image/png;base64", "data:image/png;base64,!!", "data:", "data:,", "DATA:image/png;base64,a"):
+        found = gateway.ask("POST", "/v1/images/edits", {"model": "flux-kontext-pro", "prompt": "Blue", "image": url})
+        assert (found.status, found.error["param"]) == (400, "image"), url
+
+
 def test_what_has_no_counterpart_is_an_error_that_names_what_has(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match=r"it takes aspect_ratio \(16:9") as caught:
         client.images.generate(model="imagen-4-fast", prompt="A raven", quality="high")
@@ -154,6 +166,11 @@ def test_speech_by_the_native_endpoint(client: openai.OpenAI, poe: Emulator) -> 
 def test_a_voice_of_openais_is_one_of_the_models(client: openai.OpenAI) -> None:
     spoken = client.audio.speech.with_raw_response.create(model="sonic-3.0", input="Nevermore", voice="alloy")
     assert "nearest" in spoken.headers["x-quoth-warnings"]
+    # Its client cannot leave a voice out, and music has none.
+    spoken = client.audio.speech.with_raw_response.create(model="lyria-3", input="A dirge", voice="alloy")
+    assert spoken.headers["x-quoth-warnings"] == "mapped"
+    with pytest.raises(openai.BadRequestError, match="it takes full_song"):
+        client.audio.speech.create(model="lyria-3", input="A dirge", voice="Amy")
 
 
 # Films
@@ -200,6 +217,22 @@ def test_a_film_over_chat_is_a_job(client: openai.OpenAI, gateway: Serving, poe:
     assert client.videos.delete(film.id).deleted
     with pytest.raises(openai.NotFoundError):
         client.videos.retrieve(film.id)
+
+
+def test_what_is_known_to_be_wrong_is_said_before_there_is_a_job(client: openai.OpenAI, gateway: Serving) -> None:
+    for model, asked, accepted in (
+        ("mochi-preview", {"size": "1280x720"}, "it takes no parameters"),
+        ("runway-gen-4.5", {"seconds": "abc"}, r"duration \(5, 8, 10\)"),
+        ("sora-2", {"size": "large"}, r"size \(1280x720, 720x1280\)"),
+        ("veo-3", {"seconds": "long"}, r"seconds \(4, 6, 8\)"),
+    ):
+        with pytest.raises(openai.BadRequestError, match=accepted) as caught:
+            client.videos.create(model=model, prompt="A raven flies", **asked)  # type: ignore[arg-type]
+        assert (caught.value.type, caught.value.param) == ("unsupported_params", next(iter(asked)))
+    begun = client.videos.with_raw_response.create(model="runway-gen-4.5", prompt="A raven flies", seconds="12")
+    assert begun.headers["x-quoth-warnings"] == "nearest"
+    said = {"model": "sora-2", "prompt": "A raven", "input_reference": "http://127.0.0.1/raven.png"}
+    assert gateway.ask("POST", "/v1/videos", said).error["param"] == "input_reference"
 
 
 def test_the_end_of_a_job_is_in_the_log(client: openai.OpenAI, gateway: Serving) -> None:

@@ -138,6 +138,29 @@ def test_the_tool_loop(client: openai.OpenAI, poe: Emulator, model: str, streame
         assert poe.requests[-1].path == "/v1/chat/completions"
 
 
+def test_choices_among_tools_reach_a_model_of_chat(client: openai.OpenAI, poe: Emulator) -> None:
+    function: Any = {"type": "function", "strict": False, "parameters": {"type": "object", "properties": {}}}
+    two: Any = [function | {"name": "look"}, function | {"name": "leap"}]
+    allowed: Any = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "leap"}]}
+    ask = client.responses.with_raw_response.create
+    found = ask(model="poe/Grok-4", input="Do it", tools=two, tool_choice=allowed)
+    assert [item.type for item in found.parse().output] == ["function_call"]
+    assert "allowed_tools_alone" in found.headers["x-quoth-warnings"]
+    sent = poe.requests[-1].body
+    assert isinstance(sent, dict)
+    assert ([tool["function"]["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["leap"], "required")
+    # A search is a parameter there, and a choice among no tools is refused.
+    search: Any = [{"type": "web_search"}]
+    ask(model="poe/Gemini-3.1-Pro", input="Look", tools=search, tool_choice="auto", parallel_tool_calls=False)
+    chat: Any = client.chat.completions.create
+    asked: Any = [{"role": "user", "content": "Look"}]
+    chat(model="poe/Gemini-3.1-Pro", messages=asked, tools=search, tool_choice="auto", parallel_tool_calls=False)
+    sent = poe.requests[-1].body
+    assert isinstance(sent, dict)
+    assert sent["web_search"] is True
+    assert sent.keys().isdisjoint({"tools", "tool_choice", "parallel_tool_calls"})
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_an_answer_that_fits_a_class(client: openai.OpenAI, model: str) -> None:
     found = client.responses.parse(model=model, input="Tell me about Lisbon.", text_format=City)

@@ -194,6 +194,7 @@ def test_a_largest_size(download: Any, files: Files, tmp_path: Path) -> None:
 
 def test_data_urls(download: Any) -> None:
     assert download("data:image/png;base64,iVBORw0KGgo=").suffix == ".png"
+    assert download("Data:image/png;BASE64,iVBORw0KGgo=").suffix == ".png"
     for url in ("data:image/png;base64,%%", "data:", "ftp://example.org/x", "raven.png"):
         with pytest.raises(quoth.BadRequestError):
             download(url)

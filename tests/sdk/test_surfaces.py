@@ -147,6 +147,48 @@ def test_messages(ask: Any, model: str, emulator: Emulator) -> None:
     assert found.warnings == []
 
 
+LOOK: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "left_out"),
+    [
+        ({"temperature": 0.3}, ["temperature"]),
+        ({"top_p": 0.5, "temperature": 1}, ["top_p"]),
+        ({"top_k": 5}, ["top_k"]),
+        ({"tools": [LOOK], "tool_choice": "required"}, ["reasoning_effort"]),
+        ({"tools": [LOOK], "tool_choice": {"type": "function", "function": {"name": "look"}}}, ["reasoning_effort"]),
+        ({"top_p": 0.99, "tools": [LOOK], "tool_choice": "auto"}, []),
+    ],
+)
+def test_an_effort_is_no_thinking_that_the_rest_of_the_call_forbids(
+    given: dict[str, Any], left_out: list[str], emulator: Emulator
+) -> None:
+    """Over Messages thinking and these exclude each other; chat takes both, unless Messages are asked for."""
+    asked: Any = {"model": "poe/Claude-Haiku-4.5", "messages": QUESTION, "reasoning_effort": "low", **given}
+    found = quoth.completion(**asked)
+    assert found.wire == ("openai_chat" if left_out not in ([], ["top_k"]) else "anthropic_messages")
+    found = quoth.completion(**asked, wire="anthropic_messages")
+    said = [warning for warning in found.warnings if warning.message.partition(" was sent as ")[2] == ""]
+    assert [warning.param for warning in said] == left_out
+    sent = emulator.requests[-1].body
+    assert isinstance(sent, dict)
+    assert ("thinking" in sent) == (left_out != ["reasoning_effort"])
+    assert sent.keys().isdisjoint(left_out)
+
+
+def test_messages_in_a_given_form(ask: Any, emulator: Emulator) -> None:
+    """Poe's Messages refuse to be told it, so that another wire is."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    form = {"format": {"type": "json_schema", "schema": schema}}
+    asked: Any = {"model": "poe/Claude-Sonnet-4.6", "max_tokens": 100, "messages": QUESTION}
+    found: Any = ask.messages(**asked, output_config=form)
+    assert isinstance(json.loads(found.text)["n"], int)
+    assert found.wire == "openai_responses"
+    kept: Any = ask.messages(**asked, output_config=form, wire="anthropic_messages")
+    assert (kept.wire, [warning.code for warning in kept.warnings]) == ("anthropic_messages", ["beta_field_removed"])
+
+
 @pytest.mark.parametrize("model", WIRES)
 def test_messages_streamed(ask: Any, model: str, emulator: Emulator) -> None:
     stream = ask.messages(model=model, max_tokens=100, messages=QUESTION, stream=True)

@@ -25,7 +25,9 @@ REFUSED = """
     169.254.169.254 100.64.0.1 100.100.100.200 168.63.129.16 192.0.0.192 192.0.2.1 198.18.0.1 224.0.0.1 255.255.255.255
     ::1 :: fe80::1 fd00::1 fd00:ec2::254 ff02::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 ::ffff:a9fe:a9fe ::127.0.0.1
     2002:7f00:1:: 2002:a9fe:a9fe:: 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::808:808 2001:db8::1 localhost
-    localhost.localdomain.invalid [::1]
+    localhost.localdomain.invalid [::1] fec0::1 ::ffff:0:127.0.0.1 ::ffff:0:a9fe:a9fe ::fffe:7f00:1 64:ff9b::1:7f00:1
+    5f00::1 3fff::1 4000::1 2001:0:a9fe:a9fe::1 2001:0:4136:e378:8000:63bf:80ff:fffe 192.0.0.8 192.0.0.170
+    2606:4700::5efe:7f00:1 2606:4700::200:5efe:10.0.0.1
 """.split()
 
 
@@ -34,7 +36,9 @@ def test_private_hosts(host: str) -> None:
     assert not is_public(host)
 
 
-@pytest.mark.parametrize("host", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "2002:808:808::1"])
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8"]
+)
 def test_public_hosts(host: str) -> None:
     assert is_public(host)
     assert public_address(host) == host

@@ -54,6 +54,14 @@ PARTS = st.lists(
     min_size=1,
     max_size=3,
 )
+# What a tool shows: several parts, for a text alone is a text.
+RESULTS = st.lists(
+    SAID.map(lambda text: {"type": "text", "text": text})
+    | URL.map(lambda url: {"type": "image_url", "image_url": {"url": url}}),
+    min_size=2,
+    max_size=3,
+)
+FORM = {"name": "answer", "schema": {"type": "object"}, "strict": True}
 OBJECT = st.dictionaries(WORD, st.integers() | TEXT | st.booleans() | st.none(), max_size=2)
 
 
@@ -75,7 +83,7 @@ def conversations(draw: st.DrawFn) -> Json:
         ]
         answer: Json = {"role": "assistant", "content": draw(SAID if not calls else st.none() | SAID)}
         messages.append(answer | ({"tool_calls": calls} if calls else {}))
-        messages += [{"role": "tool", "tool_call_id": call["id"], "content": draw(TEXT)} for call in calls]
+        messages += [{"role": "tool", "tool_call_id": call["id"], "content": draw(TEXT | RESULTS)} for call in calls]
     messages.append({"role": "user", "content": draw(SAID | PARTS)})
     body: Json = {"model": "m", "messages": messages, "max_completion_tokens": draw(st.integers(1, 9999))}
     if draw(st.booleans()):
@@ -86,8 +94,15 @@ def conversations(draw: st.DrawFn) -> Json:
         body["tool_choice"] = draw(st.sampled_from(["auto", "none", "required", named]))
     if draw(st.booleans()):
         body["temperature"] = draw(st.floats(0, 1))
-    if draw(st.booleans()):
-        body["stream"] = True
+    for name, values in (
+        ("stream", st.just(True)),
+        ("top_p", st.floats(0, 1)),
+        ("user", WORD),
+        ("reasoning_effort", st.sampled_from(["low", "medium", "high"])),
+        ("response_format", st.just({"type": "json_schema", "json_schema": FORM})),
+    ):
+        if draw(st.booleans()):
+            body[name] = draw(values)
     return body
 
 
@@ -506,6 +521,129 @@ def test_meaning_is_compared_and_not_spelling():
     )
     assert said("a") != said("b")
     assert Pieces((b"a",)) != Pieces((b"b",))
+
+
+# --- What has no part of its own elsewhere is still said --------------------------------------------------------------
+
+FOUND: Json = {
+    "type": "search_result",
+    "source": "https://a.example/raven",
+    "title": "Ravens",
+    "content": [{"type": "text", "text": "They are black."}, {"type": "text", "text": "They talk."}],
+    "citations": {"enabled": True},
+}
+NOTES: Json = {
+    "type": "document",
+    "title": "Notes",
+    "context": "Taken at night.",
+    "source": {"type": "content", "content": [{"type": "text", "text": "Nevermore."}]},
+}
+FOUND_TEXT = "Ravens\nhttps://a.example/raven\n\nThey are black.\n\nThey talk."
+NOTES_TEXT = "Notes\nTaken at night.\n\nNevermore."
+
+
+def of_messages(*turns: Json, **more: Any) -> Json:
+    """The chat body of such a conversation."""
+    return anthropic_messages.to_chat({"model": "m", "max_tokens": 9, "messages": list(turns), **more})[0]
+
+
+def test_what_was_found_is_text_to_those_who_have_no_part_for_it():
+    result = {"type": "tool_result", "tool_use_id": "a", "content": [FOUND]}
+    chat = of_messages(
+        {"role": "user", "content": [FOUND, NOTES]},
+        {"role": "assistant", "content": [USE | {"id": "a"}]},
+        {"role": "user", "content": [result]},
+    )
+    body, warnings = for_chat(chat)
+    assert [part["text"] for part in body["messages"][0]["content"]] == [FOUND_TEXT, NOTES_TEXT]
+    assert body["messages"][2] == {"role": "tool", "tool_call_id": "a", "content": FOUND_TEXT}
+    assert [warning.param for warning in warnings] == [
+        "messages[0].content[0].citations",
+        "messages[2].content[0].citations",
+    ]
+    request, warnings = openai_responses.from_chat(chat)
+    assert [part["text"] for part in request["input"][0]["content"]] == [FOUND_TEXT, NOTES_TEXT]
+    assert request["input"][2]["output"] == [{"type": "input_text", "text": FOUND_TEXT}]
+    assert len(warnings) == 2
+    # Its maker gets it back as it was.
+    again, warnings = anthropic_messages.from_chat(chat)
+    assert again["messages"][0]["content"] == [FOUND, NOTES]
+    assert again["messages"][2]["content"] == [result]
+    assert not warnings
+
+
+def test_what_only_anthropic_asks_of_a_document_is_left_out_elsewhere():
+    source = {"type": "base64", "media_type": "application/pdf", "data": "aGk="}
+    document = {"type": "document", "source": source, "title": "a.pdf", "citations": {"enabled": True}, "context": "x"}
+    chat = of_messages({"role": "user", "content": [document]})
+    file = {"filename": "a.pdf", "file_data": PDF}
+    params = ["messages[0].content[0].citations", "messages[0].content[0].context"]
+    body, warnings = for_chat(chat)
+    assert body["messages"][0]["content"] == [{"type": "file", "file": file}]
+    assert [warning.param for warning in warnings] == params
+    request, warnings = openai_responses.from_chat(chat)
+    assert request["input"][0]["content"] == [{"type": "input_file", **file}]
+    assert [warning.param for warning in warnings] == params
+    assert anthropic_messages.from_chat(chat)[0]["messages"][0]["content"] == [document]
+
+
+def test_a_data_url_is_one_in_any_spelling():
+    part = {"type": "image_url", "image_url": {"url": "Data:image/png;BASE64,aGk="}}
+    request, _ = anthropic_messages.from_chat({"messages": [{"role": "user", "content": [part]}], "max_tokens": 9})
+    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    assert request["messages"][0]["content"] == [{"type": "image", "source": source}]
+
+
+@pytest.mark.parametrize("content", [[], [THOUGHT]])
+def test_a_turn_that_says_nothing_to_others_is_refused_by_none(content: list[Json]):
+    """Chat has no message without content, and Anthropic no turn without blocks."""
+    chat = of_messages(
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": content}, {"role": "user", "content": "b"}
+    )
+    assert for_chat(chat)[0]["messages"][1]["content"] == ""
+    assert [item["role"] for item in openai_responses.from_chat(chat)[0]["input"]] == ["user", "user"]
+    turns = anthropic_messages.from_chat(chat)[0]["messages"]
+    assert [turn["content"] for turn in turns] == ["a", *([[THOUGHT]] if content else []), "b"]
+    thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
+    asked = [{"role": "user", "content": "a"}, thought, {"role": "user", "content": "b"}]
+    chat, _ = openai_responses.to_chat({"model": "m", "input": asked})
+    assert for_chat(chat)[0]["messages"][1]["content"] == ""
+    assert [turn["role"] for turn in anthropic_messages.from_chat(chat)[0]["messages"]] == ["user", "user"]
+
+
+def test_a_search_keeps_the_settings_that_both_have_and_says_which_it_lost():
+    place = {"type": "approximate", "country": "NO", "city": "Oslo"}
+    tool: Json = {"type": "web_search_20250305", "name": "web_search", "user_location": place, "max_uses": 3}
+    request, warnings = openai_responses.from_chat(of_messages({"role": "user", "content": "?"}, tools=[tool]))
+    assert request["tools"] == [{"type": "web_search_preview", "user_location": place}]
+    assert [warning.param for warning in warnings] == ["tools[0].max_uses"]
+    tool = {"type": "web_search", "user_location": place, "filters": {"allowed_domains": ["a.example"]}}
+    chat, _ = openai_responses.to_chat({"model": "m", "input": "?", "tools": [tool | {"search_context_size": "low"}]})
+    request, warnings = anthropic_messages.from_chat({**chat, "max_tokens": 9})
+    assert request["tools"] == [
+        {
+            "type": "web_search_20250305",
+            "name": "web_search",
+            "user_location": place,
+            "allowed_domains": ["a.example"],
+        }
+    ]
+    assert [warning.param for warning in warnings] == ["tools[0].search_context_size"]
+
+
+@pytest.mark.parametrize(("mode", "choice"), [("auto", "auto"), ("required", "any")])
+def test_tools_that_are_not_allowed_are_not_given_where_that_cannot_be_said(mode: str, choice: str):
+    tools = [{"type": "function", "name": name, "parameters": {"type": "object", "properties": {}}} for name in "fgh"]
+    allowed = {"type": "allowed_tools", "mode": mode, "tools": [{"type": "function", "name": name} for name in "fh"]}
+    asked = {"model": "m", "input": "?", "tools": tools, "tool_choice": allowed}
+    chat, _ = openai_responses.to_chat(asked)
+    named = [{"type": "function", "function": {"name": name}} for name in "fh"]
+    assert chat["tool_choice"] == {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
+    assert openai_responses.from_chat(chat)[0]["tool_choice"] == allowed
+    request, warnings = anthropic_messages.from_chat({**chat, "max_tokens": 9})
+    assert [tool["name"] for tool in request["tools"]] == ["f", "h"]
+    assert request["tool_choice"] == {"type": choice}
+    assert not warnings
 
 
 # --- Anything at all ---------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ from quoth.gateway.outside import fetched
 from quoth.gateway.relay import ANSWER_LIMIT
 from quoth.gateway.request import Request
 from quoth.media import Kind as MediaKind
-from quoth.providers.wishes import File, Way, Wish, needs_bytes, way_of
+from quoth.providers.wishes import File, Kind, Way, Wish, needs_bytes, way_of
 from quoth.transport.drive import adrive
+from quoth.wire.carried import of_data_url
 from quoth.wire.media_types import ENDINGS, HEAD, named, sniffed
 from quoth.wire.observe import Tokens, tokens_of
 
@@ -33,6 +34,8 @@ __all__ = ["Creation", "file_of", "headers_of", "wished"]
 MOST_AT_ONCE = 128
 # What came in was bounded; as base64 it is a third longer.
 _REQUEST_LIMIT = 512 << 20
+# Where a caller gives the files of each kind.
+_PARAMS: dict[Kind, str] = {"edit": "image", "transcription": "file", "video": "input_reference"}
 # What chat knows as something else.
 _UNTYPED = frozenset({"response_format", "modalities", "stop"})
 
@@ -57,9 +60,12 @@ def file_of(value: Any, param: str) -> File:
         name = value.partition("?")[0].rpartition("/")[2][:200] or "file"
         return File(name, named(name) or "", url=value)
     try:
-        data = base64.b64decode(value.partition(",")[2] if value[:5].lower() == "data:" else value, validate=True)
+        inline = of_data_url(value)
+        data = base64.b64decode(value if inline is None else inline[1], validate=True)
     except ValueError:
         raise errors.BadRequestError(f"{param} has to be a file, base64 or an address", param=param) from None
+    if not data:
+        raise errors.BadRequestError(f"{param} is empty", param=param)
     kind = sniffed(data[:HEAD]) or "application/octet-stream"
     return File(f"file{ENDINGS.get(kind, '')}", kind, data)
 
@@ -91,6 +97,22 @@ class Creation:
         """Those of the candidates."""
         kind = self.wish.kind
         return [way_of(candidate.target, kind, native=self.native) for candidate in self.group.candidates]
+
+    def rehearse(self) -> None:
+        """Say at once what the first attempt will warn of. Raises the QuothError in which all would end before anything
+        is sent, and no fallback could help."""
+        wrong: errors.QuothError | None = None
+        for candidate in self.group.candidates:
+            try:
+                self.x.warnings += self._making(Journey(), candidate).warnings
+            except errors.QuothError as error:
+                wrong = wrong or error
+            else:
+                return
+        given = self.controls.fallbacks
+        others = self.generation.routes.fallbacks(self.group.name, wrong) if wrong and given is None else given
+        if wrong is not None and (self.controls.disable_fallbacks or not others):
+            raise wrong
 
     async def made(self) -> Made:
         """Raises QuothError."""
@@ -158,8 +180,13 @@ class Creation:
 
     def _trying(self, journey: Journey, candidate: Candidate) -> Try[Any, Made]:
         """One attempt. Raises QuothError for what is known to be wrong before sending."""
-        target, deployment = candidate.target, candidate.deployment
         self.x.candidate = candidate
+        making = self._making(journey, candidate)
+        interpret = partial(what_came, making, self.app.world, journey.attempts)
+        return Try(making.request, making.reader, interpret, False, True, 0)
+
+    def _making(self, journey: Journey, candidate: Candidate) -> Making:
+        target, deployment = candidate.target, candidate.deployment
         if deployment.mock:
             raise errors.BadRequestError(f"{candidate.model} answers by itself, and in words alone", param="model")
         way = self.way = way_of(target, self.wish.kind, native=self.native)
@@ -183,9 +210,7 @@ class Creation:
         policy = Policy(request_limit=_REQUEST_LIMIT, answer_limit=ANSWER_LIMIT)
         if way.style != "chat":
             target = replace(target, wire=way.wire)
-        making: Making = ready(self.wish, Plan(call, lambda: target, policy), target, way, self.app.world)
-        interpret = partial(what_came, making, self.app.world, journey.attempts)
-        return Try(making.request, making.reader, interpret, False, True, 0)
+        return ready(self.wish, Plan(call, lambda: target, policy), target, way, self.app.world)
 
     async def _with_bytes(self) -> None:
         """Fetch the files that are addresses, where no address is taken."""
@@ -197,7 +222,7 @@ class Creation:
         files = []
         for file in wish.files:
             if file.url:
-                data, media_type = await fetched(self.app, file.url, kind, limit, param="image")
+                data, media_type = await fetched(self.app, file.url, kind, limit, param=_PARAMS[wish.kind])
                 file = File(file.name, media_type, data)
             files.append(file)
         self.wish = msgspec.structs.replace(wish, files=tuple(files))

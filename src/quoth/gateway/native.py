@@ -15,7 +15,7 @@ from quoth.gateway.asked import Asked
 from quoth.gateway.entries import Entries, joined, kinds, opened
 from quoth.providers.costs import facts_of
 from quoth.providers.quirks import mended, quirks_of
-from quoth.providers.wires import takes_tools
+from quoth.providers.wires import takes_form, takes_tools, wants_form
 from quoth.types import Warning
 from quoth.wire.wires import Wire
 
@@ -23,6 +23,13 @@ __all__ = ["FORWARDED", "NativeShape"]
 
 # Entries that a quirk may have something to mend in.
 _OPENED = frozenset({"background", "conversation", "instructions", "previous_response_id", "prompt"})
+# What holds marks for the prompt cache, and the word of a mark that Poe does not know.
+_MARKED = frozenset({"messages", "system", "tools"})
+_BETA_MARK = b'"scope"'
+# Where a request of the Messages API says which form the answer is to have.
+_FORMS_IN_ORDER = ("output_config", "output_format")
+_FORMS = frozenset(_FORMS_IN_ORDER)
+_NONE: frozenset[str] = frozenset()
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 # Headers of a caller's that are Anthropic's to read.
 FORWARDED = (b"anthropic-version", b"anthropic-beta")
@@ -40,9 +47,10 @@ class NativeShape:
         "_model",
         "_needs_cap",
         "_stream_headers",
+        "_takes_form",
+        "_takes_tools",
         "_url",
         "_wire",
-        "takes_tools",
         "target",
     )
 
@@ -53,13 +61,22 @@ class NativeShape:
         self._url = plain.url
         self._headers, self._stream_headers = FixedHeaders(plain.headers), FixedHeaders(streamed.headers)
         self._model = msgspec.Raw(msgspec.json.encode(self.target.model))
-        self.takes_tools = takes_tools(candidate.target, wire.name)
+        self._takes_tools = takes_tools(candidate.target, wire.name)
         self._defaults = self._said(candidate.deployment.params)
         self._dropped = candidate.deployment.additional_drop_params
         self._mends = any(quirk.mend is not None for quirk in quirks_of(self.target))
         facts = facts_of(self.target)
+        self._takes_form = takes_form(self.target, wire.name, facts)
         self._cap = None if facts is None else facts.max_output_tokens
         self._needs_cap = wire.name == "anthropic_messages"
+
+    def takes(self, entries: Entries) -> bool:
+        """False for what another wire of the model's is better for."""
+        if not self._takes_tools and "tools" in entries:
+            return False
+        if self._takes_form or _FORMS.isdisjoint(entries):
+            return True
+        return not wants_form(*(opened(entries, name) if name in entries else None for name in _FORMS_IN_ORDER))
 
     def request(
         self,
@@ -87,12 +104,13 @@ class NativeShape:
             changed["max_tokens"] = msgspec.Raw(msgspec.json.encode(filled["max_tokens"]))
             warnings += lost
         if self._mends:
-            entries, dropped = self._mended(entries, warnings)
+            marked = self._needs_cap and _BETA_MARK in (asked.body or joined(entries))
+            entries, dropped = self._mended(entries, warnings, _MARKED if marked else _NONE)
             body = None if dropped else body
         if changed or body is None:
             body = joined({**entries, **changed})
         sent: Mapping[str, str] = self._stream_headers if asked.stream else self._headers
-        more = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if name in headers}
+        more = {name.decode(): headers[name].decode("latin-1") for name in FORWARDED if headers.get(name)}
         if more and self._needs_cap:
             if self.target.provider == "poe" and more.pop("anthropic-beta", ""):
                 text = "the header anthropic-beta was left out: Poe knows no betas"
@@ -115,9 +133,13 @@ class NativeShape:
             and (name != "max_tokens" or asked)
         }
 
-    def _mended(self, entries: Entries, warnings: list[Warning]) -> tuple[Entries, bool]:
-        """The entries as the provider takes them. Opened only where a quirk may have something to say."""
+    def _mended(
+        self, entries: Entries, warnings: list[Warning], marked: frozenset[str] = _NONE
+    ) -> tuple[Entries, bool]:
+        """The entries as the provider takes them. Opened only where a quirk may have something to say; `marked` is what
+        has to be looked into too."""
         document: dict[str, Any] = dict(entries)
+        document |= {name: opened(entries, name) for name in marked & entries.keys()}
         refers = "item_reference" in kinds(entries.get("input"))
         if refers or not _OPENED.isdisjoint(entries):
             document |= {name: opened(entries, name) for name in _OPENED & entries.keys()}

@@ -180,7 +180,7 @@ class Relayed(msgspec.Struct, eq=False):
             own = surface.wire in self.generation.wires(candidate) if wire is None else wire == surface.wire
             if own:
                 shape = self.generation.native(candidate, surface.wire)
-                if shape.takes_tools or wire is not None or "tools" not in self.asked.entries:
+                if wire is not None or shape.takes(self.asked.entries):
                     return self._native(candidate, shape)
             if wire is None and not mocking and (found := self._plainly(candidate)) is not None:
                 return found

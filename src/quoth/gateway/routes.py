@@ -93,7 +93,9 @@ PATTERNS: dict[str, Route] = {
 }
 _PATTERNS = [(re.compile(re.sub(r"\{\w+}", "(.+)", path)), route) for path, route in PATTERNS.items()]
 _SLASH = re.compile("%2f", re.I)
+_OF_MESSAGES = re.compile("(/v1)?/messages/.*")
 _NOWHERE = Route("unknown", "unknown", {})
+_NOWHERE_IN_MESSAGES = Route("unknown", "unknown", {}, ANTHROPIC)
 
 
 def decoded(raw: bytes) -> str:
@@ -107,4 +109,4 @@ def find(path: str) -> tuple[Route, str]:
         found = pattern.fullmatch(path)
         if found is not None and "//" not in path:
             return route, found[1].replace("%2F", "/")
-    return _NOWHERE, ""
+    return (_NOWHERE_IN_MESSAGES if _OF_MESSAGES.fullmatch(path) else _NOWHERE), ""

@@ -99,7 +99,7 @@ class Shape:
         if any(quirk.apply is not None and quirk.when is None for quirk in quirks) or (
             facts is not None and facts.supported_features is not None and "tools" not in facts.supported_features
         ):
-            opened_names.add("tools")
+            opened_names |= {"tools", "tool_choice", "parallel_tool_calls"}  # which make sense together alone
         if "n_as_parallel_calls" in target.quirks:
             opened_names.add("n")
         # With a catalogue everything that is no field of OpenAI's is held against it; without one, what no rule of the

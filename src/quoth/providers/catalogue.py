@@ -178,8 +178,12 @@ class Catalogue:
         return map(self._in_truth, self._by_id.values())
 
     def get(self, model: str) -> ModelFacts | None:
-        found = self._by_id.get(model) or self._by_id.get(model.lower())
+        found = self.listed(model)
         return None if found is None else self._in_truth(found)
+
+    def listed(self, model: str) -> ModelFacts | None:
+        """The row as the list has it, errors and all; otherwise as `get`."""
+        return self._by_id.get(model) or self._by_id.get(model.lower())
 
     def _in_truth(self, listed: ModelFacts) -> ModelFacts:
         if self._right is None:

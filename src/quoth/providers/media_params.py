@@ -99,6 +99,8 @@ def _size(fitting: _Fitting, name: str) -> None:
         fitting.leave_out(name, f"{fitting.facts.id} takes its own unless it is told one")
         return
     ratio, area = _shape(value)
+    if ratio is None and area is None:
+        return  # no size at all, to which nothing is near
     if own is not None:
         if (best := _nearest_size(own, ratio, area)) is not None:
             fitting.send(name, {name: best}, exact=False)
@@ -265,6 +267,9 @@ def _voice(fitting: _Fitting, name: str) -> None:
     own = fitting.facts.parameter(name)
     parameter = own or fitting.declared(*_VOICES)
     if parameter is None:
+        # OpenAI's client cannot leave a voice out.
+        if value.lower() in _OPENAIS_VOICES:
+            fitting.leave_out(name, f"{fitting.facts.id} has no voices to choose from")
         return
     best = _alike(value, parameter.enum or ())
     if best is None and own is None and parameter.enum is None:

@@ -20,7 +20,7 @@ from quoth.errors import BadRequestError, UnsupportedParamsError
 from quoth.providers.catalogue import RETIRED, Catalogue, ModelFacts, ParameterFacts
 from quoth.providers.media_params import fit
 from quoth.providers.quirks import quirks_of
-from quoth.providers.thinking import BUDGETS, EFFORT_PARAMS, as_thinking, capped, without_thinking
+from quoth.providers.thinking import BUDGETS, EFFORT_PARAMS, as_thinking, capped, reconciled, without_thinking
 from quoth.providers.wires import CARRIED, CHAT, MESSAGES, RESPONSES
 from quoth.types import Warning
 from quoth.wire.carried import SPECIFIC
@@ -95,6 +95,7 @@ def prepare(call: Call, target: Target, now: datetime | None = None) -> tuple[di
             warnings += quirk.apply(body)
     if wire == MESSAGES:
         capped(body, facts, warnings)
+        reconciled(body, warnings)
     return body, warnings
 
 

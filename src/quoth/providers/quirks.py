@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from quoth.call import Target
 from quoth.types import Warning
-from quoth.wire.carried import function_of_custom, web_search_of
+from quoth.wire.carried import allowed, function_of_custom, web_search_of
 from quoth.wire.kept_answers import refused
 
 __all__ = ["MANY_TOOLS", "QUIRKS", "Outline", "Quirk", "mended", "quirks_of"]
@@ -79,7 +79,7 @@ def _input_audio_as_file(body: Body) -> list[Warning]:
             return part
         kind = audio.get("format") or "wav"
         mime = {"mp3": "mpeg"}.get(kind, kind)
-        url = audio["data"] if audio["data"].startswith("data:") else f"data:audio/{mime};base64,{audio['data']}"
+        url = audio["data"] if audio["data"][:5].lower() == "data:" else f"data:audio/{mime};base64,{audio['data']}"
         return {"type": "file", "file": {"filename": f"audio.{kind}", "file_data": url}}
 
     if not _each_part(body, as_file):
@@ -195,6 +195,15 @@ def _as_function(call: Any) -> Any:
     return {**rest, "type": "function", "function": {"name": call["custom"].get("name"), "arguments": arguments}}
 
 
+def _allowed_tools_alone(body: Body) -> list[Warning]:
+    some = allowed(body.get("tool_choice"), body.get("tools"))
+    if some is None:
+        return []
+    body["tool_choice"], body["tools"] = some
+    text = "Poe's chat has no choice among some of the tools, so that these alone were sent"
+    return [Warning("allowed_tools_alone", "tool_choice", text)]
+
+
 def _web_search_as_parameter(body: Body) -> list[Warning]:
     tools = body.get("tools")
     if not isinstance(tools, list) or not any(map(_is_search, tools)):
@@ -240,13 +249,36 @@ _MESSAGES_FIELDS = frozenset(
     ).split()
 )
 
+_MARK = frozenset({"type", "ttl"})
+
 
 def _beta_fields_removed(document: Body) -> list[Warning]:
     unknown = [name for name in document if name not in _MESSAGES_FIELDS]
     for name in unknown:
         del document[name]
+    removed = dict.fromkeys(unknown)
+    for name in ("system", "tools", "messages"):
+        if isinstance(document.get(name), list):
+            document[name] = _with_plain_marks(document[name], removed)
     text = "was left out: Poe's Messages API refuses the fields that it does not know"
-    return [Warning("beta_field_removed", name, f"{name} {text}") for name in unknown]
+    return [Warning("beta_field_removed", name, f"{name} {text}") for name in removed]
+
+
+def _with_plain_marks(blocks: list[Any], removed: dict[str, None]) -> list[Any]:
+    """Blocks whose marks for the prompt cache, and those of the blocks within, say no more than was ever documented;
+    the same list when they do not. `removed` gains what was more."""
+    found = []
+    for block in blocks:
+        plain = block
+        mark = block.get("cache_control") if isinstance(block, dict) else None
+        if isinstance(mark, dict) and (more := mark.keys() - _MARK):
+            removed |= dict.fromkeys(f"cache_control.{name}" for name in sorted(more))
+            plain = {**block, "cache_control": {name: mark[name] for name in mark if name in _MARK}}
+        within = block.get("content") if isinstance(block, dict) else None
+        if isinstance(within, list) and (content := _with_plain_marks(within, removed)) is not within:
+            plain = {**plain, "content": content}
+        found.append(plain)
+    return found if any(new is not old for new, old in zip(found, blocks, strict=True)) else blocks
 
 
 def quirks_of(target: Target) -> tuple[Quirk, ...]:
@@ -330,6 +362,13 @@ QUIRKS: dict[str, Quirk] = {
             _custom_tools_as_functions,
         ),
         Quirk(
+            "allowed_tools_alone",
+            "in its chat, a choice that allows some of the tools is not among those that it takes",
+            "`allowed_tools` is generally refused; documented are auto, none, required and a named function",
+            "2026-07",
+            _allowed_tools_alone,
+        ),
+        Quirk(
             "web_search_as_parameter",
             "in its chat, web search is a parameter and not a tool",
             "documented for models that declare `web_search`",
@@ -356,7 +395,8 @@ QUIRKS: dict[str, Quirk] = {
         Quirk(
             "beta_fields_removed",
             "over Messages, fields that it does not know are refused",
-            'context_management is answered 400 "Extra inputs are not permitted"',
+            'context_management is answered 400 "Extra inputs are not permitted"; so is what a mark for the cache has '
+            "beside type and ttl",
             "2026-04",
             wires=("anthropic_messages",),
             mend=_beta_fields_removed,

@@ -11,7 +11,16 @@ from quoth.providers.catalogue import ModelFacts
 from quoth.types import Warning
 from quoth.wire.carried import DEFAULT_CAP, not_carried
 
-__all__ = ["BUDGETS", "EFFORT_PARAMS", "as_thinking", "capped", "thinking_for", "without_thinking"]
+__all__ = [
+    "BUDGETS",
+    "EFFORT_PARAMS",
+    "as_thinking",
+    "at_odds",
+    "capped",
+    "reconciled",
+    "thinking_for",
+    "without_thinking",
+]
 
 # The names that Poe's models have for it.
 EFFORT_PARAMS = ("reasoning_effort", "output_effort", "thinking_level", "thinking_budget")
@@ -86,6 +95,37 @@ def without_thinking(given: dict[str, Any], facts: ModelFacts | None, warnings: 
         text = f"thinking was sent as reasoning_effort {given['reasoning_effort']!r}, which is nearest to its budget"
         warnings.append(Warning("mapped", "thinking", text))
     del given["thinking"]
+
+
+def at_odds(given: Mapping[str, Any]) -> list[str]:
+    """What the Messages API refuses beside thinking: to choose words in another way than its own, and a tool that has
+    to be called. Source: Anthropic's page on extended thinking."""
+    found = [name for name in ("temperature", "top_p") if given.get(name) is not None and given[name] != 1]
+    if isinstance(top := given.get("top_p"), int | float) and 0.95 <= top <= 1:
+        found.remove("top_p")
+    if given.get("top_k") is not None:
+        found.append("top_k")
+    choice = given.get("tool_choice", given.get("function_call"))
+    forces = choice not in (None, "auto", "none")
+    if isinstance(choice, Mapping) and isinstance(inner := choice.get("allowed_tools"), Mapping):
+        forces = inner.get("mode") == "required"
+    return [*found, "tool_choice"] if forces else found
+
+
+def reconciled(body: dict[str, Any], warnings: list[Warning]) -> None:
+    """Thinking that was asked for as an effort, and what else was given, made to agree: a tool that has to be called
+    goes before it, it before the rest. What the caller gave as thinking is sent as given."""
+    if (body.get("thinking") or {}).get("type") != "enabled" or not _was_mapped(warnings):
+        return
+    others = at_odds(body)
+    if "tool_choice" in others:
+        del body["thinking"]
+        text = "thinking was left out: the Messages API takes none where a tool has to be called"
+        warnings.append(Warning("mapped", "reasoning_effort", text))
+        return
+    for name in others:
+        text = f"{name} {body.pop(name)!r} was left out: the Messages API takes none beside thinking"
+        warnings.append(Warning("dropped", name, text))
 
 
 def capped(body: dict[str, Any], facts: ModelFacts | None, warnings: list[Warning]) -> None:

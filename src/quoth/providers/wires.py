@@ -18,11 +18,22 @@ from typing import Any
 
 from quoth.call import Call, Target
 from quoth.providers.catalogue import Catalogue, ModelFacts
-from quoth.providers.thinking import thinking_for
+from quoth.providers.thinking import at_odds, thinking_for
 from quoth.wire.carried import SPECIFIC, of_data_url
 from quoth.wire.wires import wire_named
 
-__all__ = ["CARRIED", "CHAT", "MESSAGES", "RESPONSES", "over_its_wire", "takes_tools", "wire_of", "wires_of"]
+__all__ = [
+    "CARRIED",
+    "CHAT",
+    "MESSAGES",
+    "RESPONSES",
+    "over_its_wire",
+    "takes_form",
+    "takes_tools",
+    "wants_form",
+    "wire_of",
+    "wires_of",
+]
 
 CHAT, RESPONSES, MESSAGES = "openai_chat", "openai_responses", "anthropic_messages"
 _ENDPOINTS = {"/v1/messages": MESSAGES, "/v1/responses": RESPONSES, "/v1/chat/completions": CHAT}
@@ -87,6 +98,18 @@ def takes_tools(target: Target, wire: str) -> bool:
     return wire != RESPONSES or target.catalogue is None or not target.model.lower().startswith("gemini")
 
 
+def takes_form(target: Target, wire: str, facts: ModelFacts | None) -> bool:
+    """False where the form that an answer is to have is refused, and another of the model's wires takes it: over Poe's
+    Messages."""
+    refuses = wire == MESSAGES and "beta_fields_removed" in target.quirks
+    return not refuses or RESPONSES not in wires_of(target, facts)
+
+
+def wants_form(output_config: Any, output_format: Any) -> bool:
+    """True for a request of the Messages API with these entries that says which form the answer is to have."""
+    return bool(output_format) or (isinstance(output_config, Mapping) and bool(output_config.get("format")))
+
+
 def wire_of(target: Target, call: Call) -> str:
     """The wire for this call. Raises BadRequestError for one that was asked for and does not exist."""
     if call.wire is not None:
@@ -100,8 +123,10 @@ def wire_of(target: Target, call: Call) -> str:
     facts = None if catalogue is None else catalogue.get(target.model)
     wires = wires_of(target, facts)
     if call.document is not None and call.surface in wires:
-        whole = takes_tools(target, call.surface) or not call.document.get("tools")
-        return call.surface if whole else CHAT
+        if call.document.get("tools") and not takes_tools(target, call.surface):
+            return CHAT
+        formed = wants_form(call.document.get("output_config"), call.document.get("output_format"))
+        return RESPONSES if formed and not takes_form(target, call.surface, facts) else call.surface
     for wire in wires:
         if _carries(wire, call, target, facts):
             return wire
@@ -122,7 +147,7 @@ def _carries(wire: str, call: Call, target: Target, facts: ModelFacts | None) ->
     for name, value in _given(call, target, facts):
         if name not in carried:
             return False
-        if not _sayable(wire, name, value, target, facts):
+        if not _sayable(wire, name, value, call, target, facts):
             return False
     if _hosted(wire, call):
         return False
@@ -141,7 +166,7 @@ def _given(call: Call, target: Target, facts: ModelFacts | None) -> Iterator[tup
             yield name, value
 
 
-def _sayable(wire: str, name: str, value: Any, target: Target, facts: ModelFacts | None) -> bool:
+def _sayable(wire: str, name: str, value: Any, call: Call, target: Target, facts: ModelFacts | None) -> bool:
     """True when the wire says just this value."""
     if name == "temperature" and wire == MESSAGES:
         return not isinstance(value, int | float) or value <= 1
@@ -149,7 +174,10 @@ def _sayable(wire: str, name: str, value: Any, target: Target, facts: ModelFacts
         return not isinstance(value, int) or value >= _LEAST_OUTPUT
     if name == "reasoning_effort":
         if wire == MESSAGES:
-            return thinking_for(value, target.model, facts) is not None
+            thinking = thinking_for(value, target.model, facts)
+            # Chat has no top_k, so that nothing is won there.
+            others = {name for name in at_odds(call.params) if name != "top_k"}
+            return thinking is not None and (thinking["type"] == "disabled" or not others)
         # Over Responses it is OpenAI's own word; models that call it otherwise take it over chat, translated.
         if facts is not None and facts.parameters is not None:
             return facts.parameter(name) is not None

@@ -209,7 +209,7 @@ def _refuse(params: dict[str, Any], facts: ModelFacts, call: Call, target: Targe
     """OpenAI's parameters that nothing of the model's stands for."""
     if facts.parameters is None:
         return
-    for name in [name for name in params if name in _OPENAI_NAMES and facts.parameter(name) is None]:
+    for name in [name for name in params if name in _OPENAI_NAMES and not _has(facts, name, params[name])]:
         value = params[name]
         if value is None or any(value == plain for plain in _OPENAI_NAMES[name]):
             del params[name]
@@ -224,6 +224,13 @@ def _refuse(params: dict[str, Any], facts: ModelFacts, call: Call, target: Targe
                 model=target.model,
                 param=name,
             )
+
+
+def _has(facts: ModelFacts, name: str, value: Any) -> bool:
+    """Sizes and lengths that are near to none of the declared ones are not even that."""
+    parameter = facts.parameter(name)
+    steps = parameter.enum if parameter is not None and name in ("size", "seconds") else None
+    return parameter is not None and (not steps or str(value).lower() in map(str.lower, steps))
 
 
 def _accepted(facts: ModelFacts) -> str:

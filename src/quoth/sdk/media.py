@@ -155,7 +155,7 @@ class _Saving(Download):
         try:
             if not comma:
                 raise ValueError
-            data = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
+            data = base64.b64decode(body, validate=True) if head.lower().endswith(";base64") else unquote_to_bytes(body)
         except (binascii.Error, ValueError):
             raise BadRequestError("the data URL cannot be read") from None
         self.feed(data)

@@ -79,7 +79,7 @@ def _of_data_url(url: str, param: str) -> tuple[bytes, str]:
     try:
         if not comma:
             raise ValueError
-        data = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
+        data = base64.b64decode(body, validate=True) if head.lower().endswith(";base64") else unquote_to_bytes(body)
     except (binascii.Error, ValueError):
         raise BadRequestError(f"{param}: the data URL cannot be read", param=param) from None
     return data, head.partition(";")[0].lower()

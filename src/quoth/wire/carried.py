@@ -23,10 +23,13 @@ __all__ = [
     "MISSHAPEN",
     "SPECIFIC",
     "Json",
+    "allowed",
     "are_objects",
     "as_text",
     "data_url",
     "function_of_custom",
+    "in_plain_parts",
+    "never_empty",
     "not_carried",
     "of_data_url",
     "plain_texts",
@@ -97,13 +100,13 @@ def data_url(media_type: str, data: str) -> str:
 
 def of_data_url(url: str) -> tuple[str, str] | None:
     """The media type and the base64 text of a data URL; None for any other URL."""
-    if not url.startswith("data:"):
+    if url[:5].lower() != "data:":
         return None
     head, comma, data = url[5:].partition(",")
     if not comma:
         return None
     media_type, *rest = head.split(";")
-    if "base64" not in rest:
+    if "base64" not in map(str.lower, rest):
         from urllib.parse import unquote_to_bytes
 
         data = base64.b64encode(unquote_to_bytes(data)).decode()
@@ -116,6 +119,69 @@ def as_text(data: str) -> str | None:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
+
+
+# What only Anthropic asks of a document.
+_OF_DOCUMENTS = ("citations", "context")
+
+
+def in_plain_parts(part: Mapping[str, Any], where: str, wire: str, warnings: list[Warning]) -> Mapping[str, Any]:
+    """A part as those can say it who have no citations, and neither search results nor documents made of blocks: what
+    these hold is text. The same object for any other part."""
+    kind = part.get("type")
+    if kind not in ("file", "search_result", "document"):
+        return part
+    text = None if kind == "file" else _shown(part)
+    lost = [name for name in _OF_DOCUMENTS if name in part and not (name == "context" and text is not None)]
+    warnings += [
+        not_carried(f"{where}.{name}", wire) for name in lost if part[name] and part[name] != {"enabled": False}
+    ]
+    if text is not None:
+        mark = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
+        return {"type": "text", "text": text, **mark}
+    return {name: value for name, value in part.items() if name not in lost} if lost else part
+
+
+def _shown(block: Mapping[str, Any]) -> str | None:
+    """The words of a search result or a document of blocks, under what it is called; None for what is not all words."""
+    source = block.get("source")
+    inner = source.get("content") if isinstance(source, Mapping) else block.get("content")
+    texts = [inner] if isinstance(inner, str) else inner
+    if not isinstance(texts, list) or not texts:
+        return None
+    words = [text if isinstance(text, str) else plain_texts([text]) for text in texts]
+    if not all(isinstance(word, str) for word in words):
+        return None
+    heads = (block.get("title"), block.get("context"), source)
+    head = "\n".join(text for text in heads if isinstance(text, str) and text)
+    return "\n\n".join([head, *map(str, words)] if head else map(str, words))
+
+
+def never_empty(message: Json) -> Json:
+    """An assistant's message of a conversation: one that says nothing to others, such as a thought alone, still has a
+    content in chat."""
+    if message.get("content") is None and not message.get("tool_calls") and not message.get("refusal"):
+        message["content"] = ""
+    return message
+
+
+def allowed(choice: Any, tools: Any) -> tuple[str, list[Any]] | None:
+    """The mode and the tools that are left of a choice of chat's that allows some of them alone; None for any other."""
+    inner = choice.get("allowed_tools") if isinstance(choice, Mapping) else None
+    if not isinstance(inner, Mapping) or not isinstance(tools, list) or not isinstance(inner.get("tools"), list):
+        return None
+    names = [_name_of(tool) for tool in inner["tools"]]
+    return str(inner.get("mode") or "auto"), [tool for tool in tools if _name_of(tool) in names]
+
+
+def _name_of(tool: Any) -> Any:
+    """By which a tool and a mention of it are the same."""
+    if not isinstance(tool, Mapping):
+        return None
+    kind = tool.get("type", "function")
+    inner = tool.get(kind) if isinstance(kind, str) else None
+    name = inner.get("name") if isinstance(inner, Mapping) else tool.get("name")
+    return kind if name is None else name
 
 
 # What reading a value of another type than the API says ends in.

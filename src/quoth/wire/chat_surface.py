@@ -10,7 +10,7 @@ import msgspec
 
 from quoth.errors import UnsupportedParamsError
 from quoth.types import Chunk, Warning
-from quoth.wire.carried import SPECIFIC, Json, not_carried, plain_texts
+from quoth.wire.carried import SPECIFIC, Json, in_plain_parts, not_carried, plain_texts
 from quoth.wire.envelopes import error_body
 from quoth.wire.openai_chat import parse
 
@@ -105,7 +105,11 @@ def _needs_change(message: Any) -> bool:
     if role == "tool":
         return SPECIFIC in message or "is_error" in message or isinstance(message.get("content"), list)
     content = message.get("content")
-    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == "file" for part in content)
+    return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") in _SHOWN for part in content)
+
+
+# Parts that chat has otherwise or not at all.
+_SHOWN = ("file", "search_result", "document")
 
 
 def _messages(messages: Any, warnings: list[Warning]) -> list[Any]:
@@ -124,7 +128,8 @@ def _messages(messages: Any, warnings: list[Warning]) -> list[Any]:
         elif role == "tool":
             found.append(_result(message, where, shown, warnings))
         else:
-            found.append({**message, "content": [_file_part(part, where, warnings) for part in message["content"]]})
+            parts = _plain_parts(message["content"], where, warnings)
+            found.append({**message, "content": [_file_part(part, where, warnings) for part in parts]})
     if shown:
         found.append({"role": "user", "content": shown})
     return found
@@ -151,10 +156,9 @@ def _result(message: Mapping[str, Any], where: str, shown: list[Json], warnings:
     if message.get("is_error"):
         warnings.append(not_carried(f"{where}.is_error", WIRE))
     content = message.get("content")
-    if not isinstance(content, list):
+    if not isinstance(content, list) or plain_texts(content) is not None:
         return bare
-    if plain_texts(content) is not None:
-        return bare
+    content = _plain_parts(content, where, warnings)
     texts = [part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
     others = [part for part in content if not (isinstance(part, Mapping) and isinstance(part.get("text"), str))]
     if others:
@@ -164,6 +168,13 @@ def _result(message: Mapping[str, Any], where: str, shown: list[Json], warnings:
         warnings.append(Warning("moved", where, text))
         shown += [_file_part(part, where, warnings) for part in others]
     return {**bare, "content": "\n\n".join(texts)}
+
+
+def _plain_parts(content: list[Any], where: str, warnings: list[Warning]) -> list[Any]:
+    return [
+        in_plain_parts(part, f"{where}.content[{number}]", WIRE, warnings) if isinstance(part, Mapping) else part
+        for number, part in enumerate(content)
+    ]
 
 
 def _file_part(part: Any, where: str, warnings: list[Warning]) -> Any:

@@ -15,7 +15,7 @@ from quoth.engine.routing import Candidate, Deployment
 from quoth.errors import NotFoundError
 from quoth.gateway.generation import Generation
 from quoth.gateway.request import Request
-from quoth.providers.catalogue import RETIRED, Catalogue, ModelFacts
+from quoth.providers.catalogue import RETIRED, ModelFacts
 from quoth.providers.costs import facts_of
 from quoth.providers.params import catalogue_of
 
@@ -79,19 +79,19 @@ def _names(name: str, generation: Generation) -> Iterator[str]:
 
 def _entry(app: App, name: str, candidate: Candidate) -> dict[str, Any]:
     target = candidate.target
-    facts, catalogue = facts_of(target), catalogue_of(target)
+    catalogue = catalogue_of(target)
     if catalogue is None:
         return {"id": name, "object": "model", "created": 0, "owned_by": target.provider}
     live = app.catalogues.rows(target.base_url).get(target.model.lower())
     if live is not None:
         return {**live, "id": name, "root": live.get("root", target.model)}
-    return _as_poe_lists(name, target.model, facts, catalogue)
+    return _as_poe_lists(name, catalogue.listed(target.model) or ModelFacts(target.model.lower(), target.model))
 
 
-def _as_poe_lists(name: str, model: str, facts: ModelFacts | None, catalogue: Catalogue) -> dict[str, Any]:
-    """Poe's object from the facts; texts and pictures are not among them, and stay empty."""
-    if facts is None:
-        facts = ModelFacts(model.lower(), display_name=model)
+def _as_poe_lists(name: str, facts: ModelFacts) -> dict[str, Any]:
+    """Poe's object from the facts, as Poe has it, errors and all: whoever reads it was written for that. Texts and
+    pictures are not shipped, and stay empty."""
+    title = facts.display_name or facts.id
     inputs, outputs = list(facts.input_modalities), list(facts.output_modalities)
     window = facts.context_window
     return {
@@ -114,9 +114,9 @@ def _as_poe_lists(name: str, model: str, facts: ModelFacts | None, catalogue: Ca
         else {"context_length": window, "max_output_tokens": facts.max_output_tokens},
         "context_length": window,
         "metadata": {
-            "display_name": facts.display_name or facts.id,
+            "display_name": title,
+            "image": {"url": "", "alt": f"{title} model icon", "width": 200, "height": 200},
             "url": f"https://poe.com/{facts.id}",
-            "image": {"url": "", "alt": "", "width": 0, "height": 0},
         },
         "reasoning": facts.reasoning,
         "parameters": [_parameter(one) for one in facts.parameters or ()],
@@ -131,7 +131,7 @@ def _parameter(parameter: Any) -> dict[str, Any]:
         schema["type"] = parameter.type
         for word in ("minimum", "maximum"):
             if (limit := getattr(parameter, word)) is not None:
-                schema[word] = limit
+                schema[word] = int(limit) if limit == int(limit) else limit
     found = {"name": parameter.name, "schema": schema}
     return found if parameter.default is None else {**found, "default_value": parameter.default}
 

@@ -92,6 +92,7 @@ async def _started(request: Request, entries: Entries, files: tuple[File, ...]) 
             creation = Creation(request, wish, call)
             creation.native = False
     if made is None:
+        creation.rehearse()
         shown = _as_job(request, creation)
         await request.out.json(msgspec.json.encode(shown), headers_of(x, app.world.now()))
         return

@@ -22,8 +22,10 @@ from quoth.wire.carried import (
     MISSHAPEN,
     SPECIFIC,
     Json,
+    allowed,
     are_objects,
     function_of_custom,
+    never_empty,
     not_carried,
     plain_texts,
     take_back,
@@ -107,7 +109,7 @@ def _from_chat(body: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     if (count := body.get("n")) not in (None, 1):
         warnings.append(not_carried("n", WIRE, f"{count} choices were asked for"))
     if not _ABOUT_TOOLS.isdisjoint(body):
-        _tools(body, document)
+        _tools(body, document, warnings)
     if not _ABOUT_OUTPUT.isdisjoint(body):
         _output(body, document, warnings)
     if not _ABOUT_USER.isdisjoint(body):
@@ -148,13 +150,15 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
             results.append(_result(message, where, warnings))
         elif role == "assistant":
             results = None
-            turns.append({"role": "assistant", "content": assistant_blocks(message, where, warnings)})
+            # The API refuses a turn without blocks: one that says nothing to it is none.
+            if blocks := assistant_blocks(message, where, warnings):
+                turns.append({"role": "assistant", "content": blocks})
         elif results is not None:
             results += _blocks(content, where, warnings)
             results = None
         else:
-            blocks = content if isinstance(content, str) else _blocks(content, where, warnings)
-            turns.append({"role": "user", "content": blocks})
+            said = content if isinstance(content, str) else _blocks(content, where, warnings)
+            turns.append({"role": "user", "content": said})
     return system, turns
 
 
@@ -182,12 +186,15 @@ def _result(message: Mapping[str, Any], where: str, warnings: list[Warning]) -> 
     return block | {key: value for key, value in message.items() if key not in known}
 
 
-def _tools(body: Mapping[str, Any], document: Json) -> None:
+def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> None:
     tools = [
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
-    found = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+    wanted = body.get("tool_choice", body.get("function_call"))
+    if (some := allowed(wanted, tools)) is not None:
+        wanted, tools = some
+    found = [_tool(tool, f"tools[{number}]", warnings) for number, tool in enumerate(tools)]
     options = body.get("web_search_options")
     if options is not None:
         place = options.get("user_location") if isinstance(options, Mapping) else None
@@ -195,7 +202,7 @@ def _tools(body: Mapping[str, Any], document: Json) -> None:
         found.append({**_WEB_SEARCH, **where})
     if found:
         document["tools"] = found
-    choice = _choice(body.get("tool_choice", body.get("function_call")))
+    choice = _choice(wanted)
     if body.get("parallel_tool_calls") is False and found:
         choice = choice or {"type": "auto"}
         if choice["type"] != "none":
@@ -204,7 +211,7 @@ def _tools(body: Mapping[str, Any], document: Json) -> None:
         document["tool_choice"] = choice
 
 
-def _tool(tool: Any, where: str) -> Json:
+def _tool(tool: Any, where: str, warnings: list[Warning]) -> Json:
     if not isinstance(tool, Mapping):
         raise BadRequestError(f"{where} is not an object", param=where)
     if tool.get("type") == "custom" and isinstance(tool.get("custom"), Mapping):
@@ -220,7 +227,7 @@ def _tool(tool: Any, where: str) -> Json:
         found |= {name: value for name, value in function.items() if name not in known}
         return found | {name: value for name, value in tool.items() if name not in ("type", "function")}
     if tool.get("type") in ("web_search", "web_search_preview"):
-        return {**_WEB_SEARCH}
+        return _search(tool, where, warnings)
     if "name" in tool:
         return dict(tool)  # one of Anthropic's own, which carry a name beside their type
     raise UnsupportedParamsError(
@@ -228,6 +235,24 @@ def _tool(tool: Any, where: str) -> Json:
         "Call a model that is served over the Responses API, or leave it out yourself",
         param=where,
     )
+
+
+def _search(tool: Mapping[str, Any], where: str, warnings: list[Warning]) -> Json:
+    """The Responses API's search, with what both have of its settings."""
+    found = {**_WEB_SEARCH}
+    filters = tool.get("filters")
+    if isinstance(filters, Mapping) and filters.keys() <= {"allowed_domains"}:
+        found |= {name: value for name, value in filters.items() if value}
+    elif filters is not None:
+        warnings.append(not_carried(f"{where}.filters", WIRE))
+    if tool.get("user_location"):
+        found["user_location"] = tool["user_location"]
+    lost = (name for name, value in tool.items() if name not in _SEARCH_KNOWN and value is not None)
+    warnings += [not_carried(f"{where}.{name}", WIRE) for name in lost]
+    return found
+
+
+_SEARCH_KNOWN = frozenset({"type", "filters", "user_location"})
 
 
 def _choice(choice: Any) -> Json | None:
@@ -310,6 +335,8 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
         _chat_user(document["metadata"], body, rest)
     if "output_config" in document:
         _chat_output(document["output_config"], body, rest)
+    if "output_format" in rest and _form(rest["output_format"], body):  # its first name
+        del rest["output_format"]
     if rest:
         body[SPECIFIC] = {"messages": rest}
     return body, warnings
@@ -330,13 +357,19 @@ def _chat_output(config: Any, body: Json, rest: Json) -> None:
     more = dict(config)
     if (effort := more.pop("effort", None)) is not None:
         body["reasoning_effort"] = effort
-    wanted = more.get("format")
-    if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
+    if _form(more.get("format"), body):
         del more["format"]
-        schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if more:
         rest["output_config"] = more
+
+
+def _form(wanted: Any, body: Json) -> bool:
+    """Ask for an answer of this form; False for what is none."""
+    if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":
+        return False
+    schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
+    body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return True
 
 
 def _turn(turn: Any, where: str, messages: list[Json]) -> None:
@@ -347,7 +380,7 @@ def _turn(turn: Any, where: str, messages: list[Json]) -> None:
         raise BadRequestError(f"{where}.role is {role!r}; it has to be user or assistant", param=f"{where}.role")
     if role == "assistant":
         blocks = [text_block(content)] if isinstance(content, str) else _listed(content, where)
-        messages.append(message_of(blocks))
+        messages.append(never_empty(message_of(blocks)))
         return
     if isinstance(content, str):
         messages.append({"role": role, "content": content})

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from quoth.types import Warning
-from quoth.wire.carried import SPECIFIC, Json, not_carried, plain_texts, sealed, specific, unsealed
+from quoth.wire.carried import SPECIFIC, Json, in_plain_parts, not_carried, plain_texts, sealed, specific, unsealed
 
 __all__ = [
     "again",
@@ -38,6 +38,7 @@ def input_part(part: Any, where: str, warnings: list[Warning], *, said: bool = F
     assistant."""
     if isinstance(part, str):
         return {"type": "output_text" if said else "input_text", "text": part}
+    part = in_plain_parts(part, where, WIRE, warnings)
     kind = part.get("type")
     rest = {name: value for name, value in part.items() if name not in ("type", "cache_control", kind)}
     unmarked(part, warnings)

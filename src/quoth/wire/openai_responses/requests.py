@@ -13,6 +13,7 @@ from quoth.wire.carried import (
     MISSHAPEN,
     SPECIFIC,
     Json,
+    never_empty,
     not_carried,
     plain_texts,
     specific,
@@ -118,7 +119,7 @@ def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> 
         *(body.get("tools") or ()),
         *({"type": "function", "function": one} for one in body.get("functions") or ()),
     ]
-    found = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+    found = [_tool(tool, f"tools[{number}]", warnings) for number, tool in enumerate(tools)]
     for tool in tools:
         unmarked(tool, warnings)
     options = body.get("web_search_options")
@@ -135,7 +136,11 @@ def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> 
     if isinstance(choice, Mapping):
         inner = choice.get("function") or choice.get("custom")
         kind = "custom" if choice.get("custom") else "function"
-        if isinstance(inner, Mapping):
+        allowed = choice.get("allowed_tools")
+        if isinstance(allowed, Mapping):
+            named = [_flat_choice(one) for one in allowed.get("tools") or ()]
+            choice = {"type": "allowed_tools", **allowed, "tools": named}
+        elif isinstance(inner, Mapping):
             choice = {"type": kind, "name": inner.get("name")}
         elif "type" not in choice:
             choice = {"type": kind, "name": choice.get("name")}
@@ -143,7 +148,14 @@ def _tools(body: Mapping[str, Any], document: Json, warnings: list[Warning]) -> 
         document["tool_choice"] = choice
 
 
-def _tool(tool: Any, where: str) -> Json:
+def _flat_choice(tool: Any) -> Any:
+    """A mention of a tool in the words of this API."""
+    kind = tool.get("type") if isinstance(tool, Mapping) else None
+    inner = tool.get(kind) if isinstance(kind, str) else None
+    return {"type": kind, "name": inner.get("name")} if isinstance(inner, Mapping) else tool
+
+
+def _tool(tool: Any, where: str, warnings: list[Warning]) -> Json:
     if not isinstance(tool, Mapping):
         raise BadRequestError(f"{where} is not an object", param=where)
     kind = tool.get("type", "function")
@@ -159,7 +171,10 @@ def _tool(tool: Any, where: str) -> Json:
     if kind == "custom" and isinstance(inner, Mapping):
         return {"type": "custom", **_flat_format(inner)}
     if web_search_of(tool) and "name" in tool:
-        return {"type": "web_search_preview"}
+        place = {"user_location": tool["user_location"]} if tool.get("user_location") else {}
+        lost = (name for name in tool if name not in ("type", "name", "user_location", "cache_control"))
+        warnings += [not_carried(f"{where}.{name}", WIRE) for name in lost]
+        return {"type": "web_search_preview", **place}
     if "name" in tool and kind not in ("function", "custom"):
         raise UnsupportedParamsError(
             f"{where} is of type {kind!r}, which the Responses API does not have; a tool is never left out. Call a "
@@ -248,6 +263,9 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
 def _chat_choice(choice: Any) -> Any:
     if isinstance(choice, Mapping) and choice.get("type") in ("function", "custom") and "name" in choice:
         return {"type": choice["type"], choice["type"]: {"name": choice["name"]}}
+    if isinstance(choice, Mapping) and isinstance(choice.get("tools"), list) and choice.get("type") == "allowed_tools":
+        inner = {name: value for name, value in choice.items() if name != "type"}
+        return {"type": "allowed_tools", "allowed_tools": {**inner, "tools": [*map(_chat_choice, choice["tools"])]}}
     return choice
 
 
@@ -300,7 +318,7 @@ def _messages(items: list[Any]) -> list[Json]:
 
 def _end(said: list[Json], messages: list[Json]) -> None:
     if said:
-        messages.append(message_of(said, sent=True))
+        messages.append(never_empty(message_of(said, sent=True)))
         said.clear()
 
 
