@@ -26,8 +26,8 @@ class Departure:
 
     def __init__(self, receive: Receive, task: asyncio.Task[Any], out: Outgoing, lookout: Lookout):
         self._receive: Receive | None = receive
-        self._task = task
-        self._out = out
+        self._task: asyncio.Task[Any] | None = task
+        self._out: Outgoing | None = out
         self._lookout = lookout
         self._waiting: Any = None
         self._matters = self._gone = self.left = False
@@ -41,7 +41,7 @@ class Departure:
         lookout = self._lookout
         lookout.unwatched.append(self)
         if not lookout.is_set:
-            lookout.set(self._task.get_loop())
+            lookout.set(asyncio.get_running_loop())
 
     def rest(self) -> None:
         """Whether the client is there does not matter, until it is watched again."""
@@ -53,18 +53,18 @@ class Departure:
             return
         waiting: Any = self._receive()
         if not hasattr(waiting, "add_done_callback"):
-            waiting = self._task.get_loop().create_task(waiting)
+            waiting = asyncio.get_running_loop().create_task(waiting)
         self._waiting = waiting
         waiting.add_done_callback(self._told)
 
     def stop(self) -> None:
-        self._receive = None
         waiting = self._waiting
-        if waiting is not None:
-            self._waiting = None
-            if not waiting.done():
-                waiting.remove_done_callback(self._told)
-                waiting.cancel()
+        # Nothing of the request is held by the lookout, which comes by later: its memory serves the next one while it
+        # is still at hand in the processor.
+        self._receive = self._waiting = self._task = self._out = None
+        if waiting is not None and not waiting.done():
+            waiting.remove_done_callback(self._told)
+            waiting.cancel()
 
     def _told(self, future: Any) -> None:
         if self._waiting is None or future.cancelled():
@@ -79,7 +79,7 @@ class Departure:
             self._leave()
 
     def _leave(self) -> None:
-        if self._out.ended:
+        if self._out is None or self._task is None or self._out.ended:
             return  # servers say the same of a client whose answer is complete
         self.left = True
         self._task.cancel()
