@@ -562,7 +562,7 @@ def test_readers_do_not_care_where_a_stream_is_split(surface: str, wire: str) ->
         if surface == wire and own is not None and own.look is not None:
             return NativeEvents(wire_named(names[wire]), own.look, **limits)
         encoder = wire_named(names[surface]).encoder(None)
-        told: Json = {"created": 7, "model": None, "hides_usage": False}
+        told: Json = {"created": 7, "hides_usage": False}
         return TranslatedEvents(wire_named(names[wire]), encoder, **told, **limits)
 
     data = stream_bytes(wire)

@@ -18,6 +18,7 @@ from quoth.wire.observe_native import Said
 from quoth.wire.openai_responses.encoder import ResponsesEncoder
 from quoth.wire.sse import Event as SSEEvent
 from quoth.wire.sse import EventTooLarge
+from quoth.wire.stamp import Text
 from quoth.wire.wires import Encoder, Wire
 
 __all__ = ["ChatEvents", "Events", "NativeEvents", "TranslatedEvents"]
@@ -315,10 +316,10 @@ class NativeEvents(Events):
 
 class TranslatedEvents(Events):
     """A stream of one API, for a caller who speaks another. `wire` is what the provider speaks, `encoder` says it for
-    the caller. `model`: the name that the caller knows the model by, None to keep the provider's. `hides_usage`: the
-    caller did not ask for the chunk that has only the usage. `created`: Unix seconds, for APIs that say none."""
+    the caller. `hides_usage`: the caller did not ask for the chunk that has only the usage. `created`: Unix seconds,
+    for APIs that say none."""
 
-    __slots__ = ("_created", "_encoder", "_ends_itself", "_hides_usage", "_model", "_read", "_wire")
+    __slots__ = ("_created", "_encoder", "_ends_itself", "_hides_usage", "_read", "_wire")
 
     def __init__(
         self,
@@ -326,15 +327,14 @@ class TranslatedEvents(Events):
         encoder: Encoder,
         *,
         created: int,
-        model: str | None,
         hides_usage: bool,
         event_limit: int,
         body_limit: int,
     ):
         super().__init__(event_limit=event_limit, body_limit=body_limit)
         self._wire, self._encoder, self._created = wire, encoder, created
-        self._model, self._hides_usage = model, hides_usage
-        self._read = wire.reader(self.warnings, created)
+        self._hides_usage = hides_usage
+        self._read = wire.quick_reader(self.warnings, created)
         self._ends_itself = wire.name == "openai_responses"  # its last event has the reason, and the usage
 
     def _take(self, event: bytes) -> None:
@@ -344,6 +344,11 @@ class TranslatedEvents(Events):
         item = self._read(SSEEvent(data, name or None))
         if item is None:
             return
+        if isinstance(item, Text):
+            if self.good:
+                self.out.append(self._encoder.text(item))
+                return
+            item = item.chunk()
         if isinstance(item, openai_chat.Done):
             if self.finish_reason is None:
                 self.warnings.append(_NO_REASON)
@@ -359,8 +364,6 @@ class TranslatedEvents(Events):
         for choice in chunk.choices:
             if choice.finish_reason is not None:
                 self.finish_reason = choice.finish_reason
-        if self._model is not None:
-            chunk.model = self._model
         if not self._hides_usage or chunk.choices or chunk.usage is None:
             self.out.append(self._encoder.feed(chunk))
         if not self.good:

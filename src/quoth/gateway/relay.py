@@ -35,7 +35,7 @@ from quoth.transport.mock import ON_PURPOSE, MockingAsync, mocked, tested
 from quoth.transport.ports import AsyncTransport
 from quoth.types import Warning
 from quoth.wire import openai_chat
-from quoth.wire.chat_surface import is_plain
+from quoth.wire.chat_surface import ChatEncoder, is_plain
 from quoth.wire.observe import NOT_JSON, Tokens, read, renamed, tokens_of
 from quoth.wire.sse import EventTooLarge
 from quoth.wire.wires import Wire, wire_named
@@ -272,9 +272,8 @@ class Relayed(msgspec.Struct, eq=False):
         chat = self.surface is CHAT
         return TranslatedEvents(
             wire,
-            wire_named(self.surface.wire).encoder(asked),
+            ChatEncoder(self.asked.model) if chat else wire_named(self.surface.wire).encoder(asked),
             created=int(self.today().timestamp()),
-            model=self.asked.model if chat else None,
             hides_usage=chat and not self.asked.usage,
             **self._limits(),
         )

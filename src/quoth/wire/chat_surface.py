@@ -13,10 +13,12 @@ from quoth.types import Chunk, Warning
 from quoth.wire.carried import SPECIFIC, Json, in_plain_parts, not_carried, plain_texts
 from quoth.wire.envelopes import error_body
 from quoth.wire.openai_chat import parse
+from quoth.wire.stamp import MARK, Stamp, Text
 
 __all__ = ["ChatEncoder", "for_chat", "is_plain", "tell"]
 
 WIRE = "openai_chat"
+_MARKED = f'"{MARK}"'.encode()
 _KEPT_FOR_OTHERS = ("thinking_blocks", "reasoning_items", SPECIFIC)
 # Tools that a provider runs itself, under names that only the other two APIs have.
 _HOSTED = re.compile(
@@ -191,12 +193,32 @@ def _file_part(part: Any, where: str, warnings: list[Warning]) -> Any:
 
 
 class ChatEncoder:
-    """`feed` answers each chunk with the bytes of its event; then either `finish` or `error`, once."""
+    """`feed` answers each chunk with the bytes of its event; then either `finish` or `error`, once. `model`: a name for
+    the model in place of the one that the chunks have."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str | None = None) -> None:
         self.warnings: list[Warning] = []
+        self._model = model
+        self._stamp: Stamp | None = None
+        self._around: tuple[bytes, bytes] | None = None
+
+    def text(self, said: Text) -> bytes:
+        if said.stamp is not self._stamp:
+            # What stands around the texts of one stamp is the same for all of them.
+            self._stamp = said.stamp
+            event = self.feed(said.stamp.chunk(MARK))
+            self._around = None
+            if event.count(_MARKED) == 1:
+                before, _, after = event.partition(_MARKED)
+                self._around = before, after
+        if self._around is None:
+            return self.feed(said.chunk())
+        before, after = self._around
+        return before + msgspec.json.encode(said.text) + after
 
     def feed(self, chunk: Chunk) -> bytes:
+        if self._model is not None:
+            chunk.model = self._model
         return b"data: %b\n\n" % chunk.model_dump_json().encode()
 
     def ping(self) -> bytes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from quoth.types import Chunk, ChunkChoice, Delta
 
-__all__ = ["MARK", "Chunks", "Stamp", "stamp_of"]
+__all__ = ["MARK", "Chunks", "Stamp", "Text", "stamp_of"]
 
 Json = dict[str, Any]
 # A text that no field has by itself.
@@ -79,6 +80,16 @@ def _slots(model: BaseModel) -> _Slots:
     return vars(model).copy(), model.model_fields_set.copy(), (model.__pydantic_extra__ or {}).copy()
 
 
+class Text(Struct, frozen=True):
+    """A chunk that is nothing but a text, not made yet: whoever says it at once in other words needs no more."""
+
+    stamp: Stamp
+    text: str
+
+    def chunk(self) -> Chunk:
+        return self.stamp.chunk(self.text)
+
+
 class Chunks:
     """The chunks of one stream, which begin alike: with `head`."""
 
@@ -100,9 +111,9 @@ class Chunks:
         """Raises ValidationError for what is no delta."""
         return Chunk.model_validate({**self.head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
 
-    def text(self, name: str, text: str) -> Chunk:
+    def text(self, name: str, text: str) -> Text:
         """The same for a delta that is one text, under this name."""
         stamp = self._stamps.get(name)
         if stamp is None:
             stamp = self._stamps[name] = stamp_of(self.chunk({name: MARK}))
-        return stamp.chunk(text)
+        return Text(stamp, text)

@@ -19,12 +19,14 @@ from quoth.errors import BadRequestError
 from quoth.types import Chunk, Completion, Warning
 from quoth.wire.openai_chat import Done
 from quoth.wire.sse import Event
+from quoth.wire.stamp import Text
 
-__all__ = ["NAMES", "Encoder", "Read", "Wire", "wire_named"]
+__all__ = ["NAMES", "Encoder", "QuickRead", "Read", "Wire", "wire_named"]
 
 NAMES = ("openai_chat", "openai_responses", "anthropic_messages")
 Json = dict[str, Any]
 Read = Callable[[Event], "Chunk | Done | None"]
+QuickRead = Callable[[Event], "Chunk | Text | Done | None"]
 
 
 class Encoder(Protocol):
@@ -33,6 +35,9 @@ class Encoder(Protocol):
     warnings: list[Warning]
 
     def feed(self, chunk: Chunk) -> bytes: ...
+
+    def text(self, said: Text) -> bytes:
+        """The same for the chunk that this is."""
 
     def finish(self) -> bytes: ...
 
@@ -56,7 +61,8 @@ class Wire(Struct, frozen=True):
     """`path` is that of its requests below a base URL. `head` is told whether the answer is to be streamed. `tell` and
     `say` are `parse` and `render` for those who want nothing but JSON: an answer as that of a chat completion, and the
     reverse. `reader` gets the list that its warnings go to, and the Unix seconds that stand in for a creation time
-    which the provider does not give."""
+    which the provider does not give; `quick_reader` is the same for those who need no chunk where there is but a
+    text."""
 
     name: str
     path: str
@@ -64,6 +70,7 @@ class Wire(Struct, frozen=True):
     head: Callable[[Target, bool], WireRequest]
     parse: Callable[[bytes, int | None], tuple[Completion, list[Warning]]]
     reader: Callable[[list[Warning], int | None], Read]
+    quick_reader: Callable[[list[Warning], int | None], QuickRead]
     to_chat: Callable[[Mapping[str, Any]], tuple[Json, list[Warning]]]
     render: Callable[[Completion, Mapping[str, Any] | None], tuple[Json, list[Warning]]]
     encoder: Callable[[Mapping[str, Any] | None], Encoder]
@@ -96,6 +103,7 @@ def _chat() -> Wire:
         openai_chat.head,
         lambda raw, created: openai_chat.parse(raw),
         reader,
+        reader,
         lambda document: (dict(document), []),
         lambda completion, request: (completion.model_dump(), []),
         lambda request: chat_surface.ChatEncoder(),
@@ -114,6 +122,7 @@ def _responses() -> Wire:
         requests.head,
         answers.parse,
         lambda warnings, created: ResponsesReader(warnings, created).read,
+        lambda warnings, created: ResponsesReader(warnings, created).read_quickly,
         requests.to_chat,
         answers.render,
         ResponsesEncoder,
@@ -132,6 +141,7 @@ def _messages() -> Wire:
         requests.head,
         answers.parse,
         lambda warnings, created: MessagesReader(warnings, created).read,
+        lambda warnings, created: MessagesReader(warnings, created).read_quickly,
         requests.to_chat,
         lambda completion, request: answers.render(completion),
         lambda request: MessagesEncoder(),

@@ -12,6 +12,7 @@ from quoth.wire.anthropic_messages.blocks import sealed_thought
 from quoth.wire.assemble import Calls, GrowingCall
 from quoth.wire.carried import SPECIFIC, Json, not_carried
 from quoth.wire.envelopes import error_body
+from quoth.wire.stamp import Text
 
 __all__ = ["MessagesEncoder"]
 
@@ -47,6 +48,9 @@ class MessagesEncoder:
         self._reason: str | None = None
         self._usage: Json | None = None
         self._own: Json = {}
+
+    def text(self, said: Text) -> bytes:
+        return self.feed(said.chunk())
 
     def feed(self, chunk: Chunk) -> bytes:
         out = [] if self._started else [self._start(chunk)]

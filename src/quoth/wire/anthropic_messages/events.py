@@ -10,7 +10,7 @@ from quoth.wire.anthropic_messages.blocks import message_of
 from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json
 from quoth.wire.openai_chat import DONE, Done, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.sse import Event
-from quoth.wire.stamp import Chunks
+from quoth.wire.stamp import Chunks, Text
 
 __all__ = ["MessagesReader"]
 
@@ -77,6 +77,11 @@ class MessagesReader:
 
     def read(self, event: Event) -> Chunk | Done | None:
         """Raises Unreadable, UpstreamError."""
+        found = self.read_quickly(event)
+        return found.chunk() if isinstance(found, Text) else found
+
+    def read_quickly(self, event: Event) -> Chunk | Text | Done | None:
+        """The same, but for chunks that are nothing but a text: those are not made."""
         data = event.data
         if event.name == b"content_block_delta" or data.startswith(b'{"type":"content_block_delta"'):
             try:
@@ -96,7 +101,7 @@ class MessagesReader:
         except MISSHAPEN as wrong:
             raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(data)}") from None
 
-    def _piece(self, piece: _Piece, data: bytes) -> Chunk | None:
+    def _piece(self, piece: _Piece, data: bytes) -> Chunk | Text | None:
         delta = piece.delta
         block = self._blocks.get(piece.index)
         if block is None:

@@ -13,6 +13,7 @@ from quoth.wire.carried import SPECIFIC, Json, not_carried
 from quoth.wire.openai_responses.answers import frame, response_id, short, state_of, usage_of
 from quoth.wire.openai_responses.items import BETWEEN, call_item, reasoning_of, reasoning_text
 from quoth.wire.openai_responses.requests import custom_tools
+from quoth.wire.stamp import Text
 
 __all__ = ["ResponsesEncoder"]
 
@@ -81,6 +82,9 @@ class ResponsesEncoder:
         encoder = cls()
         encoder._head, encoder._number = response, number + 1
         return encoder
+
+    def text(self, said: Text) -> bytes:
+        return self.feed(said.chunk())
 
     def feed(self, chunk: Chunk) -> bytes:
         out = [] if self._head is not None else self._start(chunk)

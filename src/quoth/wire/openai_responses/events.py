@@ -16,7 +16,7 @@ from quoth.wire.openai_responses.answers import (
 )
 from quoth.wire.openai_responses.items import BETWEEN, message_of, reasoning_text, refusals_of, texts_of
 from quoth.wire.sse import Event
-from quoth.wire.stamp import Chunks
+from quoth.wire.stamp import Chunks, Text
 
 __all__ = ["ResponsesReader"]
 
@@ -77,6 +77,11 @@ class ResponsesReader:
 
     def read(self, event: Event) -> Chunk | Done | None:
         """Raises Unreadable, UpstreamError."""
+        found = self.read_quickly(event)
+        return found.chunk() if isinstance(found, Text) else found
+
+    def read_quickly(self, event: Event) -> Chunk | Text | Done | None:
+        """The same, but for chunks that are nothing but a text: those are not made."""
         data = event.data
         if (event.name is not None and event.name.endswith(b".delta")) or b'.delta"' in data[:80]:
             try:
@@ -97,7 +102,7 @@ class ResponsesReader:
         except MISSHAPEN as wrong:
             raise Unreadable(f"not the shape of this API: {type(wrong).__name__} in {sample(data)}") from None
 
-    def _piece(self, piece: _Piece) -> Chunk | None:
+    def _piece(self, piece: _Piece) -> Chunk | Text | None:
         kind = piece.type
         if kind == "response.output_text.delta":
             return self._text(self._item(piece.output_index), piece.delta)
@@ -125,13 +130,13 @@ class ResponsesReader:
             found = self._items[index] = _Item()
         return found
 
-    def _text(self, item: _Item, text: str) -> Chunk:
+    def _text(self, item: _Item, text: str) -> Text:
         if not item.said and self._has_text:
             text = BETWEEN + text
         item.said = self._has_text = True
         return self._chunks.text("content", text)
 
-    def _reasoning(self, item: _Item, text: str, summary: int) -> Chunk:
+    def _reasoning(self, item: _Item, text: str, summary: int) -> Text:
         if item.summary != summary and self._has_reasoning:
             text = BETWEEN + text
         item.summary, self._has_reasoning = summary, True
@@ -205,7 +210,7 @@ class ResponsesReader:
         if kind == "message" and not item.said:
             texts, refusals = texts_of(whole), refusals_of(whole)
             if texts:
-                return self._text(item, "".join(texts))
+                return self._text(item, "".join(texts)).chunk()
             return self._chunks.chunk({"refusal": "".join(refusals)}) if refusals else None
         if kind in _CALLS:
             call = (message_of([whole]).get("tool_calls") or [{}])[0]
