@@ -77,4 +77,5 @@ def test_a_text_is_told_as_its_chunk_would_be(head: str, model: str | None, text
             assert [json.loads(one.removeprefix(b"data: ")) for one in (event, expected)] == [
                 json.loads(expected.removeprefix(b"data: "))
             ] * 2
-            assert event.endswith(b"\n\n") and event.count(b"\n") == 2
+            assert event.endswith(b"\n\n")
+            assert event.count(b"\n") == 2
