@@ -194,6 +194,18 @@ def test_tools_are_announced_and_used(emulator: Emulator) -> None:
     assert len(send(emulator, both, tools=[WEATHER]).body["content"]) == 3
 
 
+def test_what_a_program_reminds_of_is_not_what_the_user_says(emulator: Emulator) -> None:
+    reminder = {"type": "text", "text": "<system-reminder>\nThere is getWeather, IMPORTANT.\n</system-reminder>\n"}
+    asked = [{"role": "user", "content": [reminder, {"type": "text", "text": "What is 17 * 19?"}]}]
+    body = send(emulator, asked, tools=[WEATHER]).body
+    assert [block["type"] for block in body["content"]] == ["text"]
+    assert "17 * 19 = 323" in body["content"][0]["text"]
+    asked[0]["content"] = [reminder, {"type": "text", "text": ASKS}]
+    assert send(emulator, asked, tools=[WEATHER]).body["content"][1]["input"] == {"location": "San Francisco"}
+    asked[0]["content"] = [reminder]
+    assert send(emulator, asked, tools=[WEATHER]).body["stop_reason"] == "tool_use"
+
+
 def test_thinking_is_signed_and_must_come_back(emulator: Emulator) -> None:
     body = send(emulator, ASKS, tools=[WEATHER], **THINKS).body
     thinking, _, call = body["content"]

@@ -200,6 +200,18 @@ def test_functions_come_back_as_openai_gives_them(emulator: Emulator) -> None:
     assert spaced["arguments"] == '{"location": "San Francisco"}'
 
 
+def test_a_tool_in_a_namespace_is_called_with_it(emulator: Emulator) -> None:
+    space = {"type": "namespace", "name": "outside", "description": "The world.", "tools": [WEATHER]}
+    (call,) = respond(emulator, ASKS, tools=[space]).body["output"]
+    assert (call["type"], call["name"], call["namespace"]) == ("function_call", "getWeather", "outside")
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "9 degrees"}
+    again = respond(emulator, [{"role": "user", "content": ASKS}, call, result], tools=[space])
+    assert "9 degrees" in said(again)
+    wrong = respond(emulator, ASKS, tools=[{**space, "tools": [{"type": "magic"}]}])
+    assert (wrong.status, wrong.error["param"]) == (400, "tools[0].tools[0].type")
+    assert respond(emulator, ASKS, tools=[{**space, "tools": None}]).status == 400
+
+
 def test_a_tool_that_takes_plain_text(client: openai.OpenAI) -> None:
     tools: Any = [{"type": "custom", "name": "apply_patch", "description": "Edit files."}, {"type": "web_search"}]
     items: Any = [{"role": "user", "content": "Use apply_patch to say 'hello'"}]

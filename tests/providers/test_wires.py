@@ -204,6 +204,13 @@ MENDED: dict[str, tuple[str, str, Json, Json, list[str]]] = {
         ["instructions_as_input"],
     ),
     "no instructions": (RESPONSES, "instructions_as_input", {"input": "Hi"}, {"input": "Hi"}, []),
+    "metadata of the client": (
+        RESPONSES,
+        "client_metadata_removed",
+        {"input": "Hi", "client_metadata": {"session_id": "s"}},
+        {"input": "Hi"},
+        ["client_metadata_removed"],
+    ),
     "beta fields": (
         MESSAGES,
         "beta_fields_removed",

@@ -435,6 +435,48 @@ def test_a_tool_of_free_text_is_a_function_of_one_text_elsewhere():
     assert list(tool["input_schema"]["properties"]) == tool["input_schema"]["required"] == ["input"]
 
 
+SPAWN: Json = {"type": "function", "name": "spawn", "description": "Starts one.", "parameters": {"type": "object"}}
+SPACE: Json = {"type": "namespace", "name": "agents", "description": "About agents.", "tools": [SPAWN]}
+
+
+def test_a_namespace_is_a_part_of_the_name_elsewhere():
+    made = {"type": "function_call", "call_id": "a", "name": "spawn", "namespace": "agents", "arguments": "{}"}
+    request: Json = {
+        "input": [
+            {"role": "user", "content": "?"},
+            made,
+            {"type": "function_call_output", "call_id": "a", "output": ""},
+        ],
+        "tools": [SPACE, {**SPAWN, "name": "shell"}],
+        "tool_choice": {"type": "function", "name": "spawn", "namespace": "agents"},
+    }
+    chat, _ = openai_responses.to_chat(request)
+    assert [tool["function"]["name"] for tool in chat["tools"]] == ["agents__spawn", "shell"]
+    assert chat["tools"][0]["function"]["description"] == "About agents.\n\nStarts one."
+    assert chat["tool_choice"]["function"]["name"] == "agents__spawn"
+    assert chat["messages"][1]["tool_calls"][0]["function"]["name"] == "agents__spawn"
+    sent, _ = anthropic_messages.from_chat({**chat, "max_tokens": 9})
+    assert [sent["tools"][0]["name"], sent["messages"][1]["content"][0]["name"]] == ["agents__spawn"] * 2
+
+    pieces = [piece(0, "{}", id="a", name="agents__spawn"), piece(1, "{}", id="b", name="shell")]
+    chunks = [chunk({"tool_calls": pieces}), chunk({}, "tool_calls")]
+    whole, _ = wire_named("openai_responses").render(assemble(chunks), request)
+    events = _events(told("openai_responses", chunks, request))
+    begun = [event["item"] for event in events if event["type"] == "response.output_item.added"]
+    for items in (whole["output"], events[-1]["response"]["output"], begun):
+        assert [(item["name"], item.get("namespace")) for item in items] == [("spawn", "agents"), ("shell", None)]
+
+
+def test_a_namespace_is_read_from_an_answer_and_goes_back():
+    item = {"id": "fc_1", "type": "function_call", "status": "completed", "call_id": "a", "name": "spawn"} | {
+        "namespace": "agents",
+        "arguments": "{}",
+    }
+    answer, _ = openai_responses.to_chat({"input": [{"role": "user", "content": "?"}, item]})
+    again, _ = openai_responses.from_chat(answer)
+    assert {"namespace": "agents", "name": "spawn"}.items() <= again["input"][-1].items()
+
+
 # --- What chat gets of the others' ---------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ the default since April 2026), declared custom parameters are held to the catalo
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,8 @@ _OPENAI_FIELDS = frozenset(
 THINKING_PARAMETERS = ("reasoning_effort", "thinking_budget", "thinking_level", "output_effort", "enable_thinking")
 _ROLES = ("system", "user", "assistant", "tool")
 _TOOLS_FIELD_REQUIRED = "Invalid 'tools': Field required"
+_REMINDER_END = "</system-reminder>"
+_REMINDERS = re.compile(rf"<system-reminder>.*?{_REMINDER_END}\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,10 @@ class ChatRequest:
 
     @property
     def prompt(self) -> str:
-        """Text of the last user message; "" when there is none."""
-        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
+        """Text of the last user message; "" when there is none. What a program put in between for the model, as Claude
+        Code does (the names of its tools among it), is not what the user says, unless there is nothing else."""
+        text = next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
+        return _REMINDERS.sub("", text).strip() or text if _REMINDER_END in text else text
 
     @property
     def system(self) -> str:

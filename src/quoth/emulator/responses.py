@@ -226,6 +226,7 @@ def _output(
                 "arguments": arguments,
                 "call_id": f"call_{letters(f'{seed}/{number}', 24)}",
                 "name": function["name"],
+                **({"namespace": request.spaces[function["name"]]} if function["name"] in request.spaces else {}),
                 "type": "function_call",
                 "id": f"fc_{_hexadecimal(seed, f'call/{number}', created)}",
                 "status": "completed",

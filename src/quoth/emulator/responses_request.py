@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from quoth.emulator.chat_request import ChatRequest, decoded, invalid, is_number, must, typed
@@ -34,7 +34,7 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _TOOLS = tuple(
     """
     function custom web_search_preview web_search local_shell shell apply_patch image_generation code_interpreter
-    file_search mcp
+    file_search mcp namespace
     """.split()
 )
 _NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
@@ -49,7 +49,7 @@ class ResponsesRequest:
     """A valid request. `data` is its body as sent, `items` its input as items, earlier turns included.
 
     `effort` and `summary` are as asked, None when not; `thinks` is whether the model can reason at all. `customs` are
-    the tools that take plain text.
+    the tools that take plain text, `spaces` the namespaces of those that have one.
     """
 
     chat: ChatRequest
@@ -60,6 +60,7 @@ class ResponsesRequest:
     thinks: bool = False
     sealed: bool = False
     customs: frozenset[str] = frozenset()
+    spaces: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> ModelFacts:
@@ -109,6 +110,12 @@ def read(body: bytes, switches: Switches, kept: Mapping[str, list[Item]]) -> Res
         thinks=_THINKS.match(facts.id) is not None,
         sealed="reasoning.encrypted_content" in include,
         customs=frozenset(tool["name"] for tool in data.get("tools") or () if tool["type"] == "custom"),
+        spaces={
+            tool["name"]: space["name"]
+            for space in data.get("tools") or ()
+            if space["type"] == "namespace"
+            for tool in space["tools"]
+        },
     )
 
 
@@ -245,20 +252,27 @@ def _tools(data: dict[str, Any], facts: ModelFacts) -> list[dict[str, Any]]:
     """The functions in the form of chat completions; tools that the provider would run itself are taken and not run."""
     given = typed(data, "tools", list, "a list") or []
     functions = []
-    for index, tool in enumerate(given):
+    places = [(f"tools[{index}]", tool) for index, tool in enumerate(given)]
+    for place, tool in places:
         kind = tool.get("type") if isinstance(tool, dict) else None
         if kind not in _TOOLS:
             known = ", ".join(f"'{name}'" for name in _TOOLS)
             raise Problem(
                 400,
                 f"Invalid value: '{kind}'. Supported values are: {known}.",
-                param=f"tools[{index}].type",
+                param=f"{place}.type",
                 code="invalid_value",
             )
         if kind in ("function", "custom"):
-            needs_texts(f"tools[{index}]", tool, "name")
+            needs_texts(place, tool, "name")
             parameters = _PLAIN_TEXT if kind == "custom" else tool.get("parameters") or _NOTHING
             functions.append({"type": "function", "function": {**tool, "parameters": parameters}})
+        if kind == "namespace":
+            needs_texts(place, tool, "name", "description")
+            within = tool.get("tools")
+            if not isinstance(within, list):
+                raise invalid(f"{place}.tools", must(f"{place}.tools", "a list"))
+            places += [(f"{place}.tools[{index}]", one) for index, one in enumerate(within)]
     features = facts.supported_features
     if functions and ((features is not None and "tools" not in features) or traits(facts.id).rejects_tools):
         raise Problem(

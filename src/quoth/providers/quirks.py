@@ -241,6 +241,13 @@ def _keeps_no_answers(document: Body) -> list[Warning]:
     return []
 
 
+def _client_metadata_removed(document: Body) -> list[Warning]:
+    if document.pop("client_metadata", None) is None:
+        return []
+    text = "client_metadata was left out: it describes the program that calls, and Poe is not known to take it"
+    return [Warning("client_metadata_removed", "client_metadata", text)]
+
+
 # What Poe documents for its Messages API, and what was recorded beside it.
 _MESSAGES_FIELDS = frozenset(
     (
@@ -391,6 +398,15 @@ QUIRKS: dict[str, Quirk] = {
             "2026-05",
             wires=("openai_responses",),
             mend=_keeps_no_answers,
+        ),
+        Quirk(
+            "client_metadata_removed",
+            "over Responses, `client_metadata` is not among the fields that it is known to take",
+            "documented fields do not have it; Codex sends it with every request, with names of folders and of the "
+            "installation, which no answer depends on",
+            "2026-11-26",
+            wires=("openai_responses",),
+            mend=_client_metadata_removed,
         ),
         Quirk(
             "beta_fields_removed",

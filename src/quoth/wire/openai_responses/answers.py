@@ -12,7 +12,7 @@ from quoth.types import Completion, Warning
 from quoth.wire.carried import MISSHAPEN, SPECIFIC, Json, are_objects, specific
 from quoth.wire.openai_chat import ErrorFacts, Unreadable, UpstreamError, error_facts, sample
 from quoth.wire.openai_responses.items import answer_items, message_of
-from quoth.wire.openai_responses.requests import custom_tools
+from quoth.wire.openai_responses.naming import names_of
 
 __all__ = [
     "completion_of",
@@ -214,7 +214,7 @@ def say(
     if choices:
         choice = choices[0]
         message = choice.get("message") or {}
-        output = answer_items(message, short(name), custom_tools(request))
+        output = answer_items(message, short(name), names_of(request))
         reason = choice.get("finish_reason")
         if choice.get("logprobs") is not None:
             _with_logprobs(output, choice["logprobs"].get("content"))

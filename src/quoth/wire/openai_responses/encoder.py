@@ -12,7 +12,7 @@ from quoth.wire.assemble import Calls, GrowingCall
 from quoth.wire.carried import SPECIFIC, Json, not_carried
 from quoth.wire.openai_responses.answers import frame, response_id, short, state_of, usage_of
 from quoth.wire.openai_responses.items import BETWEEN, call_item, reasoning_of, reasoning_text
-from quoth.wire.openai_responses.requests import custom_tools
+from quoth.wire.openai_responses.naming import names_of
 from quoth.wire.stamp import Text
 
 __all__ = ["ResponsesEncoder"]
@@ -57,7 +57,7 @@ class ResponsesEncoder:
     def __init__(self, request: Mapping[str, Any] | None = None, *, model: str | None = None, created: int = 0):
         self.warnings: list[Warning] = []
         self._request = request
-        self._custom = custom_tools(request)
+        self._names = names_of(request)
         self._model = model
         self._created = created
         self._head: Json | None = None
@@ -312,16 +312,15 @@ class ResponsesEncoder:
         if all(_is_whole(self._calls[item.place]) for item in self._running):
             self._close_calls(out)
         index, self._next = self._next, self._next + 1
-        free = call.type == "custom" or call.name in self._custom
+        free = call.type == "custom" or call.name in self._names.free
         kind = "custom_tool_call" if free else "function_call"
         item = _Item(kind, index, f"{'ctc' if free else 'fc'}_{self._base()}_{index}", place)
         self._call_items[place] = item
         self._running.append(item)
         shown = {"id": item.name, "type": kind, "status": "in_progress", "call_id": call.id or f"call_{place}"}
-        if call.type == "custom":
-            shown |= {"name": (call.extra.get("custom") or {}).get("name") or "", "input": ""}
-        else:
-            shown |= {"name": call.name, "input" if free else "arguments": ""}
+        name = (call.extra.get("custom") or {}).get("name") or "" if call.type == "custom" else call.name
+        space, own = self._names.spaced.get(name, ("", name))
+        shown |= {"name": own, "input" if free else "arguments": ""} | ({"namespace": space} if space else {})
         out.append(self._event("response.output_item.added", output_index=index, item=shown))
         if not free and (arguments := "".join(call.arguments)):
             out.append(_ARGUMENTS % (item.quoted, item.index, _json(arguments), self._number))
@@ -333,7 +332,7 @@ class ResponsesEncoder:
             if not call.get("id"):
                 call["id"] = f"call_{item.place}"
             call.pop(SPECIFIC, None)
-            done = {**call_item(call, "0", self._custom), "id": item.name, "status": "completed"}
+            done = {**call_item(call, "0", self._names), "id": item.name, "status": "completed"}
             where: Json = {"item_id": item.name, "output_index": item.index}
             if item.kind == "function_call":
                 name = {"name": done["name"]}

@@ -9,6 +9,7 @@ import msgspec
 
 from quoth.types import Warning
 from quoth.wire.carried import SPECIFIC, Json, in_plain_parts, not_carried, plain_texts, sealed, specific, unsealed
+from quoth.wire.openai_responses.naming import NO_TOOLS, ToolNames, flat_name
 
 __all__ = [
     "again",
@@ -185,11 +186,12 @@ def _call_of(item: Mapping[str, Any]) -> Json:
     kind = item["type"]
     text = _CALLS[kind]
     more = _more(item, "type", "call_id", "name", text, "extra_content")
+    name = flat_name(item.get("namespace"), item.get("name"))
     call: Json = {"id": item.get("call_id")}
     if kind == "function_call":
-        call |= {"type": "function", "function": {"name": item.get("name"), "arguments": item.get(text) or "{}"}}
+        call |= {"type": "function", "function": {"name": name, "arguments": item.get(text) or "{}"}}
     else:
-        call |= {"type": "custom", "custom": {"name": item.get("name"), "input": item.get(text) or ""}}
+        call |= {"type": "custom", "custom": {"name": name, "input": item.get(text) or ""}}
     if "extra_content" in item:
         call["extra_content"] = item["extra_content"]
     return {**call, SPECIFIC: {"item": more}} if more else call
@@ -229,9 +231,9 @@ def reasoning_of(message: Mapping[str, Any], number: str = "0") -> list[Json]:
     return [{**item, "encrypted_content": sealed(_BLOCKS, blocks)} if blocks else item]
 
 
-def answer_items(message: Mapping[str, Any], number: str = "0", custom: frozenset[str] = frozenset()) -> list[Json]:
-    """The items of an answer for a client of the Responses API. `number` makes the ids that nobody gave; calls to the
-    tools in `custom` were made as functions of one text."""
+def answer_items(message: Mapping[str, Any], number: str = "0", names: ToolNames = NO_TOOLS) -> list[Json]:
+    """The items of an answer for a client of the Responses API. `number` makes the ids that nobody gave; `names` are
+    those of the tools that the client gave."""
     kept = specific(message, "output_items")
     if isinstance(kept, list):
         return [dict(item) for item in kept]
@@ -248,30 +250,43 @@ def answer_items(message: Mapping[str, Any], number: str = "0", custom: frozense
         head = dict(more) if isinstance(more, Mapping) else {"id": f"msg_{number}", "status": "completed"}
         items.append({**head, "type": "message", "role": "assistant", "content": parts})
     for place, call in enumerate(message.get("tool_calls") or ()):
-        items.append(call_item(call, f"{number}_{place}", custom))
+        items.append(call_item(call, f"{number}_{place}", names))
     legacy = message.get("function_call")
     if isinstance(legacy, Mapping):
-        items.append(call_item({"id": f"call_{legacy.get('name', '')}", "function": legacy}, number, custom))
+        items.append(call_item({"id": f"call_{legacy.get('name', '')}", "function": legacy}, number, names))
     return items
 
 
-def call_item(call: Mapping[str, Any], number: str, custom: frozenset[str] = frozenset()) -> Json:
-    """The item of a tool call, whole."""
+def call_item(call: Mapping[str, Any], number: str, names: ToolNames = NO_TOOLS) -> Json:
+    """The item of a tool call, whole. Calls to the tools in `names.free` were made as functions of one text."""
     own = specific(call, "item")
+    more = dict(own) if isinstance(own, Mapping) else None
     free = call.get("custom")
     if isinstance(free, Mapping):
-        more = dict(own) if isinstance(own, Mapping) else {"id": f"ctc_{number}", "status": "completed"}
-        said = {"call_id": call.get("id"), "name": free.get("name"), "input": free.get("input")}
+        more = more or {"id": f"ctc_{number}", "status": "completed"}
+        said = {"call_id": call.get("id"), **_named(free.get("name"), more, names), "input": free.get("input")}
         return {**more, "type": "custom_tool_call", **said}
     function = call.get("function") or {}
-    if function.get("name") in custom:
-        said = {"call_id": call.get("id"), "name": function["name"], "input": free_text(function.get("arguments"))}
-        return {"id": f"ctc_{number}", "status": "completed", "type": "custom_tool_call", **said}
-    more = dict(own) if isinstance(own, Mapping) else {"id": f"fc_{number}", "status": "completed"}
-    said = {"call_id": call.get("id"), "name": function.get("name"), "arguments": function.get("arguments") or "{}"}
+    name = function.get("name")
+    if name in names.free:
+        more = {"id": f"ctc_{number}", "status": "completed"}
+        said = {"call_id": call.get("id"), **_named(name, more, names), "input": free_text(function.get("arguments"))}
+        return {**more, "type": "custom_tool_call", **said}
+    more = more or {"id": f"fc_{number}", "status": "completed"}
+    said = {"call_id": call.get("id"), **_named(name, more, names), "arguments": function.get("arguments") or "{}"}
     if "extra_content" in call:
         said["extra_content"] = call["extra_content"]
     return {**more, "type": "function_call", **said}
+
+
+def _named(name: Any, item: Json, names: ToolNames) -> Json:
+    """The tool's name, without the namespace that the item has or the tool was given in, and the namespace."""
+    if name in names.spaced:
+        space, own = names.spaced[name]
+        return {"name": own, "namespace": space}
+    if space := item.get("namespace"):
+        return {"name": str(name).removeprefix(flat_name(space, "")), "namespace": space}
+    return {"name": name}
 
 
 def free_text(arguments: Any) -> str:

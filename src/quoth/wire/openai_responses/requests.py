@@ -23,8 +23,9 @@ from quoth.wire.carried import (
 from quoth.wire.kept_answers import refused
 from quoth.wire.openai_chat import authorization, head_at
 from quoth.wire.openai_responses.items import input_part, message_of, part_of, request_items, unmarked
+from quoth.wire.openai_responses.naming import flat, flat_name
 
-__all__ = ["custom_tools", "from_chat", "head", "to_chat"]
+__all__ = ["from_chat", "head", "to_chat"]
 
 WIRE = "openai_responses"
 _NO_PLACE = frozenset("audio frequency_penalty logit_bias modalities prediction presence_penalty seed stop".split())
@@ -243,7 +244,8 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
     if document.get("max_output_tokens") is not None:
         body["max_completion_tokens"] = document["max_output_tokens"]
     if document.get("tools"):
-        body["tools"] = [_chat_tool(tool, f"tools[{number}]") for number, tool in enumerate(document["tools"])]
+        places = ((tool, f"tools[{number}]") for number, given in enumerate(document["tools"]) for tool in flat(given))
+        body["tools"] = [_chat_tool(tool, place) for tool, place in places]
     if (choice := document.get("tool_choice")) is not None:
         body["tool_choice"] = _chat_choice(choice)
     if "reasoning" in document:
@@ -262,7 +264,8 @@ def _to_chat(document: Mapping[str, Any]) -> tuple[Json, list[Warning]]:
 
 def _chat_choice(choice: Any) -> Any:
     if isinstance(choice, Mapping) and choice.get("type") in ("function", "custom") and "name" in choice:
-        return {"type": choice["type"], choice["type"]: {"name": choice["name"]}}
+        name = flat_name(choice.get("namespace"), choice["name"])
+        return {"type": choice["type"], choice["type"]: {"name": name}}
     if isinstance(choice, Mapping) and isinstance(choice.get("tools"), list) and choice.get("type") == "allowed_tools":
         inner = {name: value for name, value in choice.items() if name != "type"}
         return {"type": "allowed_tools", "allowed_tools": {**inner, "tools": [*map(_chat_choice, choice["tools"])]}}
@@ -357,12 +360,3 @@ def _chat_tool(tool: Any, where: str) -> Json:
         grammar = {name: value for name, value in wanted.items() if name != "type"}
         inner["format"] = {"type": "grammar", "grammar": grammar}
     return {"type": kind, kind: inner}
-
-
-def custom_tools(document: Mapping[str, Any] | None) -> frozenset[str]:
-    """The names of a request's tools whose input is free text."""
-    tools = document.get("tools") if document is not None else None
-    if not tools:
-        return frozenset()
-    found = (tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "custom")
-    return frozenset(str(tool["name"]) for tool in found if tool.get("name"))
