@@ -227,6 +227,25 @@ def test_claude_codes_marks_of_a_beta_are_marks_all_the_same(gateway: Serving, p
         assert document["messages"][-2]["content"][0]["input"] == {"scope": "all"}
 
 
+@pytest.mark.parametrize("model", ["claude-sonnet-4.6", "GPT-5.4", "Grok-4"])
+def test_claude_codes_turns_of_the_system(gateway: Serving, poe: Emulator, model: str) -> None:
+    """It sends them to a model whose name it does not know, such as one of the settings."""
+    asked = claude_code(model, thinking={"type": "adaptive"})
+    asked["messages"][0]["content"][1]["text"] = "Use Edit with file_path=/tmp/x."
+    asked["messages"].append({"role": "system", "content": "There are agents: a, b."})
+    found = of_claude_code(gateway, "/v1/messages?beta=true", asked)
+    assert found.status == 200, found.body
+    assert '"tool_use"' in next(json.dumps(event) for event in events(found) if event["type"] == "message_delta")
+    assert "There are agents: a, b." in json.dumps(poe.requests[-1].body)
+    if model.startswith("claude"):
+        assert "system_turns_as_reminders" in found.headers["x-quoth-warnings"]
+        sent = poe.requests[-1].body
+        assert isinstance(sent, dict)
+        (turn,) = sent["messages"]
+        assert turn["content"][:2] == asked["messages"][0]["content"]
+        assert turn["content"][2]["text"] == "<system-reminder>\nThere are agents: a, b.\n</system-reminder>"
+
+
 def test_claude_codes_probes(gateway: Serving, poe: Emulator) -> None:
     asked = claude_code("claude-sonnet-4.5")
     del asked["stream"], asked["max_tokens"]
@@ -287,6 +306,47 @@ def test_codex_patches(gateway: Serving, poe: Emulator, model: str) -> None:
     again = gateway.ask("POST", "/v1/responses", asked)
     assert again.status == 200, again.body
     assert events(again)[-1]["type"] == "response.completed"
+
+
+SPACE: Json = {
+    "type": "namespace",
+    "name": "multi_agent_v1",
+    "description": "Tools for agents.",
+    "tools": [
+        {
+            "type": "function",
+            "name": "close_agent",
+            "description": "Closes an agent.",
+            "strict": False,
+            "parameters": {"type": "object", "properties": {"target": {"type": "string"}}, "required": ["target"]},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("model", ["GPT-5.4", "claude-sonnet-4.5", "Grok-4", "Gemini-3.1-Pro"])
+def test_codexs_tools_in_a_namespace(gateway: Serving, poe: Emulator, model: str) -> None:
+    """They come back in it, also where it was a part of the name on the way."""
+    asked = codex(model, tools=[*codex(model)["tools"][:1], SPACE], client_metadata={"session_id": "0199"})
+    asked["input"][-1]["content"][0]["text"] = "Use close_agent with target=x1"
+    asked["tool_choice"] = {"type": "function", "name": "close_agent", "namespace": "multi_agent_v1"}
+    found = gateway.ask("POST", "/v1/responses", asked)
+    assert found.status == 200, found.body
+    items = [event["item"] for event in events(found) if event["type"] == "response.output_item.done"]
+    call = next(item for item in items if item["type"] == "function_call")
+    assert (call["name"], call["namespace"]) == ("close_agent", "multi_agent_v1")
+    assert json.loads(call["arguments"]) == {"target": "x1"}
+    asked["input"] += [*items, {"type": "function_call_output", "call_id": call["call_id"], "output": "Closed."}]
+    asked["tool_choice"] = "auto"
+    again = gateway.ask("POST", "/v1/responses", asked)
+    assert again.status == 200, again.body
+    assert "Closed." in said(again)
+    sent = poe.requests[-1].body
+    assert isinstance(sent, dict)
+    assert "client_metadata" not in sent
+    if "messages" in sent:
+        (made,) = next(turn["tool_calls"] for turn in sent["messages"] if turn.get("tool_calls"))
+        assert sent["tools"][1]["function"]["name"] == made["function"]["name"] == "multi_agent_v1__close_agent"
 
 
 def test_a_tool_that_cannot_be_told_is_refused(gateway: Serving) -> None:

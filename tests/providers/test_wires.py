@@ -188,6 +188,13 @@ def test_thinking_elsewhere(model: str, given: Json, body: Json, codes: list[str
 # --- Quirks of the two wires -------------------------------------------------------------------------------------
 
 # Wire, quirk, what is given, what is sent, the codes of the warnings.
+MARK: Json = {"cache_control": {"type": "ephemeral"}}
+
+
+def reminded(text: str) -> Json:
+    return {"type": "text", "text": f"<system-reminder>\n{text}\n</system-reminder>"}
+
+
 MENDED: dict[str, tuple[str, str, Json, Json, list[str]]] = {
     "instructions to a text": (
         RESPONSES,
@@ -210,6 +217,25 @@ MENDED: dict[str, tuple[str, str, Json, Json, list[str]]] = {
         {"input": "Hi", "client_metadata": {"session_id": "s"}},
         {"input": "Hi"},
         ["client_metadata_removed"],
+    ),
+    "a system turn after the user's": (
+        MESSAGES,
+        "system_turns_as_reminders",
+        {"messages": [*HELLO, {"role": "system", "content": "Be kind"}, {"role": "assistant", "content": "Hi"}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": HELLO[0]["content"]}, reminded("Be kind")]},
+                {"role": "assistant", "content": "Hi"},
+            ]
+        },
+        ["system_turns_as_reminders"],
+    ),
+    "a system turn of blocks elsewhere": (
+        MESSAGES,
+        "system_turns_as_reminders",
+        {"messages": [{"role": "system", "content": [{"type": "text", "text": "Be kind", **MARK}]}, *HELLO]},
+        {"messages": [{"role": "user", "content": [{**reminded("Be kind"), **MARK}]}, *HELLO]},
+        ["system_turns_as_reminders"],
     ),
     "beta fields": (
         MESSAGES,

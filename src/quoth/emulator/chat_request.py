@@ -75,7 +75,8 @@ class ChatRequest:
 
     @property
     def last(self) -> dict[str, Any]:
-        return self.messages[-1]
+        """The last message that is not the system's, which may stand behind what it is about."""
+        return next((one for one in reversed(self.messages) if one["role"] != "system"), self.messages[-1])
 
     @property
     def prompt(self) -> str:

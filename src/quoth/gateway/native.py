@@ -3,6 +3,7 @@ but for the model's name and what a quirk of the provider has to mend."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,9 +24,10 @@ __all__ = ["FORWARDED", "NativeShape"]
 
 # Entries that a quirk may have something to mend in.
 _OPENED = frozenset({"background", "conversation", "instructions", "previous_response_id", "prompt"})
-# What holds marks for the prompt cache, and the word of a mark that Poe does not know.
+# What holds turns and marks for the prompt cache, and what those that Poe does not know are found by.
 _MARKED = frozenset({"messages", "system", "tools"})
 _BETA_MARK = b'"scope"'
+_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
 # Where a request of the Messages API says which form the answer is to have.
 _FORMS_IN_ORDER = ("output_config", "output_format")
 _FORMS = frozenset(_FORMS_IN_ORDER)
@@ -104,7 +106,7 @@ class NativeShape:
             changed["max_tokens"] = msgspec.Raw(msgspec.json.encode(filled["max_tokens"]))
             warnings += lost
         if self._mends:
-            marked = self._needs_cap and _BETA_MARK in (asked.body or joined(entries))
+            marked = self._needs_cap and _has_more(asked.body or joined(entries))
             entries, dropped = self._mended(entries, warnings, _MARKED if marked else _NONE)
             body = None if dropped else body
         if changed or body is None:
@@ -157,6 +159,11 @@ class NativeShape:
             else msgspec.Raw(msgspec.json.encode(value))
             for name, value in found.items()
         }, True
+
+
+def _has_more(body: bytes) -> bool:
+    """True for a request that may have a mark or a turn which not everybody knows."""
+    return _BETA_MARK in body or _SYSTEM_TURN.search(body) is not None
 
 
 def _items(entries: Entries) -> Any:

@@ -248,6 +248,43 @@ def _client_metadata_removed(document: Body) -> list[Warning]:
     return [Warning("client_metadata_removed", "client_metadata", text)]
 
 
+def _system_turns_as_reminders(document: Body) -> list[Warning]:
+    messages = document.get("messages")
+    if not isinstance(messages, list) or not any(map(_is_system, messages)):
+        return []
+    turns: list[Any] = []
+    for turn in messages:
+        if not _is_system(turn):
+            turns.append(turn)
+            continue
+        said = [_as_reminder(block) for block in _blocks_of(turn)]
+        before = turns[-1] if turns else None
+        if isinstance(before, dict) and before.get("role") == "user":
+            turns[-1] = {**before, "content": [*_blocks_of(before), *said]}
+        else:
+            turns.append({"role": "user", "content": said})
+    document["messages"] = turns
+    text = "Poe's Messages API has no system messages among the others, so they were sent as the user's reminders"
+    return [Warning("system_turns_as_reminders", "messages", text)]
+
+
+def _is_system(turn: Any) -> bool:
+    return isinstance(turn, dict) and turn.get("role") == "system"
+
+
+def _blocks_of(turn: Body) -> list[Any]:
+    content = turn.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return content if isinstance(content, list) else []
+
+
+def _as_reminder(block: Any) -> Any:
+    if not isinstance(block, dict) or not isinstance(block.get("text"), str):
+        return block
+    return {**block, "text": f"<system-reminder>\n{block['text']}\n</system-reminder>"}
+
+
 # What Poe documents for its Messages API, and what was recorded beside it.
 _MESSAGES_FIELDS = frozenset(
     (
@@ -407,6 +444,15 @@ QUIRKS: dict[str, Quirk] = {
             "2026-11-26",
             wires=("openai_responses",),
             mend=_client_metadata_removed,
+        ),
+        Quirk(
+            "system_turns_as_reminders",
+            "over Messages, the role system is not known among the messages",
+            "documented roles are user and assistant; Claude Code sends others to a model whose name it does not know. "
+            "Where they stand they leave the prompt's cache whole, which at the start they would not",
+            "2026-04-13",
+            wires=("anthropic_messages",),
+            mend=_system_turns_as_reminders,
         ),
         Quirk(
             "beta_fields_removed",
