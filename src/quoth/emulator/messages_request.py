@@ -81,7 +81,7 @@ def read(body: bytes, headers: Mapping[str, str], switches: Switches) -> Message
     functions = _tools(data.get("tools"))
     choice = _choice(data.get("tool_choice"), functions, thinking)
     pairs(messages)
-    if thinking:
+    if thinking and thinking["type"] == "enabled":
         begins_with_thinking(messages)
     prompt_blocks = as_blocks(data, system, messages, thinking)
     chat = ChatRequest(
