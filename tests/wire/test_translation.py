@@ -435,6 +435,30 @@ def test_a_tool_of_free_text_is_a_function_of_one_text_elsewhere():
     assert list(tool["input_schema"]["properties"]) == tool["input_schema"]["required"] == ["input"]
 
 
+FUNCTION: Json = {"name": "f", "arguments": "{}"}
+MISSHAPEN_CALLS: dict[str, tuple[Json, str]] = {
+    "no list": ({"tool_calls": {"id": "a"}}, "tool_calls"),
+    "a number": ({"tool_calls": 5}, "tool_calls"),
+    "a text in the list": ({"tool_calls": [{"id": "a", "function": FUNCTION}, "b"]}, "tool_calls[1]"),
+    "nothing in the list": ({"tool_calls": [None]}, "tool_calls[0]"),
+    "no function": ({"tool_calls": [{"id": "a", "type": "function"}]}, "tool_calls[0]"),
+    "a function by its name": ({"tool_calls": [{"id": "a", "function": "f"}]}, "tool_calls[0]"),
+    "a number for arguments": ({"tool_calls": [{"id": "a", "function": {**FUNCTION, "arguments": 5}}]}, "tool_calls[0]"),
+    "a list of arguments": ({"tool_calls": [{"id": "a", "function": {**FUNCTION, "arguments": []}}]}, "tool_calls[0]"),
+    "a text of free form that is none": ({"tool_calls": [{"id": "a", "custom": "f"}]}, "tool_calls[0]"),
+    "arguments of the first form": ({"function_call": {**FUNCTION, "arguments": True}}, "function_call"),
+}
+
+
+@pytest.mark.parametrize("wire", NAMES[1:])
+@pytest.mark.parametrize(("said", "place"), MISSHAPEN_CALLS.values(), ids=MISSHAPEN_CALLS)
+def test_a_misshapen_call_is_named(said: Json, place: str, wire: str):
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": None, **said}]
+    with pytest.raises(BadRequestError, match=r"messages\[1\]") as raised:
+        wire_named(wire).from_chat({"model": "m", "max_tokens": 9, "messages": messages})
+    assert raised.value.param == f"messages[1].{place}"
+
+
 # --- What chat gets of the others' ---------------------------------------------------------------------------------
 
 
