@@ -127,11 +127,10 @@ def asked(
     if "stream_options" in entries:
         options = opened(entries, "stream_options")
         found.usage = isinstance(options, dict) and options.get("include_usage") is True
-    if not _GUARDING.isdisjoint(entries):
-        _unguarded(entries)
     if not _STEERING.isdisjoint(entries):
         _take_out(found)
-    if "metadata" in entries:
+    if not _GUARDING.isdisjoint(entries):
+        _unguarded(entries)
         _tags_of_metadata(found)
     return found
 
@@ -180,7 +179,7 @@ def _take_out(found: Asked) -> None:
 
 def _tags_of_metadata(found: Asked) -> None:
     """`metadata.tags` are LiteLLM's mark for routing; the rest of the metadata is the provider's."""
-    if b'"tags"' not in bytes(found.entries["metadata"]):
+    if "metadata" not in found.entries or b'"tags"' not in bytes(found.entries["metadata"]):
         return
     metadata = opened(found.entries, "metadata")
     if not isinstance(metadata, dict) or "tags" not in metadata:
