@@ -218,7 +218,7 @@ def test_thinking_is_signed_and_must_come_back(emulator: Emulator) -> None:
     assert told.startswith("messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`")
     assert send(emulator, without, tools=[WEATHER]).status == 200, "without thinking it is not needed"
 
-    adaptive = {"thinking": {"type": "adaptive"}, "max_tokens": 4_000, "model": "claude-opus-4.6"}
+    adaptive: dict[str, Any] = {"thinking": {"type": "adaptive"}, "max_tokens": 4_000, "model": "claude-opus-4.6"}
     lost = send(emulator, without, tools=[WEATHER], **adaptive)
     assert lost.status == 200, "a model that decides itself when to think may not have thought"
 

@@ -52,6 +52,7 @@ from litellm.integrations.custom_logger import CustomLogger
 class Mine(CustomLogger):
     async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
         data["top_p"] = 0.5
+        data.pop("guardrails", None)
         return data
 
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
@@ -93,6 +94,12 @@ def test_a_call_and_its_answer_are_changed(gateway: Serving, upstream: FaultServ
     assert answer.json["choices"][0]["message"]["content"] == "QUIET"
     sent = json.loads(upstream.requests[-1].body)
     assert (sent["temperature"], sent["top_p"]) == (0, 0.5)
+
+
+def test_guardrails_that_a_hook_runs_are_its_own_to_take_out(gateway: Serving, upstream: FaultServer) -> None:
+    upstream.play_once(chat("quiet"))
+    assert gateway.post(said("hi", guardrails=["mine"])).status == 200
+    assert "guardrails" not in json.loads(upstream.requests[-1].body)
 
 
 def test_a_stream_is_changed_piece_by_piece(gateway: Serving, upstream: FaultServer) -> None:

@@ -206,6 +206,41 @@ def test_models_health_and_metrics(gateway: Serving, upstream: FaultServer) -> N
     assert b"quoth_" in page.body
 
 
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"guardrails": ["pii"]}, "guardrails"),
+        ({"guardrails": {"pii": {}}}, "guardrails"),
+        ({"metadata": {"guardrails": ["pii"]}}, "metadata.guardrails"),
+        ({"litellm_metadata": {"guardrails": ["pii"]}}, "litellm_metadata.guardrails"),
+        ({"fallbacks": [{"model": "m", "guardrails": ["pii"]}]}, "fallbacks[0].guardrails"),
+        ({"cache": {"nocache": True}}, "cache"),
+        ({"cache": {"ttl": -1}}, "cache.ttl"),
+        ({"cache": "yes"}, "cache"),
+    ],
+    ids=str,
+)
+def test_what_would_guard_or_mean_nothing_is_refused(gateway: Serving, more: dict[str, Any], param: str) -> None:
+    found = gateway.post(chat_body(**more))
+    assert (found.status, found.error["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"guardrails": []},
+        {"metadata": {"guardrails": "a text of the caller's own"}},
+        {"litellm_metadata": {"guardrails": []}},
+        {"cache": None},
+        {"cache": {"no-cache": True, "ttl": 5}},
+    ],
+    ids=str,
+)
+def test_what_asks_for_nothing_is_not_refused(gateway: Serving, upstream: FaultServer, more: dict[str, Any]) -> None:
+    upstream.play_once(chat("hello"))
+    assert gateway.post(chat_body(**more)).status == 200
+
+
 @pytest.mark.parametrize("name", ["api_base", "api_key", "base_url", "extra_headers", "organization"])
 def test_whom_to_call_is_not_the_callers_to_say(gateway: Serving, upstream: FaultServer, name: str) -> None:
     before = len(upstream.requests)

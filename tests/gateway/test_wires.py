@@ -248,6 +248,14 @@ def test_what_both_say_in_the_same_words_keeps_its_bytes(gateway: Serving, up: F
     assert json.loads(up.requests[0].body)["messages"] == HELLO
 
 
+@pytest.mark.parametrize("wire", ["messages", "responses"])
+def test_a_call_that_is_none_is_named(gateway: Serving, up: FaultServer, wire: str) -> None:
+    calls = {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": "f"}]}
+    found = gateway.ask("POST", PATHS["chat"], json.dumps({"model": wire, "messages": [*HELLO, calls]}).encode())
+    assert (found.status, found.json["error"]["param"]) == (400, "messages[1].tool_calls[0]")
+    assert not up.requests
+
+
 @pytest.mark.parametrize("surface", ["messages", "responses"])
 @pytest.mark.parametrize("wire", UPSTREAMS)
 def test_a_number_that_none_can_hold_is_named(gateway: Serving, up: FaultServer, surface: str, wire: str) -> None:

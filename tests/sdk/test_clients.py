@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
 
 import quoth
 from quoth.emulator import Emulator
+from quoth.sdk import elsewhere
 from quoth.transport.canned import Canned
 from tests.faultserver import FaultServer, chat
 from tests.sdk.conftest import QUESTION
@@ -217,3 +219,21 @@ def test_an_async_client_serves_one_loop_after_another(emulator: Emulator) -> No
 def test_the_key_is_not_in_the_repr() -> None:
     client = quoth.Client(api_key="sk-secret", default_headers={"x": "secret"}, proxy="http://me:secret@proxy.test")
     assert "secret" not in f"{client!r} {client._core.settings!r}"
+
+
+@pytest.mark.parametrize("kind", [quoth.Client, quoth.AsyncClient])
+def test_an_argument_that_a_client_has_not_says_what_takes_its_place(kind: Any) -> None:
+    name = kind.__name__
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument 'organization': send it: default_headers="):
+        kind(api_key="k", organization="org")
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument 'http_client': pass transport"):
+        kind(http_client=object())
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument 'project'"):
+        kind(provider="poe").with_options(project="p")
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument 'senseless'$"):
+        kind(senseless=1)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) takes keywords alone"):
+        kind("key")
+    parameters = inspect.signature(kind).parameters
+    assert {"api_key", "timeout", "transport"} <= parameters.keys(), "an editor still sees them"
+    assert not elsewhere.ARGUMENTS.keys() & parameters.keys()

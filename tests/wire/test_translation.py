@@ -477,6 +477,32 @@ def test_a_namespace_is_read_from_an_answer_and_goes_back():
     assert {"namespace": "agents", "name": "spawn"}.items() <= again["input"][-1].items()
 
 
+FUNCTION: Json = {"name": "f", "arguments": "{}"}
+NUMBERED = {**FUNCTION, "arguments": 5}
+LISTED = {**FUNCTION, "arguments": []}
+MISSHAPEN_CALLS: dict[str, tuple[Json, str]] = {
+    "no list": ({"tool_calls": {"id": "a"}}, "tool_calls"),
+    "a number": ({"tool_calls": 5}, "tool_calls"),
+    "a text in the list": ({"tool_calls": [{"id": "a", "function": FUNCTION}, "b"]}, "tool_calls[1]"),
+    "nothing in the list": ({"tool_calls": [None]}, "tool_calls[0]"),
+    "no function": ({"tool_calls": [{"id": "a", "type": "function"}]}, "tool_calls[0]"),
+    "a function by its name": ({"tool_calls": [{"id": "a", "function": "f"}]}, "tool_calls[0]"),
+    "a number for arguments": ({"tool_calls": [{"id": "a", "function": NUMBERED}]}, "tool_calls[0]"),
+    "a list of arguments": ({"tool_calls": [{"id": "a", "function": LISTED}]}, "tool_calls[0]"),
+    "a text of free form that is none": ({"tool_calls": [{"id": "a", "custom": "f"}]}, "tool_calls[0]"),
+    "arguments of the first form": ({"function_call": {**FUNCTION, "arguments": True}}, "function_call"),
+}
+
+
+@pytest.mark.parametrize("wire", NAMES[1:])
+@pytest.mark.parametrize(("said", "place"), MISSHAPEN_CALLS.values(), ids=MISSHAPEN_CALLS)
+def test_a_misshapen_call_is_named(said: Json, place: str, wire: str):
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": None, **said}]
+    with pytest.raises(BadRequestError, match=r"messages\[1\]") as raised:
+        wire_named(wire).from_chat({"model": "m", "max_tokens": 9, "messages": messages})
+    assert raised.value.param == f"messages[1].{place}"
+
+
 # --- What chat gets of the others' ---------------------------------------------------------------------------------
 
 
@@ -509,6 +535,30 @@ def test_what_only_others_understand_does_not_reach_a_chat_provider():
         "doubtful_value",
         "not_carried",
     ]
+
+
+CUT = [{"type": "text", "text": "Paris is "}, {"type": "text", "text": "the capital."}]
+CITED = {"type": "text", "text": "So it says.", "citations": [{"type": "char_location", "cited_text": "Paris"}]}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "codes"),
+    [
+        (CUT, []),
+        ([*CUT, USE], []),
+        ([CUT[0], USE, CUT[1]], ["not_carried"]),
+        ([*CUT, CITED], ["not_carried"]),
+        ([*CUT, {"type": "server_tool_use", "id": "a", "name": "web_search", "input": {}}], ["not_carried"]),
+    ],
+    ids=["two texts", "and a call", "a call between them", "a citation", "a tool of Anthropic's"],
+)
+def test_a_text_in_pieces_reaches_chat_whole(blocks: list[Json], codes: list[str]):
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": blocks}]
+    body, _ = anthropic_messages.to_chat({"model": "m", "max_tokens": 9, "messages": turns})
+    found, warnings = for_chat(body)
+    assert found["messages"][1]["content"].startswith("Paris is the capital.")
+    assert [warning.code for warning in warnings] == codes
+    assert anthropic_messages.from_chat(body)[0]["messages"] == turns
 
 
 @pytest.mark.parametrize("kind", ["bash_20250124", "mcp", "code_interpreter", "web_search_20250305"])

@@ -11,6 +11,7 @@ import msgspec
 from quoth.call import Timeouts
 from quoth.engine.routing import Controls
 from quoth.errors import BadRequestError
+from quoth.gateway.cache import controls_from
 from quoth.gateway.entries import Entries, kind_of, opened
 from quoth.gateway.settings.names import LONGEST
 from quoth.providers.controls import CONTROLS, INERT
@@ -66,6 +67,9 @@ _NOT_THE_CALLERS = frozenset(
 )
 _OURS = frozenset({"cache", "disable_fallbacks", "tags", *TESTING})
 _STEERING = frozenset(CONTROLS) | INERT | _OURS | _NOT_THE_CALLERS
+
+# Where LiteLLM's callers name the guardrails of a call. Nobody here would run them.
+_GUARDING = frozenset({"guardrails", "litellm_metadata", "metadata"})
 
 # Each field that is not known is held against those that are: tenths of a millisecond, in which nobody else is served.
 MOST_FIELDS = 256
@@ -125,7 +129,8 @@ def asked(
         found.usage = isinstance(options, dict) and options.get("include_usage") is True
     if not _STEERING.isdisjoint(entries):
         _take_out(found)
-    if "metadata" in entries:
+    if not _GUARDING.isdisjoint(entries):
+        _unguarded(entries)
         _tags_of_metadata(found)
     return found
 
@@ -143,6 +148,24 @@ def _check(name: str, raw: msgspec.Raw) -> None:
             raise BadRequestError(f"{name} has to be a whole number of 64 bits", param=name)
 
 
+def _unguarded(entries: Entries) -> None:
+    """Refuse a call that asks to be checked by guardrails: passed on, it would look as if it had been."""
+    for name in _GUARDING & entries.keys():
+        if name == "guardrails":
+            _ask_for_none(opened(entries, name), name)
+        elif b'"guardrails"' in bytes(entries[name]):
+            value = opened(entries, name)
+            # A list alone: what a provider's own metadata holds is text.
+            if isinstance(value, dict) and isinstance(value.get("guardrails"), list):
+                _ask_for_none(value["guardrails"], f"{name}.guardrails")
+
+
+def _ask_for_none(value: Any, where: str) -> None:
+    if value:
+        text = f"{where} would check the call, and there are no guardrails here; leave it out if it can do without"
+        raise BadRequestError(text, param=where)
+
+
 def _take_out(found: Asked) -> None:
     """The keywords that steer leave the body, so that what is left travels as it is."""
     entries = dict(found.entries)
@@ -156,7 +179,7 @@ def _take_out(found: Asked) -> None:
 
 def _tags_of_metadata(found: Asked) -> None:
     """`metadata.tags` are LiteLLM's mark for routing; the rest of the metadata is the provider's."""
-    if b'"tags"' not in bytes(found.entries["metadata"]):
+    if "metadata" not in found.entries or b'"tags"' not in bytes(found.entries["metadata"]):
         return
     metadata = opened(found.entries, "metadata")
     if not isinstance(metadata, dict) or "tags" not in metadata:
@@ -186,6 +209,7 @@ def steering(found: Asked, headers: Mapping[bytes, bytes], warnings: list[Warnin
         if name in _WITHOUT_EFFECT:
             warnings.append(Warning("no_effect", name, f"{name} has no effect in a call to a gateway"))
     _flag(given.get("drop_params"), "drop_params")
+    controls_from(given.get("cache"))  # also where there is no cache, so that switching it on refuses nothing anew
     limit = "timeout" if given.get("timeout") is not None else "request_timeout"
     total = _seconds(given.get(limit), limit)
     if total is None:
@@ -253,6 +277,7 @@ def _fallbacks(value: Any) -> list[str | dict[str, Any]] | None:
         wrong = sorted(own.keys() & _NOT_THE_CALLERS)
         if wrong:
             raise BadRequestError(f"{wrong[0]} is for the gateway's settings, not for a call", param=where)
+        _ask_for_none(own.get("guardrails"), f"{where}.guardrails")
         if "stream" in own:
             raise BadRequestError("a fallback streams if the call does", param=where)
         for name in own.keys() & _FIRST.keys():

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -40,11 +40,32 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient", "Client"]
 
 T = TypeVar("T")
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def _known_alone(init: Init) -> Init:
+    """The same constructor, whose arguments are keywords; to one that it has not, it says what takes its place. Python
+    would name the class that both clients share."""
+    known = frozenset(init.__kwdefaults__ or ())
+
+    @wraps(init)
+    def checked(self: Any, *unnamed: Any, **given: Any) -> None:
+        if unnamed:
+            raise TypeError(f"{type(self).__name__}() takes keywords alone, such as api_key=...")
+        for name in given:
+            if name not in known:
+                from quoth.sdk.elsewhere import instead_of_argument
+
+                raise TypeError(f"{type(self).__name__}() has no argument {name!r}{instead_of_argument(name)}")
+        init(self, **given)
+
+    return checked  # type: ignore[return-value]
 
 
 class _Client(ABC):
     """What both clients are made of."""
 
+    @_known_alone
     def __init__(
         self,
         *,

@@ -1,4 +1,5 @@
-"""Names of LiteLLM's module that Quoth's has not, and what takes their place.
+"""Names of LiteLLM's module that Quoth's has not, arguments of openai's client that Quoth's has not, and what takes
+their place.
 
 LiteLLM is set up by assigning to its module (`litellm.drop_params = True`, `litellm.max_budget = 5`). A program that
 changed only its import would go on assigning, and nothing would come of it, so `quoth` refuses to be assigned these.
@@ -6,7 +7,7 @@ changed only its import would go on assigning, and nothing would come of it, so 
 
 from __future__ import annotations
 
-__all__ = ["NAMES", "SETTINGS", "instead_of"]
+__all__ = ["ARGUMENTS", "NAMES", "SETTINGS", "instead_of", "instead_of_argument"]
 
 _HOOKS = "each answer has .cost, .usage and .attempts; the gateway has hooks, where a CustomLogger works as it is"
 _CACHE = "the gateway keeps answers (litellm_settings: {cache: true}), the SDK does not"
@@ -60,7 +61,29 @@ _OTHERS = {
     _LOG: "_turn_on_debug",
     _ROWS: "CustomLLM",
 }
+# What a program gives to a client of openai's, of Anthropic's or of LiteLLM's making.
+_ARGUMENTS = {
+    "it is api_key": "auth_token azure_ad_token",
+    "it is client_cert": "cert",
+    "it is default_headers": "extra_headers headers",
+    'send it: default_headers={"OpenAI-Organization": ...}': "organization",
+    'send it: default_headers={"OpenAI-Project": ...}': "project",
+    "it is provider": "custom_llm_provider",
+    "it is proxy": "proxies",
+    "it is ssl_verify": "verify",
+    "it is timeout": "request_timeout",
+    "pass extra_query to the call": "default_query",
+    "pass it to the call": "extra_body extra_query messages model stream_timeout wire",
+    "pass transport, for HTTP of your own: see docs/sdk.md": "aclient_session client_session http_client",
+    'Azure speaks OpenAI\'s protocol at base_url="https://RESOURCE.openai.azure.com/openai/v1"': (
+        "api_version azure_ad_token_provider azure_deployment azure_endpoint"
+    ),
+    _CAP: "max_budget",
+    _CACHE: "cache caching",
+    _HOOKS: "callbacks",
+}
 
+ARGUMENTS = {name: way for way, names in _ARGUMENTS.items() for name in names.split()}
 SETTINGS = {name: way for way, names in _SETTINGS.items() for name in names.split()}
 NAMES = SETTINGS | {name: way for way, names in _OTHERS.items() for name in names.split()}
 
@@ -68,3 +91,8 @@ NAMES = SETTINGS | {name: way for way, names in _OTHERS.items() for name in name
 def instead_of(name: str) -> str:
     """What to use in place of a name of LiteLLM's module, after a colon; nothing if it is no such name."""
     return f": {NAMES[name]}" if name in NAMES else ""
+
+
+def instead_of_argument(name: str) -> str:
+    """The same of an argument of a client."""
+    return f": {ARGUMENTS[name]}" if name in ARGUMENTS else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from quoth.errors import BadRequestError
 from quoth.types import Warning
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "allowed",
     "are_objects",
     "as_text",
+    "check_calls",
     "data_url",
     "function_of_custom",
     "in_plain_parts",
@@ -69,6 +71,33 @@ def are_objects(items: list[Any]) -> bool:
         if not isinstance(item, dict):
             return False
     return True
+
+
+def check_calls(message: Mapping[str, Any], where: str) -> None:
+    """Whether the tool calls of an assistant's message can be told to another API. Raises BadRequestError, with the
+    place of the one that cannot. Arguments that are an object, and not its text, are taken: it is clear what they
+    say."""
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list | tuple):
+        raise BadRequestError(f"{where}.tool_calls is not a list", param=f"{where}.tool_calls")
+    for number, call in enumerate(calls):
+        _check_call(call, f"{where}.tool_calls[{number}]")
+    if message.get("function_call"):
+        _check_call({"function": message["function_call"]}, f"{where}.function_call")
+
+
+def _check_call(call: Any, where: str) -> None:
+    wrong = ""
+    if not isinstance(call, Mapping):
+        wrong = "is not an object"
+    elif not isinstance(call.get("custom"), Mapping):
+        function = call.get("function")
+        if not isinstance(function, Mapping):
+            wrong = "has no function that is an object"
+        elif not isinstance(function.get("arguments"), str | Mapping | None):
+            wrong = "has arguments that are not a text"
+    if wrong:
+        raise BadRequestError(f"{where} {wrong}", param=where)
 
 
 def specific(holder: Mapping[str, Any], name: str) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 
 from quoth.errors import UnsupportedParamsError
 from quoth.types import Chunk, Warning
-from quoth.wire.carried import SPECIFIC, Json, in_plain_parts, not_carried, plain_texts
+from quoth.wire.carried import SPECIFIC, Json, are_objects, in_plain_parts, not_carried, plain_texts
 from quoth.wire.envelopes import error_body
 from quoth.wire.openai_chat import parse
 from quoth.wire.stamp import MARK, Stamp, Text
@@ -143,7 +143,7 @@ def _assistant(message: Mapping[str, Any], where: str, warnings: list[Warning]) 
             warnings.append(not_carried(f"{where}.{name}", WIRE))
     kept = message.get(SPECIFIC) or {}
     for name in ("content_blocks", "output_items"):
-        if isinstance(kept, Mapping) and name in kept:
+        if isinstance(kept, Mapping) and name in kept and not _is_cut_text(kept[name]):
             text = f"{where} was sent as its text and its tool calls alone; chat completions have no place for the rest"
             warnings.append(Warning("not_carried", f"{where}.{SPECIFIC}.{name}", text))
     bare = {name: value for name, value in message.items() if name not in _KEPT_FOR_OTHERS}
@@ -151,6 +151,19 @@ def _assistant(message: Mapping[str, Any], where: str, warnings: list[Warning]) 
     if isinstance(calls, list) and any(isinstance(call, Mapping) and SPECIFIC in call for call in calls):
         bare["tool_calls"] = [{name: value for name, value in call.items() if name != SPECIFIC} for call in calls]
     return bare
+
+
+def _is_cut_text(blocks: Any) -> bool:
+    """Whether these are the pieces of one text, and calls after it: the message says all of that. Where the text was
+    cut means nothing, for Claude cuts in mid-sentence."""
+    if not isinstance(blocks, list) or not are_objects(blocks):
+        return False
+    calls = sum(block.get("type") == "tool_use" for block in blocks)
+    end = len(blocks) - calls
+    return all(block.keys() == _TEXT and block["type"] == "text" for block in blocks[:end])
+
+
+_TEXT = {"type", "text"}
 
 
 def _result(message: Mapping[str, Any], where: str, shown: list[Json], warnings: list[Warning]) -> Json:

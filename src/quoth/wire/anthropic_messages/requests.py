@@ -24,6 +24,7 @@ from quoth.wire.carried import (
     Json,
     allowed,
     are_objects,
+    check_calls,
     function_of_custom,
     never_empty,
     not_carried,
@@ -150,6 +151,7 @@ def _messages(messages: Sequence[Any], warnings: list[Warning]) -> tuple[list[Js
             results.append(_result(message, where, warnings))
         elif role == "assistant":
             results = None
+            check_calls(message, where)
             # The API refuses a turn without blocks: one that says nothing to it is none.
             if blocks := assistant_blocks(message, where, warnings):
                 turns.append({"role": "assistant", "content": blocks})

@@ -284,8 +284,8 @@ def _named(name: Any, item: Json, names: ToolNames) -> Json:
     if name in names.spaced:
         space, own = names.spaced[name]
         return {"name": own, "namespace": space}
-    if space := item.get("namespace"):
-        return {"name": str(name).removeprefix(flat_name(space, "")), "namespace": space}
+    if within := item.get("namespace"):
+        return {"name": str(name).removeprefix(flat_name(within, "")), "namespace": within}
     return {"name": name}
 
 

@@ -13,6 +13,7 @@ from quoth.wire.carried import (
     MISSHAPEN,
     SPECIFIC,
     Json,
+    check_calls,
     never_empty,
     not_carried,
     plain_texts,
@@ -98,6 +99,7 @@ def _limits(body: Mapping[str, Any], document: Json, warnings: list[Warning]) ->
 def _items(message: Mapping[str, Any], where: str, items: list[Json], warnings: list[Warning]) -> None:
     role, content = message.get("role"), message.get("content")
     if role == "assistant":
+        check_calls(message, where)
         items += request_items(message, where, warnings)
         return
     parts: Any = content
