@@ -210,6 +210,7 @@ def test_a_tool_in_a_namespace_is_called_with_it(emulator: Emulator) -> None:
     wrong = respond(emulator, ASKS, tools=[{**space, "tools": [{"type": "magic"}]}])
     assert (wrong.status, wrong.error["param"]) == (400, "tools[0].tools[0].type")
     assert respond(emulator, ASKS, tools=[{**space, "tools": None}]).status == 400
+    assert respond(emulator, tools=[{**space, "tools": [{"type": "web_search"}]}]).status == 200
 
 
 def test_a_tool_that_takes_plain_text(client: openai.OpenAI) -> None:

@@ -115,6 +115,7 @@ def read(body: bytes, switches: Switches, kept: Mapping[str, list[Item]]) -> Res
             for space in data.get("tools") or ()
             if space["type"] == "namespace"
             for tool in space["tools"]
+            if "name" in tool
         },
     )
 
