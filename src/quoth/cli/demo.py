@@ -525,25 +525,28 @@ def _own_name() -> str:
 
 
 def _keep_serving(tour: _Tour, emulator: Emulator | None) -> None:
+    if emulator is None and tour.front is None:
+        return
+    try:
+        _serve_on(tour, emulator)
+    except KeyboardInterrupt:  # also while it is still being said that Ctrl-C ends it
+        pass
+    terminal.note("\nStopped.")
+
+
+def _serve_on(tour: _Tour, emulator: Emulator | None) -> None:
     if emulator is not None:
         terminal.note(f"\nThe emulator goes on at {emulator.base_url}, until Ctrl-C. In another terminal:", "bold")
         terminal.write(
             "".join(f"{_INDENT}export {name}={value}\n" for name, value in exports(emulator.base_url).items())
         )
     front = tour.front
-    if front is not None:
+    if front is None:
+        threading.Event().wait()
+    else:
         terminal.note(f"\nThe gateway goes on at {front.base_url}, key {front.key}, until Ctrl-C:", "bold")
         terminal.write(f"{shown(front.curl(tour.model, _user('Hello'), {}))}\n")
-    if emulator is None and front is None:
-        return
-    try:
-        if front is None:
-            threading.Event().wait()
-        else:
-            front.wait()
-    except KeyboardInterrupt:
-        pass
-    terminal.note("\nStopped.")
+        front.wait()
 
 
 def _user(text: str) -> list[dict[str, Any]]:
