@@ -173,7 +173,7 @@ def test_a_stream_split_at_every_byte_is_the_same(gateway: Serving, up: FaultSer
     up.play(streamed(data).dripped(every=0.00001, size=1))
     found = ask(gateway, surface, surface, stream=True)
     # On a busy machine the first event takes so long to drip that the gateway keeps the connection alive meanwhile.
-    assert found.body[found.body.index(data[:20]) :] == data
+    assert found.body.replace(b": keep-alive\n\n", b"") == data
 
 
 def test_versions_and_betas_travel(gateway: Serving, up: FaultServer) -> None:
